@@ -1,0 +1,2 @@
+// Package gguf reads and writes GGUF model files.
+package gguf

@@ -1,0 +1,3 @@
+module github.com/gollm/gollm
+
+go 1.26.0
