@@ -1,11 +1,10 @@
 package gguf
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"math"
 	"os"
-	"unsafe"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +14,8 @@ type Tensor struct {
 	Name string
 	Type Type
 	// Dims are the extents, fastest varying first, as in the file: a weight
-	// matrix of r rows and c columns has Dims {c, r}.
+	// matrix of r rows and c columns has Dims {c, r}. There is at least one,
+	// each is at least 1, and their product fits an int.
 	Dims []int
 	// Data is the tensor's bytes inside the file mapping, valid until the
 	// File is closed. Writing to it faults.
@@ -51,16 +51,25 @@ func (t *Tensor) Row(i int) []byte {
 }
 
 // File is an open GGUF model: metadata, tensor directory and the mapping
-// that holds the tensors' bytes.
+// that holds the tensors' bytes. Reading from it is safe from several
+// goroutines at once; Close is not safe beside them.
 type File struct {
-	Version int
-	Pairs   []Pair    // metadata in file order
-	Tensors []*Tensor // all parts' tensors in file order
+	Version   int
+	Alignment int       // of the tensors' offsets; of a split model, in the first part
+	Pairs     []Pair    // metadata in file order; of a split model, the first part's
+	Tensors   []*Tensor // all parts' tensors in file order
 
 	name    string
-	keys    map[string]int
+	keys    map[string]int // index in Pairs
 	tensors map[string]*Tensor
-	maps    [][]byte
+	parts   []part
+}
+
+// part is one file of the model.
+type part struct {
+	path string
+	size int
+	data []byte // the mapping: size rounded up to whole pages
 }
 
 // Name returns the path given to Open.
@@ -78,161 +87,179 @@ func (f *File) Lookup(key string) (any, bool) {
 // Tensor returns the tensor of that name, or nil.
 func (f *File) Tensor(name string) *Tensor { return f.tensors[name] }
 
-// Mappings returns the page-rounded memory mappings, one for each part. A GPU
-// buffer may wrap them without a copy as long as the File stays open.
-func (f *File) Mappings() [][]byte { return f.maps }
+// Paths returns the path of each part, in order: one for a model in one file.
+func (f *File) Paths() []string {
+	paths := make([]string, len(f.parts))
+	for i, p := range f.parts {
+		paths[i] = p.path
+	}
+	return paths
+}
 
-// Close unmaps the file. Tensor data must not be used afterwards.
+// Size returns the bytes of all parts together.
+func (f *File) Size() int64 {
+	var n int64
+	for _, p := range f.parts {
+		n += int64(p.size)
+	}
+	return n
+}
+
+// Mappings returns the memory mapping of each part, indexed by Tensor.Part.
+// A mapping begins on a page, holds the whole file from its first byte, and its
+// length is the file's rounded up to a whole page (16 KiB on Apple silicon); the
+// bytes past the end of the file are zero. A GPU buffer may therefore wrap
+// it without a copy, as long as the File stays open.
+func (f *File) Mappings() [][]byte {
+	maps := make([][]byte, len(f.parts))
+	for i, p := range f.parts {
+		maps[i] = p.data
+	}
+	return maps
+}
+
+// Close unmaps the file. Tensor data, and buffers that wrap the mappings, must
+// not be used afterwards; metadata may be. A second Close does nothing.
 func (f *File) Close() error {
+	for _, t := range f.Tensors {
+		t.Data = nil // so that use after Close is a panic with a line, not a fault
+	}
 	var err error
-	for _, m := range f.maps {
-		if e := unix.Munmap(m); err == nil {
-			err = e
+	for i := range f.parts {
+		if m := f.parts[i].data; m != nil {
+			if e := unix.Munmap(m); e != nil && err == nil {
+				err = fmt.Errorf("gguf: unmap %s: %w", f.parts[i].path, e)
+			}
+			f.parts[i].data = nil
 		}
 	}
-	f.maps = nil
 	return err
 }
 
-// Open maps the GGUF file at path and reads its directory.
+// Open maps the GGUF file at path and reads its metadata and tensor directory.
+// It takes time by the size of the metadata, not of the file.
+//
+// A split model, whose files are named NAME-00001-of-0000N.gguf and so on, is
+// opened whole by the path of any of its parts.
+//
+// The pages are shared with the file: nobody may shorten it while it is open (on
+// the systems gollm runs on, touching a page that is gone ends the program).
+// Replacing it by a rename, as Writer does, is harmless.
 func Open(path string) (*File, error) {
-	f := &File{name: path, keys: map[string]int{}, tensors: map[string]*Tensor{}}
-	h, err := os.Open(path)
+	f, err := openPart(path)
 	if err != nil {
-		return nil, fmt.Errorf("gguf: %w", err)
+		return nil, err
 	}
-	defer h.Close()
-	st, err := h.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("gguf: %w", err)
-	}
-	m, err := unix.Mmap(int(h.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("gguf: map %s: %w", path, err)
-	}
-	f.maps = [][]byte{m}
-	r := reader{b: m}
-	if string(r.take(4)) != "GGUF" {
-		f.Close()
-		return nil, fmt.Errorf("gguf: %s: not a GGUF file", path)
-	}
-	f.Version = int(r.u32())
-	nt, nk := int(r.u64()), int(r.u64())
-	for range nk {
-		k := r.str()
-		f.keys[k] = len(f.Pairs)
-		f.Pairs = append(f.Pairs, Pair{k, r.value(Kind(r.u32()))})
-	}
-	offs := make([]uint64, nt)
-	for i := range nt {
-		t := &Tensor{Name: r.str()}
-		t.Dims = make([]int, r.u32())
-		for j := range t.Dims {
-			t.Dims[j] = int(r.u64())
-		}
-		t.Type = Type(r.u32())
-		offs[i] = r.u64()
-		f.Tensors = append(f.Tensors, t)
-		f.tensors[t.Name] = t
-	}
-	align, err := GetOr(f, "general.alignment", 32)
+	whole, err := f.joinParts()
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	base := (r.off + align - 1) / align * align
-	for i, t := range f.Tensors {
-		t.Offset = int64(base) + int64(offs[i])
-		t.Data = m[t.Offset : int(t.Offset)+t.RowBytes()*t.Rows()]
+	return whole, nil
+}
+
+// OpenBytes is Open for a model in memory, such as one embedded in the program.
+// The bytes are copied, so that the mapping begins on a page as Open's does; name
+// stands for the path in errors. A part of a split model is refused.
+func OpenBytes(name string, data []byte) (*File, error) {
+	if len(data) == 0 {
+		return nil, fmt.Errorf("gguf: %s: is empty", name)
 	}
+	m, err := unix.Mmap(-1, 0, pageRound(len(data)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, fmt.Errorf("gguf: map %s: %w", name, err)
+	}
+	copy(m, data)
+	if err := unix.Mprotect(m, unix.PROT_READ); err != nil {
+		unix.Munmap(m)
+		return nil, fmt.Errorf("gguf: map %s: %w", name, err)
+	}
+	f, err := parse(name, m[:len(data):len(data)])
+	if err == nil {
+		var count int
+		if count, err = GetOr(f, keySplitCount, 0); err == nil && count > 1 {
+			err = fmt.Errorf("gguf: %s: is a part of a split model", name)
+		}
+	}
+	if err != nil {
+		unix.Munmap(m)
+		return nil, err
+	}
+	f.parts = []part{{path: name, size: len(data), data: m}}
 	return f, nil
 }
 
-type reader struct {
-	b   []byte
-	off int
-}
-
-func (r *reader) take(n int) []byte {
-	b := r.b[r.off : r.off+n]
-	r.off += n
-	return b
-}
-func (r *reader) u32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
-func (r *reader) u64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
-func (r *reader) str() string { return string(r.take(int(r.u64()))) }
-
-func (r *reader) value(k Kind) any {
-	switch k {
-	case KindUint8:
-		return r.take(1)[0]
-	case KindInt8:
-		return int8(r.take(1)[0])
-	case KindUint16:
-		return binary.LittleEndian.Uint16(r.take(2))
-	case KindInt16:
-		return int16(binary.LittleEndian.Uint16(r.take(2)))
-	case KindUint32:
-		return r.u32()
-	case KindInt32:
-		return int32(r.u32())
-	case KindFloat32:
-		return math.Float32frombits(r.u32())
-	case KindBool:
-		return r.take(1)[0] != 0
-	case KindString:
-		return r.str()
-	case KindUint64:
-		return r.u64()
-	case KindInt64:
-		return int64(r.u64())
-	case KindFloat64:
-		return math.Float64frombits(r.u64())
+// openPart maps and reads one file, as if it were the whole model.
+func openPart(path string) (*File, error) {
+	p, err := mapFile(path)
+	if err != nil {
+		return nil, err
 	}
-	k = Kind(r.u32())
-	n := int(r.u64())
-	switch k {
-	case KindString:
-		s := make([]string, n)
-		for i := range s {
-			s[i] = r.str()
+	f, err := parseGuarded(path, p.data[:p.size:p.size])
+	if err != nil {
+		unix.Munmap(p.data)
+		return nil, err
+	}
+	f.parts = []part{p}
+	return f, nil
+}
+
+// mapFile maps the file at path, read-only.
+func mapFile(path string) (part, error) {
+	// Stat comes before Open, which would wait for the writer of a named pipe.
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return part{}, fmt.Errorf("gguf: open %s: %w", path, cause(err))
+	case st.IsDir():
+		return part{}, fmt.Errorf("gguf: %s: is a directory, not a model file", path)
+	case !st.Mode().IsRegular():
+		return part{}, fmt.Errorf("gguf: %s: is not a regular file", path)
+	}
+	h, err := os.Open(path)
+	if err != nil {
+		return part{}, fmt.Errorf("gguf: open %s: %w", path, cause(err))
+	}
+	defer h.Close() // the mapping outlives the descriptor
+	if st, err = h.Stat(); err != nil {
+		return part{}, fmt.Errorf("gguf: open %s: %w", path, cause(err))
+	}
+	size := int(st.Size())
+	if size == 0 {
+		return part{}, fmt.Errorf("gguf: %s: is empty", path)
+	}
+	m, err := unix.Mmap(int(h.Fd()), 0, pageRound(size), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return part{}, fmt.Errorf("gguf: map %s: %w", path, err)
+	}
+	return part{path: path, size: size, data: m}, nil
+}
+
+// parseGuarded is parse with a fault in the mapping turned into an error: that
+// is how a failing disk, or a file cut while it is read, shows itself.
+func parseGuarded(path string, b []byte) (f *File, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			if _, fault := r.(interface{ Addr() uintptr }); !fault {
+				panic(r)
+			}
+			f, err = nil, fmt.Errorf("gguf: %s: cannot be read: the disk failed, or the file became shorter while it was opened", path)
 		}
-		return s
-	case KindUint8:
-		return copyOf[uint8](r, n)
-	case KindInt8:
-		return copyOf[int8](r, n)
-	case KindUint16:
-		return copyOf[uint16](r, n)
-	case KindInt16:
-		return copyOf[int16](r, n)
-	case KindUint32:
-		return copyOf[uint32](r, n)
-	case KindInt32:
-		return copyOf[int32](r, n)
-	case KindFloat32:
-		return copyOf[float32](r, n)
-	case KindBool:
-		return copyOf[bool](r, n)
-	case KindUint64:
-		return copyOf[uint64](r, n)
-	case KindInt64:
-		return copyOf[int64](r, n)
-	case KindFloat64:
-		return copyOf[float64](r, n)
-	}
-	s := make([]any, n)
-	for i := range s {
-		s[i] = r.value(KindArray)
-	}
-	return s
+	}()
+	return parse(path, b)
 }
 
-func copyOf[T any](r *reader, n int) []T {
-	s := make([]T, n)
-	if n > 0 {
-		b := unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), n*int(unsafe.Sizeof(s[0])))
-		copy(b, r.take(len(b)))
+func pageRound(n int) int {
+	page := os.Getpagesize()
+	return (n + page - 1) / page * page
+}
+
+// cause strips the operation and path that a file error repeats.
+func cause(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
 	}
-	return s
+	return err
 }

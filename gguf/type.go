@@ -97,6 +97,13 @@ var layouts = [...]layout{
 	Q2_0:    {"Q2_0", 64, 18},
 }
 
+// removedTypes are types that old files may have and that ggml no longer knows.
+var removedTypes = map[Type]string{
+	4: "Q4_2", 5: "Q4_3",
+	31: "Q4_0_4_4", 32: "Q4_0_4_8", 33: "Q4_0_8_8",
+	36: "IQ4_NL_4_4", 37: "IQ4_NL_4_8", 38: "IQ4_NL_8_8",
+}
+
 func (t Type) layout() layout {
 	if int(t) < len(layouts) {
 		return layouts[t]
