@@ -1,0 +1,119 @@
+package arch
+
+import (
+	"math"
+
+	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
+)
+
+// The parts that most families are made of. A family that differs in an order
+// or a detail writes that out in its own file instead of adding a flag here.
+
+// attention holds the projections of one layer's attention. Files have q, k
+// and v apart, or fused in one matrix.
+type attention struct {
+	q, k, v, qkv, o program.Linear
+	widthQ          int
+	widthK          int
+	widthV          int
+}
+
+// attention loads a layer's projections.
+func (l *loader) attention(i int) attention {
+	a := attention{widthQ: l.Heads * l.KeyHead, widthK: l.KVHeads * l.KeyHead, widthV: l.KVHeads * l.ValueHead}
+	if qkv, ok := l.optionalLinear(block(i, "attn_qkv"), l.Width, a.widthQ+a.widthK+a.widthV); ok {
+		a.qkv = qkv
+	} else {
+		a.q = l.linear(block(i, "attn_q"), l.Width, a.widthQ)
+		a.k = l.linear(block(i, "attn_k"), l.Width, a.widthK)
+		a.v = l.linear(block(i, "attn_v"), l.Width, a.widthV)
+	}
+	a.o = l.linear(block(i, "attn_output"), l.Heads*l.ValueHead, l.Width)
+	return a
+}
+
+// project returns the queries, keys and values of x.
+func (a *attention) project(b *program.Builder, x program.Tensor) (q, k, v program.Tensor) {
+	if a.qkv.Weight != nil {
+		x = b.Project(x, a.qkv)
+		return b.Split(x, 0, a.widthQ), b.Split(x, a.widthQ, a.widthK), b.Split(x, a.widthQ+a.widthK, a.widthV)
+	}
+	return b.Project(x, a.q), b.Project(x, a.k), b.Project(x, a.v)
+}
+
+// attend is the family's usual attention: all heads, scale 1/√D.
+func (c *Common) attend() program.Attend {
+	return program.Attend{Heads: c.Heads, KVHeads: c.KVHeads, Scale: float32(1 / math.Sqrt(float64(c.KeyHead)))}
+}
+
+// gated is a feed-forward network with a gate: down(act(gate·x) · up·x).
+type gated struct{ gate, up, down program.Linear }
+
+func (l *loader) gated(i int, width int) gated {
+	return gated{
+		gate: l.linear(block(i, "ffn_gate"), l.Width, width),
+		up:   l.linear(block(i, "ffn_up"), l.Width, width),
+		down: l.linear(block(i, "ffn_down"), width, l.Width),
+	}
+}
+
+func (g *gated) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
+	return b.Project(b.GLU(b.Project(x, g.gate), b.Project(x, g.up), act), g.down)
+}
+
+// experts is a mixture of gated networks: a router picks k of E for each token.
+type experts struct {
+	router         program.Linear
+	gate, up, down program.Linear
+	routing        program.Routing
+}
+
+// experts loads a layer's router and its experts of the given inner width.
+func (l *loader) experts(i, width int, r program.Routing) experts {
+	return experts{
+		router:  l.linear(block(i, "ffn_gate_inp"), l.Width, l.Experts),
+		gate:    l.expert(block(i, "ffn_gate_exps"), l.Width, width),
+		up:      l.expert(block(i, "ffn_up_exps"), l.Width, width),
+		down:    l.expert(block(i, "ffn_down_exps"), width, l.Width),
+		routing: r,
+	}
+}
+
+// expert loads one projection of all experts: [in, out, E], bias [out, E].
+func (l *loader) expert(name string, in, out int) program.Linear {
+	return program.Linear{
+		Weight: l.tensor(name+".weight", in, out, l.Experts),
+		Bias:   l.optional(name+".bias", out, l.Experts),
+	}
+}
+
+func (e *experts) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
+	chosen, weights := b.Route(b.Project(x, e.router), e.routing)
+	h := b.GLU(b.ProjectExperts(x, e.gate, chosen), b.ProjectExperts(x, e.up, chosen), act)
+	return b.CombineExperts(b.ProjectExperts(h, e.down, chosen), weights)
+}
+
+// head is the end of a model: the final norm and the projection onto the
+// vocabulary.
+type head struct {
+	norm   program.Norm
+	output program.Linear
+}
+
+// Logits implements Family for models that end in a plain projection.
+func (h *head) Logits(b *program.Builder, hidden program.Tensor) program.Tensor {
+	return b.Project(hidden, h.output)
+}
+
+// ropeFactors returns Llama 3's rotary divisors, stored once for all layers or
+// with each, or nil.
+func (l *loader) ropeFactors() *gguf.Tensor {
+	for i := range l.Layers {
+		if t := l.optional(block(i, "rope_freqs.weight"), l.RopeDims/2); t != nil && i == 0 {
+			defer l.ignore(".rope_freqs.weight")
+			return t
+		}
+	}
+	return l.optional("rope_freqs.weight", l.RopeDims/2)
+}

@@ -1,0 +1,74 @@
+package ref
+
+import (
+	"runtime"
+	"sync"
+)
+
+// pool runs loops on a fixed set of goroutines. Loops of different callers
+// take turns.
+type pool struct {
+	mu   sync.Mutex
+	n    int // goroutines, the caller's included
+	work []chan loop
+	done sync.WaitGroup
+	exit sync.WaitGroup
+}
+
+// body handles items [from, to) of a loop. worker tells goroutines of one
+// loop apart, for scratch memory: 0 ≤ worker < pool.n.
+type body func(worker, from, to int)
+
+type loop struct {
+	body     body
+	from, to int
+}
+
+func newPool(n int) *pool {
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	p := &pool{n: n, work: make([]chan loop, n-1)}
+	for i := range p.work {
+		c := make(chan loop)
+		p.work[i] = c
+		p.exit.Add(1)
+		go func() {
+			defer p.exit.Done()
+			for l := range c {
+				l.body(i+1, l.from, l.to)
+				p.done.Done()
+			}
+		}()
+	}
+	return p
+}
+
+// each runs body over [0, items), split evenly; grain is the fewest items
+// worth a goroutine. It returns when all are done. It allocates nothing.
+func (p *pool) each(items, grain int, body body) {
+	parts := min(p.n, max(1, items/max(1, grain)))
+	if parts == 1 {
+		// Without the lock: worker 0's scratch belongs to the caller's runner.
+		body(0, 0, items)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done.Add(parts - 1)
+	for i := 1; i < parts; i++ {
+		p.work[i-1] <- loop{body, items * i / parts, items * (i + 1) / parts}
+	}
+	body(0, 0, items/parts)
+	p.done.Wait()
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.work {
+		close(c)
+	}
+	p.work, p.n = nil, 1
+	p.exit.Wait()
+}
