@@ -25,7 +25,7 @@ type Options struct {
 // A Family is a model's forward pass, with the weights it was loaded with.
 type Family interface {
 	// Common returns the hyper-parameters every family has.
-	Common() *Common
+	Common() *Hyper
 	// Hidden appends the pass from token ids to the final normalised hidden
 	// states [m, d].
 	Hidden(b *program.Builder, o Options) program.Tensor

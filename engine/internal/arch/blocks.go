@@ -43,7 +43,7 @@ func (a *attention) project(b *program.Builder, x program.Tensor) (q, k, v progr
 }
 
 // attend is the family's usual attention: all heads, scale 1/√D.
-func (c *Common) attend() program.Attend {
+func (c *Hyper) attend() program.Attend {
 	return program.Attend{Heads: c.Heads, KVHeads: c.KVHeads, Scale: float32(1 / math.Sqrt(float64(c.KeyHead)))}
 }
 
@@ -52,10 +52,18 @@ type gated struct{ gate, up, down program.Linear }
 
 func (l *loader) gated(i int, width int) gated {
 	return gated{
-		gate: l.linear(block(i, "ffn_gate"), l.Width, width),
-		up:   l.linear(block(i, "ffn_up"), l.Width, width),
-		down: l.linear(block(i, "ffn_down"), width, l.Width),
+		gate: l.ffnLinear(block(i, "ffn_gate"), l.Width, width),
+		up:   l.ffnLinear(block(i, "ffn_up"), l.Width, width),
+		down: l.ffnLinear(block(i, "ffn_down"), width, l.Width),
 	}
+}
+
+// ffnLinear is linear by the rule of feed-forward networks: their scales
+// multiply the biases too.
+func (l *loader) ffnLinear(name string, in, out int) program.Linear {
+	p := l.linear(name, in, out)
+	p.ScaleBias = true
+	return p
 }
 
 func (g *gated) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
@@ -85,6 +93,7 @@ func (l *loader) expert(name string, in, out int) program.Linear {
 	return program.Linear{
 		Weight: l.tensor(name+".weight", in, out, l.Experts),
 		Bias:   l.optional(name+".bias", out, l.Experts),
+		Scale:  l.optional(name+".scale", l.Experts),
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 // llama is Llama 1 to 3, and what was built in its image: Mistral, Mixtral
 // (with experts), TinyLlama, SmolLM, Yi. Touvron et al. 2023.
 type llama struct {
-	Common
+	Hyper
 	head
 	embed  *gguf.Tensor
 	rope   *program.Rope
@@ -26,11 +26,11 @@ type llamaLayer struct {
 
 func loadLlama(l *loader) Family {
 	m := &llama{
-		Common: l.Common,
-		embed:  l.embedding(),
-		head:   head{l.rmsNorm("output_norm", l.Width), l.output()},
-		rope:   l.rope(program.Adjacent, l.ropeFactors()),
-		scale:  float32(l.float("attention.scale", 0)),
+		Hyper: l.Hyper,
+		embed: l.embedding(),
+		head:  head{l.rmsNorm("output_norm", l.Width), l.output()},
+		rope:  l.rope(program.Adjacent, l.ropeFactors()),
+		scale: float32(l.float("attention.scale", 0)),
 	}
 	for i := range l.Layers {
 		layer := llamaLayer{

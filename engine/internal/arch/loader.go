@@ -1,8 +1,8 @@
 package arch
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -11,9 +11,9 @@ import (
 	"github.com/gollm/gollm/gguf/quant"
 )
 
-// Common are the hyper-parameters that all families share. Families with other
+// Hyper are the hyper-parameters that all families share. Families with other
 // values a layer keep those themselves.
-type Common struct {
+type Hyper struct {
 	Architecture string
 	Layers       int
 	Width        int // d
@@ -29,13 +29,13 @@ type Common struct {
 	Experts, ExpertsUsed int
 }
 
-// Common returns c; families embed Common to satisfy Family.
-func (c *Common) Common() *Common { return c }
+// Common returns c; families embed Hyper to satisfy Family.
+func (c *Hyper) Common() *Hyper { return c }
 
 // loader reads keys and tensors and remembers the first thing that is wrong,
 // so that a family's loading reads as a list of what it needs.
 type loader struct {
-	Common
+	Hyper
 	file *gguf.File
 	used map[string]bool
 	err  error
@@ -43,7 +43,7 @@ type loader struct {
 
 func newLoader(f *gguf.File, architecture string) *loader {
 	l := &loader{file: f, used: map[string]bool{}}
-	c := &l.Common
+	c := &l.Hyper
 	c.Architecture = architecture
 	c.Layers = l.count("block_count")
 	c.Width = l.count("embedding_length")
@@ -184,9 +184,14 @@ func (l *loader) tensor(name string, dims ...int) *gguf.Tensor {
 	return t
 }
 
-// linear loads NAME.weight [in, out] and, if there is one, NAME.bias.
+// linear loads NAME.weight [in, out] and, where the file has them, NAME.bias
+// and NAME.scale.
 func (l *loader) linear(name string, in, out int) program.Linear {
-	return program.Linear{Weight: l.tensor(name+".weight", in, out), Bias: l.optional(name+".bias", out)}
+	return program.Linear{
+		Weight: l.tensor(name+".weight", in, out),
+		Bias:   l.optional(name+".bias", out),
+		Scale:  l.optional(name+".scale", 1),
+	}
 }
 
 // optionalLinear is linear where the weight may be missing.
@@ -244,7 +249,10 @@ func block(i int, name string) string { return fmt.Sprintf("blk.%d.%s", i, name)
 
 // checkAllUsed refuses a file with tensors the family did not ask for: its
 // forward pass would not be the one the file was made for.
+//
+// Scales of quantised inputs (NVFP4) are not needed: activations stay float.
 func (l *loader) checkAllUsed() {
+	l.ignore(".input_scale")
 	for _, t := range l.file.Tensors {
 		if !l.used[t.Name] {
 			l.fail("tensor %q is not part of the architecture", t.Name)
@@ -267,32 +275,45 @@ func (l *loader) ignore(suffixes ...string) {
 // divisors, or be nil.
 func (l *loader) rope(pairing program.Pairing, factors *gguf.Tensor) *program.Rope {
 	r := &program.Rope{
-		Dims:       l.RopeDims,
-		Pairing:    pairing,
-		Base:       l.float("rope.freq_base", 10000),
-		Factors:    factors,
-		AttnFactor: l.float("rope.scaling.attn_factor", 1),
+		Dims:    l.RopeDims,
+		Pairing: pairing,
+		Base:    l.float("rope.freq_base", 10000),
+		Factors: factors,
 	}
 	factor := l.float("rope.scaling.factor", l.float("rope.scale_linear", 0))
-	switch kind := l.text("rope.scaling.type", "linear"); kind {
-	case "none", "longrope":
-		// longrope stretches by its factors alone.
-	case "linear":
-		if factor > 0 {
-			r.FreqScale = 1 / factor
-		}
+	if factor == 0 {
+		factor = 1
+	}
+	// A negative weight of YaRN's extrapolation means that the kind decides.
+	yarn := l.float("rope.scaling.yarn_ext_factor", -1)
+	kind := l.text("rope.scaling.type", "linear")
+	switch kind {
+	case "none":
+		factor = 1
+	case "linear", "longrope":
 	case "yarn":
-		if factor > 0 {
-			r.FreqScale = 1 / factor
+		if yarn < 0 {
+			yarn = 1
 		}
+	default:
+		l.fail("key %q: unknown rope scaling %q", l.key("rope.scaling.type"), kind)
+	}
+	r.FreqScale = 1 / factor
+	r.AttnFactor = l.float("rope.scaling.yarn_attn_factor", 1)
+	if yarn > 0 {
 		r.Yarn = &program.Yarn{
-			ExtFactor:   l.float("rope.scaling.yarn_ext_factor", 1),
+			ExtFactor:   yarn,
 			BetaFast:    l.float("rope.scaling.yarn_beta_fast", 32),
 			BetaSlow:    l.float("rope.scaling.yarn_beta_slow", 1),
 			OrigContext: l.number("rope.scaling.original_context_length", l.Context),
 		}
-	default:
-		l.failed(errors.New("key " + l.key("rope.scaling.type") + ": unknown rope scaling " + kind))
+		// Frequencies multiplies by 1+0.1·ln(factor), YaRN's temperature. Files
+		// with a log multiplier divide it out again, in whole or in part.
+		r.AttnFactor = 1
+		if m := l.float("rope.scaling.yarn_log_multiplier", 0); m != 0 && factor > 1 {
+			r.AttnFactor = 1 / (1 + 0.1*m*math.Log(factor))
+		}
 	}
+	r.AttnFactor *= l.float("rope.scaling.attn_factor", 1)
 	return r
 }

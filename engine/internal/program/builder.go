@@ -133,6 +133,7 @@ func (b *Builder) Project(x Tensor, l Linear) Tensor {
 		b.fail("project", "%q takes %d columns, got %d", l.Weight.Name, l.Weight.Cols(), w)
 	}
 	b.vector("project", l.Bias, l.Weight.Rows())
+	b.vector("project", l.Scale, 1)
 	out := b.like("project", x, l.Weight.Rows())
 	b.emit(&Project{x, l, out})
 	return out
@@ -319,6 +320,7 @@ func (b *Builder) ProjectExperts(x Tensor, l Linear, experts Tensor) Tensor {
 		b.fail(op, "%q takes %d columns, got %s", l.Weight.Name, in, i)
 	}
 	b.vector(op, l.Bias, out*l.Weight.Dims[2])
+	b.vector(op, l.Scale, l.Weight.Dims[2])
 	y := b.add(op, Info{Rows: i.Rows, Repeat: k, Width: out})
 	b.emit(&ProjectExperts{x, l, experts, y})
 	return y

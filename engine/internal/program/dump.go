@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/gollm/gollm/gguf"
@@ -20,6 +21,9 @@ func (p *Program) Dump(w io.Writer) error {
 		v := reflect.ValueOf(op).Elem()
 		var fields []string
 		for j := range v.NumField() {
+			if t, ok := v.Field(j).Interface().(Tensor); ok && slices.Contains(op.Writes(), t) {
+				continue
+			}
 			if s := p.field(v.Field(j).Interface()); s != "" {
 				fields = append(fields, strings.ToLower(v.Type().Field(j).Name)+"="+s)
 			}
@@ -41,7 +45,7 @@ func (p *Program) field(v any) string {
 		}
 		return fmt.Sprintf("%s:%s%v", v.Name, v.Type, v.Dims)
 	case Linear:
-		return strings.TrimSuffix(p.field(v.Weight)+"+"+p.field(v.Bias), "+")
+		return strings.TrimRight(p.field(v.Weight)+"+"+p.field(v.Bias)+"+"+p.field(v.Scale), "+")
 	case Norm:
 		return fmt.Sprintf("%s+%s,eps=%g", p.field(v.Weight), p.field(v.Bias), v.Eps)
 	case *Rope:

@@ -11,8 +11,15 @@ type Op interface {
 	Writes() []Tensor
 }
 
-// Linear is a projection's weights: Weight [in, out] and an optional Bias [out].
-type Linear struct{ Weight, Bias *gguf.Tensor }
+// Linear is a projection's weights: Weight [in, out], an optional Bias [out]
+// added to the product, and an optional Scale [1] the product is multiplied by
+// before (the tensor-wide scale of NVFP4 weights). Of experts, Weight is
+// [in, out, E], Bias [out, E] and Scale [E]. With ScaleBias, Scale multiplies
+// the sum of product and bias.
+type Linear struct {
+	Weight, Bias, Scale *gguf.Tensor
+	ScaleBias           bool
+}
 
 // Norm is a normalisation's weights: optional Weight and Bias of the width
 // normalised, and the epsilon added under the root.
@@ -54,7 +61,7 @@ type LayerNorm struct {
 	Out   Tensor
 }
 
-// Project multiplies: Out[i,o] = Σ X[i,c]·W[o,c] + Bias[o]. X [·, in], Out
+// Project multiplies: Out[i,o] = Scale·Σ X[i,c]·W[o,c] + Bias[o]. X [·, in], Out
 // [·, out], the weights [in, out].
 type Project struct {
 	X      Tensor
@@ -199,9 +206,8 @@ type Route struct {
 	Weights   Tensor
 }
 
-// ProjectExperts is Project by each token's experts: the weights are
-// [in, out, E], Bias [out, E]. X is [n, in], the same for all experts of a
-// token, or [n·k, in]; Out [n·k, out].
+// ProjectExperts is Project by each token's experts. X is [n, in], the same for
+// all experts of a token, or [n·k, in]; Out [n·k, out].
 type ProjectExperts struct {
 	X       Tensor
 	Linear  Linear

@@ -99,7 +99,7 @@ func (r *runner) projectExperts(op *program.ProjectExperts) (func(), int, error)
 	if err != nil {
 		return nil, 0, err
 	}
-	bias, err := vector(op.Linear.Bias)
+	finish, err := newFinish(op.Linear)
 	k := experts.width
 	// Goroutines share out the outputs; a row of an expert is decoded for each
 	// token that uses it.
@@ -113,10 +113,8 @@ func (r *runner) projectExperts(op *program.ProjectExperts) (func(), int, error)
 				dst := out.row(i*k + j)
 				for o := from; o < to; o++ {
 					at := int(e)*out.width + o
-					dst[o] = dot(w.row(at, r.row[worker]), src)
-					if bias != nil {
-						dst[o] += bias[at]
-					}
+					scale, bias := finish.at(int(e), at)
+					dst[o] = dot(w.row(at, r.row[worker]), src)*scale + bias
 				}
 			}
 		}

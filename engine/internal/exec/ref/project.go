@@ -8,26 +8,23 @@ func (r *runner) project(op *program.Project) (func(), int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	bias, err := vector(op.Linear.Bias)
+	finish, err := newFinish(op.Linear)
 	// Goroutines share out the weight's rows, so that each is decoded once for
 	// all tokens.
 	each := func(worker, from, to int) {
 		n := r.count(x)
 		for o := from; o < to; o++ {
 			row := w.row(o, r.row[worker])
-			b := float32(0)
-			if bias != nil {
-				b = bias[o]
-			}
+			scale, bias := finish.at(0, o)
 			i := 0
 			for ; i+4 <= n; i += 4 {
 				y := dot4(row, x.row(i), x.row(i+1), x.row(i+2), x.row(i+3))
 				for j := range y {
-					out.data[(i+j)*out.width+o] = y[j] + b
+					out.data[(i+j)*out.width+o] = y[j]*scale + bias
 				}
 			}
 			for ; i < n; i++ {
-				out.data[i*out.width+o] = dot(row, x.row(i)) + b
+				out.data[i*out.width+o] = dot(row, x.row(i))*scale + bias
 			}
 		}
 	}
@@ -37,6 +34,37 @@ func (r *runner) project(op *program.Project) (func(), int, error) {
 			r.pool.each(out.width, grain, each)
 		}
 	}, w.Cols(), err
+}
+
+// finish is what a projection does to the products: scale, then bias.
+type finish struct {
+	scale, bias []float32
+	scaleBias   bool
+}
+
+func newFinish(l program.Linear) (f finish, err error) {
+	if f.scale, err = vector(l.Scale); err != nil {
+		return f, err
+	}
+	f.scaleBias = l.ScaleBias
+	f.bias, err = vector(l.Bias)
+	return f, err
+}
+
+// at returns the scale of an expert (0 without experts) and the bias of one of
+// its outputs, counted through all experts.
+func (f finish) at(expert, output int) (scale, bias float32) {
+	scale = 1
+	if f.scale != nil {
+		scale = f.scale[expert]
+	}
+	if f.bias != nil {
+		bias = f.bias[output]
+	}
+	if f.scaleBias {
+		bias *= scale
+	}
+	return scale, bias
 }
 
 // dot is Σ a·b in four running sums, which is both faster and closer to the
