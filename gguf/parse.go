@@ -241,7 +241,8 @@ func (r *reader) tensors(f *File, n uint64) []entry {
 			return nil
 		}
 		size := r.shape(t)
-		entries = append(entries, entry{t: t, at: r.off, size: size, offset: r.u64("its offset")})
+		at = r.off
+		entries = append(entries, entry{t: t, at: at, size: size, offset: r.u64("its offset")})
 		f.tensors[t.Name] = t
 		f.Tensors = append(f.Tensors, t)
 	}
