@@ -35,7 +35,17 @@ type Family interface {
 
 // families maps general.architecture to its loader.
 var families = map[string]func(*loader) Family{
-	"llama": loadLlama,
+	"cohere2":    loadCohere2,
+	"command-r":  loadCommandR,
+	"falcon":     loadFalcon,
+	"gemma":      loadGemma,
+	"gemma2":     loadGemma2,
+	"gemma3":     loadGemma3,
+	"gpt2":       loadGPT2,
+	"llama":      loadLlama,
+	"phi2":       loadPhi2,
+	"stablelm":   loadStableLM,
+	"starcoder2": loadStarcoder2,
 }
 
 // Names returns the architectures that can be loaded, sorted.

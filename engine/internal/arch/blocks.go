@@ -66,8 +66,42 @@ func (l *loader) ffnLinear(name string, in, out int) program.Linear {
 	return p
 }
 
+// plainGated is gated for families whose feed-forward weights have no scales.
+func (l *loader) plainGated(i, width int) gated {
+	return gated{
+		gate: l.plainLinear(block(i, "ffn_gate"), l.Width, width),
+		up:   l.plainLinear(block(i, "ffn_up"), l.Width, width),
+		down: l.plainLinear(block(i, "ffn_down"), width, l.Width),
+	}
+}
+
+// plainLinear is linear for families that have no scales there. Only NVFP4
+// weights, whose values mean nothing without, have theirs in any family; that
+// of another type is passed over, as llama.cpp does.
+func (l *loader) plainLinear(name string, in, out int) program.Linear {
+	p := l.linear(name, in, out)
+	if p.Weight != nil && p.Weight.Type != gguf.NVFP4 {
+		p.Scale = nil
+	}
+	return p
+}
+
 func (g *gated) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
 	return b.Project(b.GLU(b.Project(x, g.gate), b.Project(x, g.up), act), g.down)
+}
+
+// mlp is a feed-forward network of two layers: down(act(up·x)).
+type mlp struct{ up, down program.Linear }
+
+func (l *loader) mlp(i int) mlp {
+	return mlp{
+		up:   l.plainLinear(block(i, "ffn_up"), l.Width, l.FF),
+		down: l.plainLinear(block(i, "ffn_down"), l.FF, l.Width),
+	}
+}
+
+func (m *mlp) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
+	return b.Project(b.Activate(b.Project(x, m.up), act), m.down)
 }
 
 // experts is a mixture of gated networks: a router picks k of E for each token.
@@ -113,6 +147,36 @@ type head struct {
 // Logits implements Family for models that end in a plain projection.
 func (h *head) Logits(b *program.Builder, hidden program.Tensor) program.Tensor {
 	return b.Project(hidden, h.output)
+}
+
+// windows returns each layer's sliding window, 0 where a layer sees all. The
+// file names the layers that slide, or a period of which all but the last do.
+func (l *loader) windows(period, window int) []int {
+	const pattern = "attention.sliding_window_pattern"
+	window = l.number("attention.sliding_window", window)
+	out := make([]int, l.Layers)
+	slide := func(i int, yes bool) {
+		if yes {
+			out[i] = window
+		}
+	}
+	if list, err := gguf.Get[[]bool](l.file, l.key(pattern)); err == nil && len(list) >= l.Layers {
+		for i := range out {
+			slide(i, list[i])
+		}
+		return out
+	}
+	if _, err := gguf.Get[[]int](l.file, l.key(pattern)); err == nil {
+		for i, v := range l.perLayer(pattern, 0)[:l.Layers] {
+			slide(i, v != 0)
+		}
+		return out
+	}
+	period = l.number(pattern, period)
+	for i := range out {
+		slide(i, period == 0 || i%period < period-1)
+	}
+	return out
 }
 
 // ropeFactors returns Llama 3's rotary divisors, stored once for all layers or

@@ -224,6 +224,15 @@ func (l *loader) layerNorm(name string, width ...int) program.Norm {
 	}
 }
 
+// optionalLayerNorm is layerNorm, or nil where the weight is missing.
+func (l *loader) optionalLayerNorm(name string, width ...int) *program.Norm {
+	if l.file.Tensor(name+".weight") == nil {
+		return nil
+	}
+	n := l.layerNorm(name, width...)
+	return &n
+}
+
 func (l *loader) epsilon(name string) float32 {
 	v, err := gguf.Get[float32](l.file, l.key(name))
 	l.failed(err)
