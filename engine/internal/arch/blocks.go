@@ -90,6 +90,26 @@ func (g *gated) forward(b *program.Builder, x program.Tensor, act program.Activa
 	return b.Project(b.GLU(b.Project(x, g.gate), b.Project(x, g.up), act), g.down)
 }
 
+// fusedGated is a gated network with gate above up in one matrix [d, 2F], which
+// files call ffn_up.
+type fusedGated struct {
+	gateUp, down program.Linear
+	width        int
+}
+
+func (l *loader) fusedGated(i, width int) fusedGated {
+	return fusedGated{
+		gateUp: l.plainLinear(block(i, "ffn_up"), l.Width, 2*width),
+		down:   l.plainLinear(block(i, "ffn_down"), width, l.Width),
+		width:  width,
+	}
+}
+
+func (g *fusedGated) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
+	x = b.Project(x, g.gateUp)
+	return b.Project(b.GLU(b.Split(x, 0, g.width), b.Split(x, g.width, g.width), act), g.down)
+}
+
 // mlp is a feed-forward network of two layers: down(act(up·x)).
 type mlp struct{ up, down program.Linear }
 
@@ -102,39 +122,6 @@ func (l *loader) mlp(i int) mlp {
 
 func (m *mlp) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
 	return b.Project(b.Activate(b.Project(x, m.up), act), m.down)
-}
-
-// experts is a mixture of gated networks: a router picks k of E for each token.
-type experts struct {
-	router         program.Linear
-	gate, up, down program.Linear
-	routing        program.Routing
-}
-
-// experts loads a layer's router and its experts of the given inner width.
-func (l *loader) experts(i, width int, r program.Routing) experts {
-	return experts{
-		router:  l.linear(block(i, "ffn_gate_inp"), l.Width, l.Experts),
-		gate:    l.expert(block(i, "ffn_gate_exps"), l.Width, width),
-		up:      l.expert(block(i, "ffn_up_exps"), l.Width, width),
-		down:    l.expert(block(i, "ffn_down_exps"), width, l.Width),
-		routing: r,
-	}
-}
-
-// expert loads one projection of all experts: [in, out, E], bias [out, E].
-func (l *loader) expert(name string, in, out int) program.Linear {
-	return program.Linear{
-		Weight: l.tensor(name+".weight", in, out, l.Experts),
-		Bias:   l.optional(name+".bias", out, l.Experts),
-		Scale:  l.optional(name+".scale", l.Experts),
-	}
-}
-
-func (e *experts) forward(b *program.Builder, x program.Tensor, act program.Activation) program.Tensor {
-	chosen, weights := b.Route(b.Project(x, e.router), e.routing)
-	h := b.GLU(b.ProjectExperts(x, e.gate, chosen), b.ProjectExperts(x, e.up, chosen), act)
-	return b.CombineExperts(b.ProjectExperts(h, e.down, chosen), weights)
 }
 
 // head is the end of a model: the final norm and the projection onto the
@@ -189,4 +176,28 @@ func (l *loader) ropeFactors() *gguf.Tensor {
 		}
 	}
 	return l.optional("rope_freqs.weight", l.RopeDims/2)
+}
+
+// ropes are a family's rotary embeddings for short and for long contexts, which
+// differ in their divisors (LongRoPE, Ding et al. 2024).
+type ropes struct {
+	short, long *program.Rope
+	context     int // the longest that is short
+}
+
+// ropes reads both. The divisors are stored once for all layers.
+func (l *loader) ropes(pairing program.Pairing) ropes {
+	return ropes{
+		short:   l.rope(pairing, l.optional("rope_factors_short.weight", l.RopeDims/2)),
+		long:    l.rope(pairing, l.optional("rope_factors_long.weight", l.RopeDims/2)),
+		context: l.number("rope.scaling.original_context_length", l.Context),
+	}
+}
+
+// at returns the embedding for sequences of up to the given length.
+func (r *ropes) at(context int) *program.Rope {
+	if context > r.context {
+		return r.long
+	}
+	return r.short
 }

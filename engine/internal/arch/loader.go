@@ -280,6 +280,15 @@ func (l *loader) ignore(suffixes ...string) {
 	}
 }
 
+// ignorePrefix is ignore by the beginning of the name.
+func (l *loader) ignorePrefix(prefix string) {
+	for _, t := range l.file.Tensors {
+		if strings.HasPrefix(t.Name, prefix) {
+			l.used[t.Name] = true
+		}
+	}
+}
+
 // rope reads the architecture's rotary embedding. factors may name per-pair
 // divisors, or be nil.
 func (l *loader) rope(pairing program.Pairing, factors *gguf.Tensor) *program.Rope {
