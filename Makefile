@@ -1,0 +1,64 @@
+# gollm's targets. `make help` lists them.
+
+GO        ?= go
+# Caches of what is fetched: models and the oracle. Not part of the repository.
+CACHE     ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/gollm
+MODELS    ?= $(CACHE)/models
+ORACLE    ?= $(CACHE)/oracle
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+PLATFORMS = linux/amd64 linux/arm64 darwin/arm64
+FUZZTIME  ?= 10m
+
+export CGO_ENABLED = 0
+
+.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+build: ## build bin/gollm
+	$(GO) build -trimpath -o bin/gollm ./cmd/gollm
+
+run: build ## build and tell a story with the model inside the binary
+	./bin/gollm run -p "Once upon a time" -n 200 --temp 0
+
+test: lint cross unit race ## everything that needs no model and no oracle
+	@echo "make test: ok"
+
+lint: ## gofmt, go vet and staticcheck for every platform
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt needed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	@for p in $(PLATFORMS); do echo "vet $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./... || exit 1; done
+	@test -x bin/staticcheck || GOBIN=$(CURDIR)/bin $(GO) install $(STATICCHECK)
+	@for p in $(PLATFORMS); do echo "staticcheck $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} ./bin/staticcheck ./... || exit 1; done
+
+cross: ## build the command for every platform, static
+	@for p in $(PLATFORMS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o bin/gollm-$${p%/*}-$${p#*/} ./cmd/gollm || exit 1; done
+
+unit: ## the tests
+	$(GO) test ./...
+
+race: ## the tests of concurrent code under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race $(RACE)
+
+model: ## fetch the two real models of the tests (350 MB, once)
+	testdata/fetch-models.sh $(MODELS)
+
+test-models: model ## the tests that run the two real models
+	GOLLM_MODELS=$(MODELS) $(GO) test -count=1 -timeout 30m -run 'RealModels' ./...
+
+oracle: ## install llama.cpp as the oracle (Linux on x86-64, 330 MB, once)
+	testdata/oracle/install.sh $(ORACLE)
+
+test-oracle: oracle model ## derive again all that was recorded, with fresh seeds
+	GOLLM_ORACLE=$(ORACLE) GOLLM_MODELS=$(MODELS) $(GO) test -count=1 -timeout 60m -skip RealModels ./...
+
+bench: build ## tokens a second of the model inside the binary
+	./bin/gollm bench
+
+fuzz: ## every fuzz target for FUZZTIME
+	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$d/*_test.go | cut -c6-); do \
+			echo "$$d $$f"; $(GO) test ./$$d -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; done; done
+
+clean: ## remove what was built
+	rm -rf bin
