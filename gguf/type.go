@@ -129,8 +129,8 @@ func (t Type) BlockSize() int { return t.layout().block }
 // BlockBytes returns the number of bytes of a block, 0 for an unknown type.
 func (t Type) BlockBytes() int { return t.layout().bytes }
 
-// RowBytes returns the bytes of a row of n values; n must be a multiple of
-// BlockSize.
+// RowBytes returns the bytes of a row of n values; t must be known, as every
+// type of an open File is, and n a multiple of its BlockSize.
 func (t Type) RowBytes(n int) int {
 	l := t.layout()
 	return n / l.block * l.bytes

@@ -60,7 +60,8 @@ type Wanted interface {
 
 // Get returns the value of a metadata key as T. Integers of any width convert
 // to any integer type that holds them, numbers to floats; arrays element by
-// element. A missing key is ErrNoKey; another type or a value that does not
+// element. An array that needs no conversion is the File's own and not to be
+// changed. A missing key is ErrNoKey; another type or a value that does not
 // fit is an error naming file and key.
 func Get[T Wanted](f *File, key string) (T, error) {
 	var out T

@@ -87,3 +87,50 @@ func TestParseType(t *testing.T) {
 		t.Errorf("Type(99) is %q", got)
 	}
 }
+
+// Numbers of every kind, alone and in arrays, convert to the types that hold them.
+func TestGetConvertsEveryKind(t *testing.T) {
+	f, err := parse("m.gguf", mustEncode(t, []Pair{
+		{"uint8", uint8(7)}, {"int8", int8(7)}, {"uint16", uint16(7)}, {"int16", int16(7)}, {"uint32", uint32(7)}, {"int32", int32(7)},
+		{"uint64", uint64(7)}, {"int64", int64(7)}, {"float32", float32(7)}, {"float64", 7.0},
+		{"[]uint8", []uint8{7}}, {"[]int8", []int8{7}}, {"[]uint16", []uint16{7}}, {"[]int16", []int16{7}}, {"[]uint32", []uint32{7}}, {"[]int32", []int32{7}},
+		{"[]uint64", []uint64{7}}, {"[]int64", []int64{7}}, {"[]float32", []float32{7}}, {"[]float64", []float64{7}},
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range f.Pairs {
+		if p.Key[0] != '[' {
+			gets(t, f, p, 7.0, float32(7))
+			if p.Key[0] != 'f' {
+				gets(t, f, p, 7, int32(7))
+			} else if _, err := Get[int](f, p.Key); err == nil {
+				t.Errorf("%s converts to int", p.Key)
+			}
+			continue
+		}
+		gets(t, f, p, []float32{7}, []float32{7})
+		if p.Key[2] != 'f' {
+			gets(t, f, p, []int{7}, []uint8{7})
+			gets(t, f, p, []int32{7}, []uint32{7})
+		} else if _, err := Get[[]int](f, p.Key); err == nil {
+			t.Errorf("%s converts to []int", p.Key)
+		}
+	}
+}
+
+func gets[A, B Wanted](t *testing.T, f *File, p Pair, a A, b B) {
+	t.Helper()
+	if got, err := Get[A](f, p.Key); err != nil || !reflect.DeepEqual(got, a) {
+		t.Errorf("%s as %T: %v, %v", p.Key, a, got, err)
+	}
+	if got, err := Get[B](f, p.Key); err != nil || !reflect.DeepEqual(got, b) {
+		t.Errorf("%s as %T: %v, %v", p.Key, b, got, err)
+	}
+}
+
+func TestKindString(t *testing.T) {
+	if got := KindFloat64.String() + " " + Kind(13).String(); got != "float64 kind(13)" {
+		t.Errorf("kinds are %s", got)
+	}
+}

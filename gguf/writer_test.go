@@ -361,6 +361,22 @@ func TestWriterOnFullDisk(t *testing.T) {
 	}
 }
 
+// A Commit that cannot rename leaves nothing and names the file, not the temporary one.
+func TestCommitCannotRename(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out.gguf")
+	w, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.MkdirAll(filepath.Join(path, "in the way"), 0o755)
+	if err := w.Commit(); err == nil || !strings.HasPrefix(err.Error(), "gguf: write "+path+": ") || strings.Contains(err.Error(), ".tmp") {
+		t.Errorf("error %v", err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("%d entries are left, want the folder in the way", len(left))
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ path, want string }{
