@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gollm/gollm/gguf"
+	"github.com/urfave/cli/v3"
 )
 
 // fileInfo is what info says of a model; its JSON is the form of --json.
@@ -47,9 +49,25 @@ type typeSummary struct {
 	Bytes   int    `json:"bytes"`
 }
 
-// infoCommand prints what is in the model file at path: for people, with long
+func infoCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "info",
+		Usage:     "print what is in a model file",
+		ArgsUsage: "FILE",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print everything, as JSON"}},
+		Action: func(_ context.Context, c *cli.Command) error {
+			path, err := oneArgument(c)
+			if err != nil {
+				return err
+			}
+			return printInfo(c.Root().Writer, path, c.Bool("json"))
+		},
+	}
+}
+
+// printInfo prints what is in the model file at path: for people, with long
 // strings and arrays shortened, or the whole of it as JSON.
-func infoCommand(w io.Writer, path string, asJSON bool) error {
+func printInfo(w io.Writer, path string, asJSON bool) error {
 	f, err := gguf.Open(path)
 	if err != nil {
 		return err

@@ -102,7 +102,7 @@ func TestInfo(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(t.TempDir()) // so that the paths that are printed are the same everywhere
 			var out strings.Builder
-			if err := infoCommand(&out, c.model(t), c.asJSON); err != nil {
+			if err := printInfo(&out, c.model(t), c.asJSON); err != nil {
 				t.Fatal(err)
 			}
 			path := filepath.Join(golden, c.name)
@@ -126,7 +126,7 @@ func TestInfo(t *testing.T) {
 func TestInfoJSONIsComplete(t *testing.T) {
 	t.Chdir(t.TempDir())
 	var out strings.Builder
-	if err := infoCommand(&out, model(t), true); err != nil {
+	if err := printInfo(&out, model(t), true); err != nil {
 		t.Fatal(err)
 	}
 	var info fileInfo
@@ -150,7 +150,7 @@ func TestInfoRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "text")
 	os.WriteFile(path, []byte("not a model"), 0o644)
 	var out strings.Builder
-	err := infoCommand(&out, path, false)
+	err := printInfo(&out, path, false)
 	if want := "gguf: " + path + `: header at byte 0: not a GGUF file: it begins with "not a model"`; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}

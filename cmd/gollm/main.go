@@ -1,26 +1,86 @@
-// Command gollm runs large language models stored as GGUF.
+// Command gollm runs large language models stored as GGUF files.
+//
+// What a command produces goes to standard output, what it has to say about it
+// to standard error. The exit status is 0, 1 when something failed, 2 when the
+// command line was wrong.
 package main
 
 import (
-	"flag"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
 )
 
 func main() {
-	if len(os.Args) < 2 || os.Args[1] != "info" {
-		fmt.Fprintln(os.Stderr, "usage: gollm info [--json] FILE")
-		os.Exit(2)
+	os.Exit(gollm(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// usageError is an error of the command line.
+type usageError struct{ error }
+
+// gollm runs one command line and returns the exit status.
+func gollm(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// The first interrupt ends the command in order; a second one, or one that
+	// comes when nothing listens, ends the program.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	defer stop()
+
+	err := rootCommand(stdin, stdout, stderr).Run(ctx, args)
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(stderr, "gollm: interrupted")
+		return 130
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "gollm: %v\n", err)
+		return 2
 	}
-	flags := flag.NewFlagSet("gollm info", flag.ExitOnError)
-	asJSON := flags.Bool("json", false, "print everything, as JSON")
-	flags.Parse(os.Args[2:])
-	if flags.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: gollm info [--json] FILE")
-		os.Exit(2)
+	fmt.Fprintf(stderr, "gollm: %v\n", err)
+	return 1
+}
+
+// rootCommand is the tree of commands. Each file of this package adds one.
+func rootCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
+	root := &cli.Command{
+		Name:                  "gollm",
+		Usage:                 "run large language models stored as GGUF files",
+		Version:               version(),
+		Reader:                stdin,
+		Writer:                stdout,
+		ErrWriter:             stderr,
+		EnableShellCompletion: true,
+		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			c.Hidden = false
+			c.Usage = "print a completion script for bash, zsh, fish or pwsh"
+		},
+		Suggest: true,
+		Commands: []*cli.Command{
+			runCommand(),
+			infoCommand(),
+			versionCommand(),
+		},
+		// Errors are printed once, by gollm, and nothing here exits.
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usageError{fmt.Errorf("no command %q (gollm --help lists them)", c.Args().First())}
+			}
+			return cli.ShowRootCommandHelp(c)
+		},
 	}
-	if err := infoCommand(os.Stdout, flags.Arg(0), *asJSON); err != nil {
-		fmt.Fprintln(os.Stderr, "gollm:", err)
-		os.Exit(1)
+	for _, c := range append(root.Commands, root) {
+		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
+			return usageError{fmt.Errorf("%w (%s --help lists the flags)", err, c.FullName())}
+		}
 	}
+	return root
 }
