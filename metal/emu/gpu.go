@@ -1,0 +1,298 @@
+package emu
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/gollm/gollm/metal/emu/internal/kernel"
+	"github.com/gollm/gollm/metal/internal/objc"
+)
+
+// clock is the machine's uptime in seconds.
+func (m *Machine) clock() float64 { return 1 + time.Since(m.begun).Seconds() }
+
+// runQueue is the GPU as one queue sees it: it runs command buffers in order until the queue is gone.
+func (m *Machine) runQueue(q *queue) {
+	defer m.gpus.Done()
+	runtime.LockOSThread() // completed handlers run here, inside an autorelease pool of this thread
+	defer runtime.UnlockOSThread()
+	m.mu.Lock()
+	defer func() { m.unlock() }()
+	for {
+		switch {
+		case len(q.order) > 0 && q.order[0].committed():
+			m.run(q.order[0])
+			m.unlock() // blocks of what was freed
+			m.mu.Lock()
+		case q.gone || m.closing:
+			return
+		default:
+			m.changed.Wait()
+		}
+	}
+}
+
+// run executes a command buffer; mu is held, but not while kernels run.
+func (m *Machine) run(cb *commandBuffer) {
+	cb.status = objc.MTLCommandBufferStatusScheduled
+	cb.startTime = m.clock()
+	failed := m.execute(cb)
+	cb.endTime = m.clock()
+	m.stats.CommandBuffers++
+	cb.status = objc.MTLCommandBufferStatusCompleted
+	if failed != nil {
+		cb.status = objc.MTLCommandBufferStatusError
+		failed.info = m.infos(cb)
+		cb.err = m.owned(m.add("NSError", failed))
+	}
+	handlers := cb.handlers
+	cb.finish(m)
+	m.handle(cb.obj, handlers)
+	m.drop(cb.obj)
+}
+
+// handle calls completed handlers, on this thread, inside a pool.
+func (m *Machine) handle(o *object, blocks []uintptr) {
+	if len(blocks) == 0 {
+		return
+	}
+	t := threadID()
+	p := m.poolPush(t)
+	c := call{m: m, thread: t}
+	c.lend(o)
+	m.unlock()
+	for _, b := range blocks {
+		invoke(b, o.id)
+	}
+	m.mu.Lock()
+	m.poolPop(t, p)
+}
+
+// execute runs the steps of a command buffer until one fails.
+func (m *Machine) execute(cb *commandBuffer) *nsError {
+	if cb.broken != nil {
+		return &nsError{domain: commandBufferDomain, code: objc.MTLCommandBufferErrorInvalidResource, text: cb.broken.Error()}
+	}
+	if f, ok := m.nextFault(); ok {
+		for _, s := range cb.steps {
+			if s.encoder != nil && f != SubmissionsIgnored {
+				s.encoder.state = objc.MTLCommandEncoderErrorStateFaulted
+				break
+			}
+		}
+		return f.error()
+	}
+	if need := m.workingSet(cb); need > m.opt.Chip.WorkingSet {
+		return OutOfMemory.error()
+	}
+	ctx := context.Background()
+	if m.opt.Watchdog > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, m.opt.Watchdog)
+		defer cancel()
+	}
+	for _, s := range cb.steps {
+		switch {
+		case s.encoder != nil:
+			if err := m.runEncoder(ctx, s.encoder); err != nil {
+				s.encoder.state = objc.MTLCommandEncoderErrorStateFaulted
+				return err
+			}
+			s.encoder.state = objc.MTLCommandEncoderErrorStateCompleted
+		case s.wait:
+			e := s.event.data.(*event)
+			for e.value < s.value {
+				if m.closing {
+					return Timeout.error()
+				}
+				m.changed.Wait()
+			}
+		default:
+			if e := s.event.data.(*event); e.value < s.value {
+				e.value = s.value
+				m.changed.Broadcast()
+			}
+		}
+	}
+	return nil
+}
+
+// workingSet is the bytes that must be resident for a command buffer.
+func (m *Machine) workingSet(cb *commandBuffer) (n int64) {
+	all := map[*object]bool{}
+	for o := range cb.uses {
+		all[o] = true
+	}
+	for _, s := range append(slices.Clone(cb.q.sets), cb.sets...) {
+		for o := range s.data.(*residencySet).now {
+			all[o] = true
+		}
+	}
+	for o := range all {
+		if b, ok := o.data.(*buffer); ok {
+			n += b.size(m.opt.PageSize)
+		}
+	}
+	return n
+}
+
+func (m *Machine) runEncoder(ctx context.Context, e *encoder) *nsError {
+	e.sample(m, e.start)
+	for _, i := range m.order(e) {
+		c := &e.commands[i]
+		if c.copy != nil {
+			c.copy.run()
+			continue
+		}
+		d, ok := c.dispatch.kernelDispatch()
+		if !ok {
+			continue // an indirect dispatch of nothing
+		}
+		m.stats.Dispatches++
+		m.mu.Unlock()
+		err := m.executor.Run(ctx, d)
+		m.mu.Lock()
+		if err != nil {
+			return m.runFailed(e, d, err)
+		}
+	}
+	e.sample(m, e.end)
+	return nil
+}
+
+// runFailed says what an executor's error is to a Metal program.
+func (m *Machine) runFailed(e *encoder, d *kernel.Dispatch, err error) *nsError {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return Timeout.error()
+	}
+	var f *kernel.Fault
+	if errors.As(err, &f) {
+		m.report(&Violation{Rule: Rule(f.Rule), Object: e.obj.String(), Detail: f.Error()})
+		ne := PageFault.error()
+		ne.text += ": " + f.Error()
+		return ne
+	}
+	ne := Internal.error()
+	ne.text = fmt.Sprintf("%s: kernel %q: %v", ne.text, d.Kernel.Name(), err)
+	return ne
+}
+
+func (b *blit) run() {
+	dst := b.dst.data.(*buffer).mem[b.dstAt : b.dstAt+b.n]
+	if b.src != nil {
+		copy(dst, b.src.data.(*buffer).mem[b.srcAt:])
+		return
+	}
+	for i := range dst {
+		dst[i] = b.value
+	}
+}
+
+// kernelDispatch is the dispatch as an executor wants it; false if the GPU finds it empty.
+func (d *dispatch) kernelDispatch() (*kernel.Dispatch, bool) {
+	k := &kernel.Dispatch{
+		Kernel: d.pipeline.data.(*pipeline).kernel, Threadgroups: d.grid, ThreadsPerThreadgroup: d.threads,
+		Threads: d.exact, ThreadgroupMemory: d.threadgroup,
+	}
+	if d.indirect != nil {
+		p := d.indirect.data.(*buffer).mem[d.indirectOffset:]
+		for i := range 3 {
+			k.Threadgroups[i] = int(binary.LittleEndian.Uint32(p[4*i:]))
+			if k.Threadgroups[i] == 0 {
+				return nil, false
+			}
+		}
+	}
+	for i := range d.buffers {
+		b := &d.buffers[i]
+		if !b.set() {
+			continue
+		}
+		k.Buffers[i] = kernel.Binding{Memory: b.memory(), Set: true, Label: "setBytes"}
+		if b.obj != nil {
+			k.Buffers[i].Label = b.obj.label
+		}
+	}
+	return k, true
+}
+
+// order is a permitted order of an encoder's dispatches and copies: the encoding order if it is serial,
+// else a random one of those the barriers allow.
+func (m *Machine) order(e *encoder) []int {
+	var all []int
+	for i := range e.commands {
+		if !e.commands[i].barrier {
+			all = append(all, i)
+		}
+	}
+	if e.serial || len(all) < 2 {
+		return all
+	}
+	done := make([]bool, len(e.commands))
+	order := make([]int, 0, len(all))
+	for len(order) < len(all) {
+		var ready []int
+		for _, i := range all {
+			if !done[i] && e.ready(i, done) {
+				ready = append(ready, i)
+			}
+		}
+		pick := ready[m.rng.IntN(len(ready))]
+		done[pick] = true
+		order = append(order, pick)
+	}
+	return order
+}
+
+// ready tells whether everything that command i must wait for is done: what stands before a barrier
+// before it and, if the barrier is for some resources, shares one of these with it.
+func (e *encoder) ready(i int, done []bool) bool {
+	var barriers []*command
+	for j := i - 1; j >= 0; j-- {
+		c := &e.commands[j]
+		if c.barrier {
+			if c.only == nil {
+				// A barrier for all: everything before it is waited for.
+				return !slices.ContainsFunc(e.indices(j), func(k int) bool { return !done[k] })
+			}
+			barriers = append(barriers, c)
+			continue
+		}
+		if done[j] {
+			continue
+		}
+		for _, b := range barriers {
+			if slices.ContainsFunc(b.only, func(o *object) bool { return c.dispatch.touches(o) && e.commands[i].dispatch.touches(o) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// indices lists the dispatches before index n.
+func (e *encoder) indices(n int) (list []int) {
+	for k := range n {
+		if !e.commands[k].barrier {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+func (d *dispatch) touches(o *object) bool {
+	if d.indirect == o {
+		return true
+	}
+	for _, a := range d.pipeline.data.(*pipeline).kernel.Args() {
+		if a.Kind != kernel.ArgThreadgroup && d.buffers[a.Index].obj == o {
+			return true
+		}
+	}
+	return false
+}
