@@ -34,7 +34,10 @@ type (
 		f    *builtin
 		args args
 	}
-	condExpr struct{ cond, then, other expr } // other may be nil
+	condExpr struct {
+		line              int
+		cond, then, other expr // other may be nil
+	}
 	notExpr  struct{ x expr }
 	signExpr struct { // + or -
 		neg bool

@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -44,7 +45,7 @@ func (x *condExpr) eval(r *run, s *scope) Value {
 		return r.eval(x.then, s)
 	}
 	if x.other == nil {
-		return &undefined{hint: "the inline if-expression evaluated to false and no else section was defined."}
+		return &undefined{hint: fmt.Sprintf("the inline if-expression on line %d evaluated to false and no else section was defined.", x.line)}
 	}
 	return r.eval(x.other, s)
 }
@@ -371,9 +372,8 @@ func (x *sliceExpr) eval(r *run, s *scope) Value {
 		return r.eval(e, s)
 	}
 	lo, hi, step := bound(x.lo), bound(x.hi), bound(x.step)
+	defined(v)
 	switch c := v.(type) {
-	case *undefined:
-		c.must()
 	case *List:
 		return &List{r.slice(c.Items, lo, hi, step)}
 	case *Tuple:
@@ -390,7 +390,8 @@ func (x *sliceExpr) eval(r *run, s *scope) Value {
 		t, _ := text(v)
 		return like(v, r.sliceText(t, lo, hi, step))
 	}
-	return &undefined{owner: typeName(v) + " object", name: "slice"}
+	fail("'%s' object is not subscriptable", typeName(v))
+	return nil
 }
 
 // sliceBounds applies lo:hi:step to n items: the first place, the distance of
@@ -467,7 +468,10 @@ func (r *run) iter(v Value) func() (Value, bool) {
 	if g, ok := v.(*iter); ok {
 		return func() (Value, bool) {
 			r.step(1)
-			return g.next()
+			r.enter() // one generator may stand on a great many
+			v, ok := g.next()
+			r.leave()
+			return v, ok
 		}
 	}
 	items, i := r.items(v), 0

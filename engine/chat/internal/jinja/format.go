@@ -15,8 +15,9 @@ type spec struct {
 	fill             string
 	align            byte // '<', '>', '^', '=' or 0
 	sign             byte // '+', ' ' or 0
-	alt, zero, comma bool
-	width, precision int // precision -1: none
+	alt, zero        bool // zero: zeros between the sign and the digits
+	group            byte // ',' or '_' between groups of digits, or 0
+	width, precision int  // precision -1: none
 	verb             byte
 }
 
@@ -221,8 +222,8 @@ func (r *run) number(f spec, v Value) string {
 			sign += "0" + string(rune(f.verb))
 		}
 	}
-	if f.comma {
-		digits = group(digits)
+	if f.group != 0 {
+		digits = group(digits, f)
 	}
 	return r.pad(f, sign, digits)
 }
@@ -285,14 +286,18 @@ func floatDigits(f spec, x float64) string {
 	}
 }
 
-// group puts a comma before every three digits of the whole part.
-func group(digits string) string {
-	n := 0
-	for n < len(digits) && isDigit(digits[n]) {
-		n++
+// group parts the whole part into groups of three digits, of four if they are
+// not decimal.
+func group(digits string, f spec) string {
+	size, n := 3, strings.IndexAny(digits, ".e%")
+	if strings.IndexByte("xXob", f.verb) >= 0 {
+		size, n = 4, -1
 	}
-	for i := n - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
+	if n < 0 {
+		n = len(digits)
+	}
+	for i := n - size; i > 0; i -= size {
+		digits = digits[:i] + string(rune(f.group)) + digits[i:]
 	}
 	return digits
 }

@@ -220,7 +220,7 @@ func (w *jsonWriter) text(s string) {
 	b.WriteByte('"')
 	start := 0 // of the bytes that stand for themselves
 	for i, c := range s {
-		if c >= ' ' && c != '"' && c != '\\' && (c < 0x7f || !w.ascii || c == 0x7f) {
+		if c >= ' ' && c != '"' && c != '\\' && (c < 0x7f || !w.ascii) {
 			continue
 		}
 		b.WriteString(s[start:i])

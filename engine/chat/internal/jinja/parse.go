@@ -16,8 +16,9 @@ type parser struct {
 	// test only when it is reached. Elsewhere they collect in unknown.
 	lenient bool
 	unknown []Error
-	// loops counts the for loops around, within the innermost macro.
-	loops int
+	// loops counts the for loops around, within the innermost macro; inFor
+	// counts all.
+	loops, inFor int
 	// used are the special names met since the innermost macro began.
 	varargs, kwargs, caller bool
 }
@@ -235,6 +236,8 @@ func (p *parser) ifStmt(line int) *ifStmt {
 
 func (p *parser) forStmt(line int) *forStmt {
 	st := &forStmt{line: line, loop: p.id("loop")}
+	p.inFor++
+	defer func() { p.inFor-- }()
 	st.vars = p.target(false)
 	p.expect(tokName, "in")
 	st.iter = p.tuple(false)
@@ -275,7 +278,7 @@ func (p *parser) setStmt(line int) stmt {
 func (p *parser) target(namespaces bool) target {
 	var items []target
 	for {
-		if p.cur().is(tokName, "in") || p.cur().kind == tokEnd || p.cur().kind == tokOp && p.cur().s != "(" {
+		if t := p.cur(); items != nil && (t.kind == tokEnd || t.is(tokOp, ")")) { // a last comma
 			break
 		}
 		items = append(items, p.target1(namespaces))
@@ -285,9 +288,6 @@ func (p *parser) target(namespaces bool) target {
 			}
 			break
 		}
-	}
-	if len(items) == 0 {
-		fail("expected a name to assign to, got %s", p.cur())
 	}
 	return &tupleTarget{items}
 }
@@ -304,6 +304,10 @@ func (p *parser) target1(namespaces bool) target {
 	switch name {
 	case "true", "false", "none", "True", "False", "None":
 		fail("can't assign to %q", name)
+	case "loop":
+		if p.inFor > 0 {
+			fail("Can't assign to special loop variable in for-loop")
+		}
 	}
 	if namespaces && p.op(".") {
 		return &attrTarget{&nameExpr{p.id(name), name}, p.ident()}

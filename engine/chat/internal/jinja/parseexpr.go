@@ -9,10 +9,11 @@ import (
 func (p *parser) expr() expr {
 	p.enter()
 	defer p.leave()
-	unknown := len(p.unknown)
+	unknown, line := len(p.unknown), p.cur().line
 	x := p.or()
 	for p.keyword("if") {
-		c := &condExpr{then: x, cond: p.or()}
+		c := &condExpr{line: line, then: x, cond: p.or()}
+		line = p.cur().line
 		if p.keyword("else") {
 			c.other = p.expr()
 		}
@@ -32,7 +33,7 @@ func (p *parser) tuple(conditions bool) expr {
 	}
 	var items []expr
 	for {
-		if t := p.cur(); items != nil && (t.kind == tokEnd || t.is(tokOp, ")") || t.is(tokName, "recursive")) {
+		if t := p.cur(); items != nil && (t.kind == tokEnd || t.is(tokOp, ")")) {
 			break
 		}
 		items = append(items, one())

@@ -251,30 +251,29 @@ func groupBy(r *run, x Value, a argv) Value {
 
 func batch(r *run, x Value, a argv) Value {
 	n, next := int(min(a.count(0, 0), 1<<40)), r.iter(x)
+	var row []Value
 	return &iter{"generator", func() (Value, bool) {
-		var row []Value
-		// jinja2 compares before it appends, so a count below 1 never ends a row.
-		for n < 1 || len(row) < n {
-			v, ok := next()
-			if !ok {
-				break
-			}
-			if n == 0 && len(row) == 0 {
-				n = -1
-			}
+		for v, ok := next(); ok; v, ok = next() {
 			r.slots(2)
+			if len(row) == n {
+				full := row
+				row = []Value{v}
+				return &List{full}, true
+			}
 			row = append(row, v)
 		}
-		if row == nil {
+		if len(row) == 0 {
 			return nil, false
 		}
-		if fill := a.or(1, nil); fill != nil && len(row) < n {
-			r.slots(n - len(row))
-			for len(row) < n {
-				row = append(row, fill)
+		last := row
+		row = nil
+		if fill := a.or(1, nil); fill != nil && len(last) < n {
+			r.slots(n - len(last))
+			for len(last) < n {
+				last = append(last, fill)
 			}
 		}
-		return &List{row}, true
+		return &List{last}, true
 	}}
 }
 
@@ -381,8 +380,6 @@ func (r *run) lazily(x Value, prepare func(), one func(Value) (Value, bool)) Val
 			prepare()
 			next = r.iter(x)
 		}
-		r.enter()
-		defer r.leave()
 		for v, ok := next(); ok; v, ok = next() {
 			if v, ok := one(v); ok {
 				return v, true

@@ -140,6 +140,9 @@ func (r *run) formatValue(format string, v Value) string {
 		t, _ := text(x)
 		return r.pad(f, "", cut(t, f.precision))
 	case float64:
+		if f.verb == 'n' {
+			f.verb = 'g'
+		}
 		if strings.IndexByte("\x00eEfFgG%", f.verb) < 0 {
 			fail("Unknown format code '%c' for object of type 'float'", f.verb)
 		}
@@ -147,6 +150,12 @@ func (r *run) formatValue(format string, v Value) string {
 	}
 	if !isNumber(v) {
 		fail("unsupported format string passed to %s.__format__", typeName(v))
+	}
+	if f.verb == 'n' {
+		f.verb = 'd'
+	}
+	if f.verb == 'c' {
+		return r.percentValue(f, v)
 	}
 	if strings.IndexByte("eEfFgG%", f.verb) >= 0 {
 		v, _ = float(v)
@@ -164,8 +173,9 @@ func (r *run) formatValue(format string, v Value) string {
 // parseSpec reads [[fill]align][sign][#][0][width][,][.precision][type].
 func parseSpec(s string) spec {
 	f := spec{fill: " ", precision: -1}
+	filled := false
 	if _, n := utf8.DecodeRuneInString(s); n < len(s) && strings.IndexByte("<>=^", s[n]) >= 0 {
-		f.fill, f.align, s = s[:n], s[n], s[n+1:]
+		f.fill, f.align, s, filled = s[:n], s[n], s[n+1:], true
 	} else if strings.IndexByte("<>=^", s[0]) >= 0 {
 		f.align, s = s[0], s[1:]
 	}
@@ -190,13 +200,19 @@ func parseSpec(s string) spec {
 		f.sign = 0
 	}
 	f.alt = next("#") != 0
-	f.zero = next("0") != 0 && f.align == 0
+	if next("0") != 0 {
+		if f.align == 0 {
+			f.zero = true
+		} else if !filled {
+			f.fill = "0"
+		}
+	}
 	f.width = number()
-	f.comma = next(",") != 0
+	f.group = next(",_")
 	if next(".") != 0 {
 		f.precision = number()
 	}
-	if f.verb = next("sdxXobeEfFgG%"); s != "" {
+	if f.verb = next("sdnxXobceEfFgG%"); s != "" {
 		fail("Invalid format specifier")
 	}
 	return f

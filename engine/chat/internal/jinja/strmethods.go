@@ -125,12 +125,14 @@ func (r *run) strip(x, chars Value, left, right bool) Value {
 			fail("strip arg is too long")
 		}
 	}
+	n := len(s)
 	if left {
 		s = strings.TrimLeftFunc(s, f)
 	}
 	if right {
 		s = strings.TrimRightFunc(s, f)
 	}
+	r.step((n - len(s)) >> 3) // it goes by characters
 	return like(x, s)
 }
 
@@ -270,7 +272,7 @@ func splitSpace(s string, limit int, fromRight bool) []string {
 		for s = strings.TrimLeftFunc(s, isSpace); s != ""; limit-- {
 			i := strings.IndexFunc(s, isSpace)
 			if limit == 0 || i < 0 {
-				return append(parts, strings.TrimRightFunc(s, isSpace))
+				return append(parts, s)
 			}
 			parts = append(parts, s[:i])
 			s = strings.TrimLeftFunc(s[i:], isSpace)
@@ -280,7 +282,7 @@ func splitSpace(s string, limit int, fromRight bool) []string {
 	for s = strings.TrimRightFunc(s, isSpace); s != ""; limit-- {
 		i := strings.LastIndexFunc(s, isSpace)
 		if limit == 0 || i < 0 {
-			parts = append(parts, strings.TrimLeftFunc(s, isSpace))
+			parts = append(parts, s)
 			break
 		}
 		_, n := utf8.DecodeRuneInString(s[i:])

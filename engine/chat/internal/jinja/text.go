@@ -62,7 +62,7 @@ func (p *printer) repr(v Value) {
 	case int64:
 		p.b.WriteString(strconv.FormatInt(x, 10))
 	case *big.Int:
-		p.r.step(64)
+		p.r.step(256)
 		p.b.WriteString(x.String())
 	case float64:
 		p.b.WriteString(floatText(x))
