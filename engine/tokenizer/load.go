@@ -72,7 +72,7 @@ func load(f *gguf.File) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flags(f, flag{"tokenizer.ggml.add_space_prefix", &t.prefixSpace}); err != nil {
+	if err := readBools(f, boolKey{"tokenizer.ggml.add_space_prefix", &t.prefixSpace}); err != nil {
 		return nil, err
 	}
 	switch t.kind {
@@ -98,7 +98,7 @@ func load(f *gguf.File) (*Tokenizer, error) {
 	if err := t.readSpecial(f, sp); err != nil {
 		return nil, err
 	}
-	if err := flags(f, flag{"tokenizer.ggml.add_bos_token", &t.addBOS}, flag{"tokenizer.ggml.add_eos_token", &t.addEOS}); err != nil {
+	if err := readBools(f, boolKey{"tokenizer.ggml.add_bos_token", &t.addBOS}, boolKey{"tokenizer.ggml.add_eos_token", &t.addEOS}); err != nil {
 		return nil, err
 	}
 	if pre.newlineWords {
@@ -120,20 +120,20 @@ type normalizer struct {
 
 func readNormalizer(f *gguf.File, lowercase bool) (normalizer, error) {
 	n := normalizer{lowercase: lowercase}
-	if err := flags(f, flag{"tokenizer.ggml.normalizer.lowercase", &n.lowercase}); err != nil {
+	if err := readBools(f, boolKey{"tokenizer.ggml.normalizer.lowercase", &n.lowercase}); err != nil {
 		return n, err
 	}
 	n.stripAccents = n.lowercase
-	return n, flags(f, flag{"tokenizer.ggml.normalizer.strip_accents", &n.stripAccents})
+	return n, readBools(f, boolKey{"tokenizer.ggml.normalizer.strip_accents", &n.stripAccents})
 }
 
-// flag is a boolean key and where its value goes if the file has it.
-type flag struct {
+// boolKey is a boolean key and where its value goes if the file has it.
+type boolKey struct {
 	key string
 	to  *bool
 }
 
-func flags(f *gguf.File, list ...flag) error {
+func readBools(f *gguf.File, list ...boolKey) error {
 	for _, l := range list {
 		v, err := gguf.GetOr(f, l.key, *l.to)
 		if err != nil {

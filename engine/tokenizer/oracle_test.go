@@ -2,7 +2,9 @@ package tokenizer
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -84,4 +86,104 @@ func parseIDs(line string) ([]int32, error) {
 		ids = append(ids, int32(id))
 	}
 	return ids, nil
+}
+
+// TestAgainstOracle encodes random texts with every vocabulary of the oracle
+// and asks it for the ids.
+func TestAgainstOracle(t *testing.T) {
+	dir := oracleDir(t)
+	files, err := filepath.Glob(filepath.Join(dir, "vocab", "*.gguf"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no vocabularies:", err)
+	}
+	if more := os.Getenv("GOLLM_MODELS"); more != "" {
+		models, _ := filepath.Glob(filepath.Join(more, "*.gguf"))
+		files = append(files, models...)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			tok := openVocab(t, path)
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			r := rand.New(rand.NewPCG(seed, 0))
+			var texts []string
+			for i := range 3000 {
+				texts = append(texts, randomText(r, 1+i%40, tok, i%3 == 0))
+			}
+			compare(t, dir, path, tok, texts)
+		})
+	}
+}
+
+// compare holds the ids of texts against the oracle's.
+func compare(t *testing.T, dir, vocab string, tok *Tokenizer, texts []string) {
+	t.Helper()
+	// "oracle tokset" reads a fixture and counts the cases that differ: it loads
+	// the vocabulary once.
+	base := filepath.Join(t.TempDir(), "vocab.gguf")
+	abs, err := filepath.Abs(vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(abs, base); err != nil {
+		t.Fatal(err)
+	}
+	var inp, out strings.Builder
+	var kept []string
+	for _, text := range texts {
+		ids := tok.Encode(text, Options{})
+		if len(ids) > 1000 || strings.Contains(text, "__ggml_vocab_test__") {
+			continue
+		}
+		kept = append(kept, text)
+		inp.WriteString(text + caseSeparator)
+		out.WriteString(formatIDs(ids) + "\n")
+	}
+	for ext, s := range map[string]string{".inp": inp.String(), ".out": out.String()} {
+		if err := os.WriteFile(base+ext, []byte(s), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := exec.Command(filepath.Join(dir, "oracle"), "tokset", base).CombinedOutput()
+	if err == nil && string(report) == fmt.Sprintf("%d cases, 0 differ\n", len(kept)) {
+		return
+	}
+	t.Errorf("oracle: %s", report)
+	shown := 0
+	for _, text := range kept {
+		want := askOracle(t, dir, base, "tok", text)
+		if got := tok.Encode(text, Options{}); !slices.Equal(got, want) {
+			t.Errorf("%q:\n got %v\nwant %v", text, got, want)
+			if shown++; shown == 5 {
+				return
+			}
+		}
+	}
+}
+
+// askOracle returns the oracle's ids of a text: "tok", or "tok+" to add and
+// parse special tokens.
+func askOracle(t *testing.T, dir, vocab, how, text string) []int32 {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	line, err := exec.Command(filepath.Join(dir, "oracle"), how, vocab, file).Output()
+	if err != nil {
+		t.Fatalf("oracle %s: %v", how, err)
+	}
+	ids, err := parseIDs(string(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+func formatIDs(ids []int32) string {
+	var b strings.Builder
+	for _, id := range ids {
+		fmt.Fprintf(&b, "%d ", id)
+	}
+	return b.String()
 }

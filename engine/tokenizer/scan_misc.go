@@ -20,7 +20,8 @@ func run(set class, limit int) matcher {
 	}
 }
 
-// runOf is run for the characters in ranges.
+// runOf is run for the characters in ranges. Spaces beyond ASCII are in none, for
+// llama.cpp has them all look like one that no expression names.
 func runOf(limit int, ranges ...[2]rune) matcher {
 	in := func(r rune) bool {
 		for _, b := range ranges {
@@ -38,7 +39,7 @@ func runOf(limit int, ranges ...[2]rune) matcher {
 		start := i
 		for k := 0; i < end && (limit == 0 || k < limit); k++ {
 			r, n := runeAt(t.s, i, end)
-			if r < 0x80 && !ascii[r] || r >= 0x80 && !in(r) {
+			if r < 0x80 && !ascii[r] || r >= 0x80 && (!in(r) || t.table.of(r)&space != 0) {
 				break
 			}
 			i += n

@@ -19,10 +19,9 @@ var casedLetters = [][2]rune{
 	{0x104D8, 0x104FB}, {0x10C80, 0x10CB2}, {0x10CC0, 0x10CF2}, {0x118A0, 0x118DF}, {0x1E900, 0x1E943},
 }
 
-// deepseekPunct is deepseek-llm's punctuation: [!-/:-~！-／：-～‘-‟　-。]. Its
-// U+3000 is left out, for a space never matches a literal in llama.cpp.
+// deepseekPunct is deepseek-llm's punctuation.
 var deepseekPunct = [][2]rune{
-	{'!', '/'}, {':', '~'}, {'！', '／'}, {'：', '～'}, {'‘', '‟'}, {0x3001, 0x3002},
+	{'!', '/'}, {':', '~'}, {'！', '／'}, {'：', '～'}, {'‘', '‟'}, {0x3000, 0x3002},
 }
 
 // afmoeScripts are the scripts of afmoe that write without spaces.

@@ -35,7 +35,7 @@ type bestPath struct {
 
 func newUnigram(f *gguf.File, t *Tokenizer) (model, error) {
 	m := &unigram{t: t, prefixSpace: t.prefixSpace}
-	if err := flags(f, flag{"tokenizer.ggml.remove_extra_whitespaces", &m.mergeSpaces}); err != nil {
+	if err := readBools(f, boolKey{"tokenizer.ggml.remove_extra_whitespaces", &m.mergeSpaces}); err != nil {
 		return nil, err
 	}
 	if err := m.readCharsmap(f); err != nil {

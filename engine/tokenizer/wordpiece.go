@@ -84,8 +84,11 @@ func (m *wordPiece) word(dst []int32, word string) []int32 {
 
 // baseRune returns the first character of the canonical decomposition of r.
 func baseRune(r rune) rune {
-	if r < 0xC0 {
+	switch {
+	case r < 0xC0:
 		return r
+	case r >= 0xAC00 && r <= 0xD7A3: // a Hangul syllable: its leading consonant
+		return 0x1100 + (r-0xAC00)/588
 	}
 	var b [4]byte
 	p := norm.NFD.Properties(appendRune(b[:0], r))
