@@ -2,6 +2,7 @@ package ref
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/program"
@@ -39,37 +40,18 @@ func (c cache) store(row int, x []float32) {
 	}
 }
 
-// dot is q · row[from:from+len(q)].
-func (c cache) dot(q []float32, row, from int) float32 {
+// load returns a row's n values from column from on: the cache's own if they
+// are float32, otherwise converted into scratch.
+func (c cache) load(row, from, n int, scratch []float32) []float32 {
 	at := row*c.width + from
 	if c.f32 != nil {
-		return dot(q, c.f32[at:at+len(q)])
+		return c.f32[at : at+n]
 	}
-	k := c.f16[at : at+len(q)]
-	var s0, s1 float32
-	i := 0
-	for ; i+2 <= len(q); i += 2 {
-		s0 += q[i] * quant.F16ToF32(k[i])
-		s1 += q[i+1] * quant.F16ToF32(k[i+1])
+	dst := scratch[:n]
+	for i, v := range c.f16[at : at+n] {
+		dst[i] = quant.F16ToF32(v)
 	}
-	if i < len(q) {
-		s0 += q[i] * quant.F16ToF32(k[i])
-	}
-	return s0 + s1
-}
-
-// addTo adds f · row[from:from+len(y)] to y.
-func (c cache) addTo(y []float32, f float32, row, from int) {
-	at := row*c.width + from
-	if c.f32 != nil {
-		for i, v := range c.f32[at : at+len(y)] {
-			y[i] += f * v
-		}
-		return
-	}
-	for i, v := range c.f16[at : at+len(y)] {
-		y[i] += f * quant.F16ToF32(v)
-	}
+	return dst
 }
 
 // slot is the row of a layer's storage that holds a sequence's position.
@@ -101,54 +83,112 @@ func (r *runner) attention(op *program.Attention) (func(), int, error) {
 	headK, headV := layer.Shape.KeyWidth/op.KVHeads, layer.Shape.ValueWidth/op.KVHeads
 	share := op.Heads / op.KVHeads
 	slopes := alibiSlopes(op.Heads, op.ALiBi)
+	page := r.kv.BlockSize
+	r.scores, r.heads = max(r.scores, share*page), max(r.heads, share)
 
-	// One item is one head of one token: its scores over the positions it may
-	// see, their softmax, the weighted sum of the values.
+	// One item is one KV head of one token, with the query heads that share it.
+	// It goes through the cache page by page. Of each query head it keeps the
+	// largest score so far, the sum of the weights e^(score-largest), and in the
+	// output the sum of the values by weight; a larger score scales both down.
 	each := func(worker, from, to int) {
-		score := r.score[worker]
+		score, top, sum := r.score[worker], r.top[worker], r.sum[worker]
 		for item := from; item < to; item++ {
-			token, head := item/op.Heads, item%op.Heads
-			group := head / share
+			token, group := item/op.KVHeads, item%op.KVHeads
 			seq, last := r.step.Sequences[token], int(r.step.Positions[token])
-			first := 0
-			if op.Window > 0 {
-				first = max(0, last-op.Window+1)
-			}
-			if op.Chunk > 0 {
-				first = max(first, last/op.Chunk*op.Chunk)
-			}
-			qh := q.row(token)[head*headK : (head+1)*headK]
-			top := float32(math.Inf(-1))
-			s := score[:last-first+1]
-			for j := range s {
-				v := keys.dot(qh, r.slot(seq, first+j), group*headK) * op.Scale
-				if op.Softcap > 0 {
-					v = squash(v, op.Softcap)
+			qs := q.row(token)[group*share*headK:]
+			ys := out.row(token)[group*share*headV:][:share*headV]
+			clear(ys)
+			for h := range share {
+				top[h], sum[h] = float32(math.Inf(-1)), 0
+				if sinks != nil {
+					top[h], sum[h] = sinks[group*share+h], 1
 				}
-				if slopes != nil {
-					v += slopes[head] * float32(first+j-last)
+			}
+			for p := firstSeen(op, last); p <= last; {
+				at, n := r.slot(seq, p), min(page-p%page, last-p+1)
+				for j := range n {
+					k := keys.load(at+j, group*headK, headK, r.row[worker])
+					for h := range share {
+						v := dot(k, qs[h*headK:]) * op.Scale
+						if op.Softcap > 0 {
+							v = squash(v, op.Softcap)
+						}
+						if slopes != nil {
+							v += slopes[group*share+h] * float32(p+j-last)
+						}
+						score[h*page+j] = v
+					}
 				}
-				s[j] = v
-				top = max(top, v)
+				for h := range share {
+					s, y := score[h*page:][:n], ys[h*headV:][:headV]
+					if m := slices.Max(s); m > top[h] {
+						f := float32(math.Exp(float64(top[h] - m)))
+						top[h] = m
+						sum[h] *= f
+						for i := range y {
+							y[i] *= f
+						}
+					}
+					for j, v := range s {
+						s[j] = float32(math.Exp(float64(v - top[h])))
+						sum[h] += s[j]
+					}
+				}
+				for j := range n {
+					v := values.load(at+j, group*headV, headV, r.row[worker])
+					for h := range share {
+						addScaled(ys[h*headV:], score[h*page+j], v)
+					}
+				}
+				p += n
 			}
-			sum := float32(0)
-			if sinks != nil {
-				top = max(top, sinks[head])
-				sum = float32(math.Exp(float64(sinks[head] - top)))
-			}
-			y := out.row(token)[head*headV : (head+1)*headV]
-			clear(y)
-			for j, v := range s {
-				w := float32(math.Exp(float64(v - top)))
-				sum += w
-				values.addTo(y, w, r.slot(seq, first+j), group*headV)
-			}
-			for i := range y {
-				y[i] /= sum
+			for h := range share {
+				y := ys[h*headV:][:headV]
+				for i := range y {
+					y[i] /= sum[h]
+				}
 			}
 		}
 	}
-	return func() { r.pool.each(r.n*op.Heads, 4, each) }, 0, err
+	return func() { r.pool.each(r.n*op.KVHeads, 1, each) }, max(headK, headV), err
+}
+
+// firstSeen is the first position that a token at position p may see.
+func firstSeen(op *program.Attention, p int) int {
+	first := 0
+	if op.Window > 0 {
+		first = max(first, p-op.Window+1)
+	}
+	if op.Chunk > 0 {
+		first = max(first, p/op.Chunk*op.Chunk)
+	}
+	return first
+}
+
+// dot is Σ a·b over the length of a, in four running sums.
+func dot(a, b []float32) float32 {
+	var s0, s1, s2, s3 float32
+	b = b[:len(a)]
+	i := 0
+	for ; i+4 <= len(a); i += 4 {
+		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
+		s0 += x[0] * y[0]
+		s1 += x[1] * y[1]
+		s2 += x[2] * y[2]
+		s3 += x[3] * y[3]
+	}
+	for ; i < len(a); i++ {
+		s0 += a[i] * b[i]
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// addScaled adds f·x to y, over the length of x.
+func addScaled(y []float32, f float32, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += f * v
+	}
 }
 
 // alibiSlopes returns a bias slope for each head, or nil: a geometric series

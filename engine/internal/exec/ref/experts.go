@@ -100,7 +100,7 @@ func (r *runner) projectExperts(op *program.ProjectExperts) (func(), int, error)
 		return nil, 0, err
 	}
 	finish, err := newFinish(op.Linear)
-	k := experts.width
+	k, cols := experts.width, w.Cols()
 	// Goroutines share out the outputs; a row of an expert is decoded for each
 	// token that uses it.
 	each := func(worker, from, to int) {
@@ -111,15 +111,22 @@ func (r *runner) projectExperts(op *program.ProjectExperts) (func(), int, error)
 					src = x.row(i*k + j)
 				}
 				dst := out.row(i*k + j)
-				for o := from; o < to; o++ {
-					at := int(e)*out.width + o
-					scale, bias := finish.at(int(e), at)
-					dst[o] = dot(w.row(at, r.row[worker]), src)*scale + bias
+				for o := from; o < to; o += 4 {
+					rows := min(4, to-o)
+					var row [4][]float32
+					for n := range rows {
+						row[n] = w.row(int(e)*out.width+o+n, r.row[worker][n*cols:])
+					}
+					y := dotRows(src, row[:rows])
+					for n := range rows {
+						scale, bias := finish.at(int(e), int(e)*out.width+o+n)
+						dst[o+n] = y[n]*scale + bias
+					}
 				}
 			}
 		}
 	}
-	return func() { r.pool.each(out.width, 16, each) }, w.Cols(), err
+	return func() { r.pool.each(out.width, 16, each) }, 4 * cols, err
 }
 
 func (r *runner) combineExperts(op *program.CombineExperts) func() {

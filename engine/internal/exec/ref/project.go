@@ -9,31 +9,46 @@ func (r *runner) project(op *program.Project) (func(), int, error) {
 		return nil, 0, err
 	}
 	finish, err := newFinish(op.Linear)
-	// Goroutines share out the weight's rows, so that each is decoded once for
-	// all tokens.
+	cols := w.Cols()
+	// Goroutines share out the weight's rows: each is decoded once for all
+	// tokens.
 	each := func(worker, from, to int) {
 		n := r.count(x)
-		for o := from; o < to; o++ {
-			row := w.row(o, r.row[worker])
-			scale, bias := finish.at(0, o)
+		put := func(token, output int, y float32) {
+			scale, bias := finish.at(0, output)
+			out.data[token*out.width+output] = y*scale + bias
+		}
+		for ; from < to; from += 4 {
+			rows := min(4, to-from)
+			var row [4][]float32
+			for j := range rows {
+				row[j] = w.row(from+j, r.row[worker][j*cols:])
+			}
 			i := 0
 			for ; i+4 <= n; i += 4 {
-				y := dot4(row, x.row(i), x.row(i+1), x.row(i+2), x.row(i+3))
-				for j := range y {
-					out.data[(i+j)*out.width+o] = y[j]*scale + bias
+				a, b, c, d := x.row(i), x.row(i+1), x.row(i+2), x.row(i+3)
+				for j, w := range row[:rows] {
+					ya, yb, yc, yd := dot4(w, a, b, c, d)
+					put(i, from+j, ya)
+					put(i+1, from+j, yb)
+					put(i+2, from+j, yc)
+					put(i+3, from+j, yd)
 				}
 			}
 			for ; i < n; i++ {
-				out.data[i*out.width+o] = dot(row, x.row(i))*scale + bias
+				y := dotRows(x.row(i), row[:rows])
+				for j := range rows {
+					put(i, from+j, y[j])
+				}
 			}
 		}
 	}
-	grain := max(1, 1<<15/w.Cols())
+	grain := max(1, 1<<15/cols)
 	return func() {
 		if r.count(x) > 0 {
 			r.pool.each(out.width, grain, each)
 		}
-	}, w.Cols(), err
+	}, 4 * cols, err
 }
 
 // finish is what a projection does to the products: scale, then bias.
@@ -67,47 +82,33 @@ func (f finish) at(expert, output int) (scale, bias float32) {
 	return scale, bias
 }
 
-// dot is Σ a·b in four running sums, which is both faster and closer to the
-// exact sum than one.
-func dot(a, b []float32) float32 {
-	var s0, s1, s2, s3 float32
-	b = b[:len(a)]
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
-		s0 += x[0] * y[0]
-		s1 += x[1] * y[1]
-		s2 += x[2] * y[2]
-		s3 += x[3] * y[3]
+// dot4 returns the dot products of x with four vectors of its length. Four sums
+// side by side are what keeps a scalar processor busy, each is a plain sum in
+// order: whether x is one of four tokens' row or one of four weights', the result
+// is the same to the last bit, so that it does not depend on how many tokens a
+// step has.
+func dot4(x, a, b, c, d []float32) (ya, yb, yc, yd float32) {
+	a, b, c, d = a[:len(x)], b[:len(x)], c[:len(x)], d[:len(x)]
+	for i, v := range x {
+		ya += v * a[i]
+		yb += v * b[i]
+		yc += v * c[i]
+		yd += v * d[i]
 	}
-	for ; i < len(a); i++ {
-		s0 += a[i] * b[i]
-	}
-	return (s0 + s1) + (s2 + s3)
+	return ya, yb, yc, yd
 }
 
-// dot4 is the dot product of w with four vectors: w is loaded once for all.
-// Two running sums each.
-func dot4(w, a, b, c, d []float32) [4]float32 {
-	var a0, a1, b0, b1, c0, c1, d0, d1 float32
-	a, b, c, d = a[:len(w)], b[:len(w)], c[:len(w)], d[:len(w)]
-	i := 0
-	for ; i+2 <= len(w); i += 2 {
-		w0, w1 := w[i], w[i+1]
-		a0 += w0 * a[i]
-		a1 += w1 * a[i+1]
-		b0 += w0 * b[i]
-		b1 += w1 * b[i+1]
-		c0 += w0 * c[i]
-		c1 += w1 * c[i+1]
-		d0 += w0 * d[i]
-		d1 += w1 * d[i+1]
+// dotRows returns the dot products of x with up to four rows, as dot4 sums.
+func dotRows(x []float32, row [][]float32) (y [4]float32) {
+	if len(row) == 4 {
+		y[0], y[1], y[2], y[3] = dot4(x, row[0], row[1], row[2], row[3])
+		return y
 	}
-	if i < len(w) {
-		a0 += w[i] * a[i]
-		b0 += w[i] * b[i]
-		c0 += w[i] * c[i]
-		d0 += w[i] * d[i]
+	for j, w := range row {
+		w = w[:len(x)]
+		for i, v := range x {
+			y[j] += v * w[i]
+		}
 	}
-	return [4]float32{a0 + a1, b0 + b1, c0 + c1, d0 + d1}
+	return y
 }

@@ -40,8 +40,11 @@ type runner struct {
 	layout program.Layout
 	arena  []float32
 	ops    []func()
-	row    [][]float32 // scratch of each worker: one decoded weight row
-	score  [][]float32 // scratch of each worker: one query's attention scores
+
+	// Scratch of each worker: decoded rows, and of attention the scores of the
+	// query heads that share a KV head over a page, with their largest and sum.
+	row, score, top, sum [][]float32
+	scores, heads        int // length of score, and of top and sum
 
 	step *program.Step
 	n, m int // tokens and outputs of step
@@ -63,17 +66,22 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 		widest = max(widest, cols)
 		r.ops = append(r.ops, f)
 	}
-	r.row = make([][]float32, e.pool.n)
-	r.score = make([][]float32, e.pool.n)
-	for i := range e.pool.n {
-		r.row[i] = make([]float32, widest)
-		r.score[i] = make([]float32, kv.Blocks*kv.BlockSize+1)
-	}
+	r.row = scratch(e.pool.n, widest)
+	r.score = scratch(e.pool.n, r.scores)
+	r.top, r.sum = scratch(e.pool.n, r.heads), scratch(e.pool.n, r.heads)
 	return r, nil
 }
 
-// compile returns the function of an op and the length of the weight rows it
-// decodes.
+// scratch returns memory of n floats for each worker.
+func scratch(workers, n int) [][]float32 {
+	s := make([][]float32, workers)
+	for i := range s {
+		s[i] = make([]float32, n)
+	}
+	return s
+}
+
+// compile returns the function of an op and how many floats of r.row it uses.
 func (r *runner) compile(op program.Op) (func(), int, error) {
 	switch op := op.(type) {
 	case *program.Embed:
