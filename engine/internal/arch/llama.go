@@ -12,7 +12,6 @@ type llama struct {
 	head
 	embed  *gguf.Tensor
 	rope   *program.Rope
-	scale  float32
 	layers []llamaLayer
 }
 
@@ -30,7 +29,6 @@ func loadLlama(l *loader) Family {
 		embed: l.embedding(),
 		head:  head{l.rmsNorm("output_norm", l.Width), l.output()},
 		rope:  l.rope(program.Adjacent, l.ropeFactors()),
-		scale: float32(l.float("attention.scale", 0)),
 	}
 	for i := range l.Layers {
 		layer := llamaLayer{
@@ -62,11 +60,7 @@ func (m *llama) layer(b *program.Builder, i int, x program.Tensor) program.Tenso
 	q, k, v := l.project(b, h)
 	q, k = b.RoPE(q, m.KeyHead, m.rope), b.RoPE(k, m.KeyHead, m.rope)
 	b.StoreKV(i, k, v)
-	a := m.attend()
-	if m.scale != 0 {
-		a.Scale = m.scale
-	}
-	x = b.Add(x, b.Project(b.Attention(i, q, a), l.o))
+	x = b.Add(x, b.Project(b.Attention(i, q, m.attend()), l.o))
 
 	h = b.RMSNorm(x, l.ffnNorm)
 	if m.Experts > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/gollm/gollm/engine/internal/arch"
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/exec/ref"
+	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 )
 
@@ -41,24 +42,72 @@ func TestFreshSeed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			s, err := archtest.NewSession(e, f, gguf.F16, archtest.Length)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tokens := archtest.Tokens(seed, s.Vocab)
-			want, err := o.Logits(path, tokens)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := s.Prompt(tokens)
-			if err != nil {
-				t.Fatal(err)
-			}
-			d, err := archtest.Difference(got, want, archtest.Bound)
-			t.Logf("error %.2g", d)
-			if err != nil {
-				t.Error(err)
-			}
+			compare(t, o, e, f, seed, archtest.Bound)
 		})
+	}
+}
+
+// TestCasesFreshSeed compares every case, the variants that llama.cpp does not
+// make among them, from a seed that is new each time.
+func TestCasesFreshSeed(t *testing.T) {
+	o := oracle(t)
+	seed := rand.Uint64N(1 << 32)
+	t.Logf("seed %d", seed)
+	e := ref.New(0)
+	t.Cleanup(func() { e.Close() })
+	for _, c := range archtest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			compare(t, o, e, open(t, c, seed), seed, archtest.BoundF16)
+		})
+	}
+}
+
+// compare checks the model against the oracle, whose bound with a float16 cache
+// is given.
+func compare(t *testing.T, o archtest.Oracle, e program.Executor, f *gguf.File, seed uint64, boundF16 float64) {
+	for _, cache := range []gguf.Type{gguf.F32, gguf.F16} {
+		s, err := archtest.NewSession(e, f, cache, archtest.Length)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := archtest.Tokens(seed, s.Vocab)
+		want, err := o.Logits(f.Name(), tokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Prompt(tokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bound := archtest.Bound
+		if cache == gguf.F16 {
+			bound = boundF16
+		}
+		d, err := archtest.Difference(got, want, bound)
+		t.Logf("%s cache: error %.2g", cache, d)
+		if err != nil {
+			t.Errorf("%s cache: %v", cache, err)
+		}
+	}
+}
+
+// TestRecordedLogits derives again what TestFamilies reads.
+func TestRecordedLogits(t *testing.T) {
+	o := oracle(t)
+	for _, c := range archtest.Cases() {
+		for _, seed := range archtest.Seeds {
+			want, err := c.Logits(seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, err := o.Logits(open(t, c, seed).Name(), archtest.Tokens(seed, len(want[0])))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Other processors round sums otherwise.
+			if _, err := archtest.Difference(archtest.Pick(rows), want, 1e-4); err != nil {
+				t.Errorf("%s, seed %d: the oracle now differs from what is recorded: %v", c.Name, seed, err)
+			}
+		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+
+	"github.com/gollm/gollm/gguf"
 )
 
 // Length is the number of tokens each model is tested with: more than a block
@@ -19,7 +21,23 @@ const Length = 48
 var Recorded = []int{0, 1, 2, 3, 7, 8, 15, 16, 30, 31, 32, 33, 34, 40, 46, 47}
 
 // Bound is the largest relative error allowed, as Difference measures it.
-const Bound = 1e-3
+//
+// With a cache of float16 the Cases, whose scores spread as trained models' do,
+// differ by what the rounding of keys and values moves: up to 2.6e-3 measured.
+// On llama.cpp's own random weights, whose attention is nearly even, that is
+// below Bound.
+const (
+	Bound    = 1e-3
+	BoundF16 = 4e-3
+)
+
+// BoundOf returns the bound for a type of cache.
+func BoundOf(cache gguf.Type) float64 {
+	if cache == gguf.F16 {
+		return BoundF16
+	}
+	return Bound
+}
 
 // Tokens returns the token ids that belong to a seed.
 func Tokens(seed uint64, vocab int) []int32 {

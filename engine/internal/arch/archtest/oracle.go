@@ -68,10 +68,10 @@ func tame(path string) error {
 	return nil
 }
 
-// Logits returns the logits after each token.
+// Logits returns the logits after each token, with all sums in float32.
 func (o Oracle) Logits(model string, tokens []int32) ([][]float32, error) {
 	ids := strings.Trim(fmt.Sprint(tokens), "[]")
-	cmd := exec.Command(filepath.Join(string(o), "oracle-new"), "logits", model, ids)
+	cmd := exec.Command(filepath.Join(string(o), "oracle-new"), "logits32", model, ids)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
