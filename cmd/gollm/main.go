@@ -66,6 +66,8 @@ func rootCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 		Commands: []*cli.Command{
 			runCommand(),
 			infoCommand(),
+			perplexityCommand(),
+			logitsCommand(),
 			versionCommand(),
 		},
 		// Errors are printed once, by gollm, and nothing here exits.

@@ -63,11 +63,15 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 }
 
 // loadModel loads the model of -m, or the one inside the program. On a
-// terminal a slow load shows its progress.
-func loadModel(ctx context.Context, c *cli.Command) (*engine.Model, error) {
+// terminal a slow load shows its progress. context, if positive, takes the place of
+// --ctx-size.
+func loadModel(ctx context.Context, c *cli.Command, context int) (*engine.Model, error) {
 	o, err := modelOptions(c)
 	if err != nil {
 		return nil, err
+	}
+	if context > 0 {
+		o.Context = context
 	}
 	stderr := c.Root().ErrWriter
 	path := c.String("model")

@@ -88,7 +88,7 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	m, err := loadModel(ctx, c)
+	m, err := loadModel(ctx, c, 0)
 	if err != nil {
 		return err
 	}
