@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gollm/gollm/engine/chat/internal/jinja"
+	"github.com/gollm/gollm/gguf"
 )
 
 // ChatML is the source of a template for models that come without one: the
@@ -30,6 +31,7 @@ const ChatML = `{%- for message in messages -%}
 // once.
 type Template struct {
 	t        *jinja.Template
+	toolUse  *jinja.Template // for conversations with tools, or nil
 	bos, eos string
 }
 
@@ -41,7 +43,38 @@ func New(source, bos, eos string) (*Template, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
-	return &Template{t, bos, eos}, nil
+	return &Template{t: t, bos: bos, eos: eos}, nil
+}
+
+// ErrNoTemplate says that a model comes without a chat template.
+var ErrNoTemplate = errors.New("chat: the model has no chat template")
+
+// FromGGUF reads the template of a model file: tokenizer.chat_template and, if
+// there is one, the model's other template for conversations with tools,
+// tokenizer.chat_template.tool_use, which Render then takes for them as
+// transformers does. bos and eos are as for New. Without a template the error is
+// ErrNoTemplate.
+func FromGGUF(f *gguf.File, bos, eos string) (*Template, error) {
+	const key = "tokenizer.chat_template"
+	source, err := gguf.GetOr(f, key, "")
+	if err != nil {
+		return nil, err
+	}
+	tools, err := gguf.GetOr(f, key+".tool_use", "")
+	if err != nil {
+		return nil, err
+	}
+	if source == "" {
+		return nil, ErrNoTemplate
+	}
+	t, err := New(source, bos, eos)
+	if err == nil && tools != "" {
+		t.toolUse, err = jinja.Parse(tools)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), wrap(err))
+	}
+	return t, nil
 }
 
 // Options are what a template is given besides the messages.
@@ -100,7 +133,11 @@ func (t *Template) render(vars *jinja.Dict, now time.Time) (string, error) {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	text, err := t.t.Render(vars, now, jinja.LimitsFor(jinja.Size(vars)))
+	tmpl := t.t
+	if tools, _ := vars.Get("tools"); tools != nil && t.toolUse != nil {
+		tmpl = t.toolUse
+	}
+	text, err := tmpl.Render(vars, now, jinja.LimitsFor(jinja.Size(vars)))
 	return text, wrap(err)
 }
 

@@ -1,8 +1,8 @@
 """Writes recorded.json: what Python's jinja2 3.1.6 makes of the templates in
 constructs.txt and expressions.txt.
 
-    python3 -m venv DIR && DIR/bin/pip install jinja2==3.1.6
-    DIR/bin/python record.py recorded.json
+    python3 -m venv DIR && DIR/bin/pip install jinja2==3.1.6 markupsafe==3.0.4
+    DIR/bin/python -W ignore record.py recorded.json
 
 constructs.txt holds templates under lines "=== name"; every line of expressions.txt
 is an expression of its own, but for those that begin with ##.
