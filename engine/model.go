@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 
 	"github.com/gollm/gollm/engine/chat"
@@ -96,7 +97,6 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	if o.Batch <= 0 {
 		o.Batch = 512
 	}
-	o.Batch = min(o.Batch, o.Context)
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -163,9 +163,11 @@ type Info struct {
 	Layers        int
 	Width         int // of the hidden states
 	Vocab         int
-	TrainContext  int   // context length of the training
-	Context       int   // most tokens of a session
-	KVBytes       int64 // keys and values of a full session
+	TrainContext  int    // context length of the training
+	Context       int    // most tokens of a session
+	Batch         int    // most tokens of a prompt processed in one step
+	KVType        string // what keys and values are cached in, as ggml names it
+	KVBytes       int64  // keys and values of a full session
 	Device        string
 	Threads       int
 	HasTemplate   bool // there is a chat template
@@ -182,6 +184,8 @@ func (m *Model) Info() Info {
 		Vocab:        c.Vocab,
 		TrainContext: c.Context,
 		Context:      m.options.Context,
+		Batch:        m.options.Batch,
+		KVType:       strings.ToLower(m.kvType().String()),
 		KVBytes:      kv.Size(m.logits.KV, m.kvType(), m.options.Context),
 		Device:       "cpu",
 		Threads:      m.options.Threads,

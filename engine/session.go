@@ -48,13 +48,19 @@ func (m *Model) NewSession() (*Session, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	s := &Session{model: m, pool: pool, seq: pool.NewSequence(m.options.Context)}
-	s.runner, err = m.exec.Compile(m.logits, pool.Memory(), program.Limits{Tokens: m.options.Batch, Outputs: 1})
+	s.runner, err = m.exec.Compile(m.logits, pool.Memory(), m.limits(1))
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	s.tokens = make([]int32, 0, m.options.Context)
 	s.step.Tables = make([][]int32, 1)
 	return s, nil
+}
+
+// limits are those of a program for the model's steps: no step is longer than the
+// context.
+func (m *Model) limits(outputs int) program.Limits {
+	return program.Limits{Tokens: min(m.options.Batch, m.options.Context), Outputs: outputs}
 }
 
 // Close gives the session's memory back.
@@ -129,7 +135,7 @@ func (s *Session) EvalEach(ctx context.Context, tokens []int32, first int, f fun
 	if s.every == nil {
 		// As many rows of logits as fit 64 MB.
 		s.most = max(1, min(s.model.options.Batch, (64<<20)/(4*vocab)))
-		r, err := s.model.exec.Compile(s.model.logits, s.pool.Memory(), program.Limits{Tokens: s.model.options.Batch, Outputs: s.most})
+		r, err := s.model.exec.Compile(s.model.logits, s.pool.Memory(), s.model.limits(s.most))
 		if err != nil {
 			return fmt.Errorf("engine: %w", err)
 		}

@@ -65,6 +65,7 @@ func rootCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 		Suggest: true,
 		Commands: []*cli.Command{
 			runCommand(),
+			benchCommand(),
 			infoCommand(),
 			perplexityCommand(),
 			logitsCommand(),

@@ -62,8 +62,7 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 	return o, nil
 }
 
-// loadModel loads the model of -m, or the one inside the program. On a
-// terminal a slow load shows its progress. context, if positive, takes the place of
+// loadModel loads the model of -m. context, if positive, takes the place of
 // --ctx-size.
 func loadModel(ctx context.Context, c *cli.Command, context int) (*engine.Model, error) {
 	o, err := modelOptions(c)
@@ -73,12 +72,17 @@ func loadModel(ctx context.Context, c *cli.Command, context int) (*engine.Model,
 	if context > 0 {
 		o.Context = context
 	}
+	if c.IsSet("model") && c.String("model") == "" {
+		return nil, usageError{errors.New("--model: no file named")}
+	}
+	return openModel(ctx, c, c.String("model"), o)
+}
+
+// openModel loads the model at path, or the one inside the program if path is
+// empty. On a terminal a slow load shows its progress.
+func openModel(ctx context.Context, c *cli.Command, path string, o engine.Options) (*engine.Model, error) {
 	stderr := c.Root().ErrWriter
-	path := c.String("model")
 	if path == "" {
-		if c.IsSet("model") {
-			return nil, usageError{errors.New("--model: no file named")}
-		}
 		fmt.Fprint(stderr, noModel)
 		f, err := gguf.OpenBytes("stories260K.gguf", stories260K)
 		if err != nil {

@@ -1,0 +1,5 @@
+//go:build !darwin
+
+package bench
+
+func brand() string { return "" }

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gollm/gollm/engine"
+)
+
+// Test is one measurement: Prompt tokens read in one go, then Gen tokens one
+// by one, after Depth tokens that are not timed. With only Prompt or only Gen it
+// measures the one speed.
+type Test struct{ Prompt, Gen, Depth int }
+
+// String returns the test's name as llama-bench writes it: pp512, tg128,
+// pp512+tg128, tg128 @ d1024.
+func (t Test) String() string {
+	var s string
+	switch {
+	case t.Gen == 0:
+		s = fmt.Sprintf("pp%d", t.Prompt)
+	case t.Prompt == 0:
+		s = fmt.Sprintf("tg%d", t.Gen)
+	default:
+		s = fmt.Sprintf("pp%d+tg%d", t.Prompt, t.Gen)
+	}
+	if t.Depth > 0 {
+		s += fmt.Sprintf(" @ d%d", t.Depth)
+	}
+	return s
+}
+
+// Tokens returns the tokens of a session the test fills.
+func (t Test) Tokens() int { return t.Depth + t.Prompt + t.Gen }
+
+// Result is what a test measured. The JSON names are llama-bench's.
+type Result struct {
+	Commit     string    `json:"build_commit"`
+	CPU        string    `json:"cpu_info"`
+	GPU        string    `json:"gpu_info"`
+	Backend    string    `json:"backends"`
+	File       string    `json:"model_filename"`
+	Model      string    `json:"model_type"`
+	Size       int64     `json:"model_size"` // bytes of all tensors
+	Parameters int64     `json:"model_n_params"`
+	Batch      int       `json:"n_batch"`
+	Microbatch int       `json:"n_ubatch"`
+	Threads    int       `json:"n_threads"`
+	KeyType    string    `json:"type_k"`
+	ValueType  string    `json:"type_v"`
+	GPULayers  int       `json:"n_gpu_layers"`
+	Prompt     int       `json:"n_prompt"`
+	Gen        int       `json:"n_gen"`
+	Depth      int       `json:"n_depth"`
+	Time       string    `json:"test_time"` // RFC 3339, UTC, of the test's start
+	AvgNS      int64     `json:"avg_ns"`
+	StddevNS   int64     `json:"stddev_ns"`
+	AvgTS      float64   `json:"avg_ts"` // tokens a second
+	StddevTS   float64   `json:"stddev_ts"`
+	SamplesNS  []int64   `json:"samples_ns"`
+	SamplesTS  []float64 `json:"samples_ts"`
+}
+
+// Test returns the test that was measured.
+func (r *Result) Test() Test { return Test{r.Prompt, r.Gen, r.Depth} }
+
+// Run measures a test with a model, the given number of times after one run
+// that does not count, unless cold is set. The tokens are random. The model's
+// context must hold Test.Tokens.
+func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold bool) (*Result, error) {
+	info := m.Info()
+	switch {
+	case t.Prompt < 0 || t.Gen < 0 || t.Depth < 0 || t.Prompt+t.Gen == 0:
+		return nil, fmt.Errorf("bench: %d prompt and %d generated tokens at depth %d measure nothing", t.Prompt, t.Gen, t.Depth)
+	case repetitions < 1:
+		return nil, fmt.Errorf("bench: %d repetitions", repetitions)
+	case t.Tokens() > info.Context:
+		return nil, fmt.Errorf("bench: %s needs a context of %d tokens, the model has %d", t, t.Tokens(), info.Context)
+	}
+	s, err := m.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	r := &Result{
+		Commit: commit(), CPU: cpuName(), Backend: "CPU",
+		File: m.File().Name(), Model: modelName(info), Size: info.Bytes, Parameters: info.Parameters,
+		Batch: info.Batch, Microbatch: info.Batch, Threads: info.Threads,
+		KeyType: info.KVType, ValueType: info.KVType,
+		Prompt: t.Prompt, Gen: t.Gen, Depth: t.Depth,
+		Time: time.Now().UTC().Format(time.RFC3339),
+	}
+	random := func(n int) []int32 {
+		ids := make([]int32, n)
+		for i := range ids {
+			ids[i] = rand.Int32N(int32(info.Vocab))
+		}
+		return ids
+	}
+	// once fills the session anew and returns how long the timed part took.
+	once := func(prompt, gen int) (time.Duration, error) {
+		s.Truncate(0)
+		if t.Depth > 0 {
+			if _, err := s.Eval(ctx, random(t.Depth)); err != nil {
+				return 0, err
+			}
+		}
+		p, g := random(prompt), random(gen)
+		start := time.Now()
+		if prompt > 0 {
+			if _, err := s.Eval(ctx, p); err != nil {
+				return 0, err
+			}
+		}
+		for i := range g {
+			if _, err := s.Eval(ctx, g[i:i+1]); err != nil {
+				return 0, err
+			}
+		}
+		return time.Since(start), nil
+	}
+	if !cold {
+		if _, err := once(t.Prompt, min(t.Gen, 1)); err != nil {
+			return nil, fmt.Errorf("bench: %s: %w", t, err)
+		}
+	}
+	for range repetitions {
+		d, err := once(t.Prompt, t.Gen)
+		if err != nil {
+			return nil, fmt.Errorf("bench: %s: %w", t, err)
+		}
+		r.SamplesNS = append(r.SamplesNS, d.Nanoseconds())
+		r.SamplesTS = append(r.SamplesTS, float64(t.Prompt+t.Gen)/d.Seconds())
+	}
+	avg, dev := spread(r.SamplesNS)
+	r.AvgNS, r.StddevNS = int64(avg), int64(dev)
+	r.AvgTS, r.StddevTS = spread(r.SamplesTS)
+	return r, nil
+}
+
+// spread returns the mean and the standard deviation of a sample.
+func spread[T int64 | float64](x []T) (mean, dev float64) {
+	for _, v := range x {
+		mean += float64(v) / float64(len(x))
+	}
+	if len(x) < 2 {
+		return mean, 0
+	}
+	for _, v := range x {
+		dev += (float64(v) - mean) * (float64(v) - mean)
+	}
+	return mean, math.Sqrt(dev / float64(len(x)-1))
+}
+
+// modelName is llama-bench's short description: architecture, size, type.
+func modelName(i engine.Info) string {
+	n := float64(i.Parameters)
+	size := fmt.Sprintf("%.0fK", n/1e3)
+	switch {
+	case n >= 1e9:
+		size = fmt.Sprintf("%.2gB", n/1e9)
+		if n >= 1e10 {
+			size = fmt.Sprintf("%.0fB", n/1e9)
+		}
+	case n >= 1e6:
+		size = fmt.Sprintf("%.0fM", n/1e6)
+	}
+	return fmt.Sprintf("%s %s %s", i.Architecture, size, i.Type)
+}
