@@ -111,6 +111,11 @@ func (e *ComputeEncoder) SetBuffer(index int, b *Buffer, offset int) {
 		if *was == now && now.id != 0 {
 			return
 		}
+		if was.id == now.id && now.id != 0 { // Metal need not look at the buffer again
+			was.offset = now.offset
+			e.c.Send(objc.ComputeCommandEncoderSetBufferOffset, e.id, now.offset, uintptr(index))
+			return
+		}
 		*was = now
 	}
 	e.c.Send(objc.ComputeCommandEncoderSetBuffer, e.id, now.id, now.offset, uintptr(index))

@@ -71,7 +71,6 @@ var foundationHandlers = map[objc.Message]func(*call) uintptr{
 		}
 		return o.id
 	},
-	objc.NSObjectInit: func(c *call) uintptr { return c.self.id },
 	objc.NSObjectRetain: func(c *call) uintptr {
 		c.self.refs++
 		return c.self.id

@@ -143,6 +143,9 @@ func (m *Machine) workingSet(cb *commandBuffer) (n int64) {
 
 func (m *Machine) runEncoder(ctx context.Context, e *encoder) *nsError {
 	e.sample(m, e.start)
+	if m.opt.Hazards && !e.serial {
+		m.hazards(e)
+	}
 	for _, i := range m.order(e) {
 		c := &e.commands[i]
 		if c.copy != nil {
@@ -295,4 +298,45 @@ func (d *dispatch) touches(o *object) bool {
 		}
 	}
 	return false
+}
+
+// hazards reports pairs of dispatches that use the same memory, one of them to write, with no barrier
+// for it between.
+func (m *Machine) hazards(e *encoder) {
+	for j := range e.commands {
+		later := e.commands[j].dispatch
+		if later == nil {
+			continue
+		}
+		var free []*object // of which a barrier between says that they are ordered
+		for i := j - 1; i >= 0; i-- {
+			c := &e.commands[i]
+			if c.barrier {
+				if c.only == nil {
+					break
+				}
+				free = append(free, c.only...)
+			} else if o := conflict(c.dispatch, later); o != nil && !slices.Contains(free, o) {
+				m.report(&Violation{Rule: MissingBarrier, Object: e.obj.String(), Detail: fmt.Sprintf(
+					"dispatches %d (%s) and %d (%s) of %s both use %s from the same offset, and no barrier orders them",
+					i, c.dispatch.pipeline.label, j, later.pipeline.label, e.obj, o)})
+			}
+		}
+	}
+}
+
+// conflict finds a buffer two dispatches use from the same offset, one through a pointer it may write to.
+func conflict(a, b *dispatch) *object {
+	for _, x := range a.pipeline.data.(*pipeline).kernel.Args() {
+		for _, y := range b.pipeline.data.(*pipeline).kernel.Args() {
+			if x.Kind == kernel.ArgThreadgroup || y.Kind == kernel.ArgThreadgroup || (x.Access|y.Access)&kernel.Write == 0 {
+				continue
+			}
+			p, q := &a.buffers[x.Index], &b.buffers[y.Index]
+			if p.obj != nil && p.obj == q.obj && p.offset == q.offset {
+				return p.obj
+			}
+		}
+	}
+	return nil
 }

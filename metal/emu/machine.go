@@ -38,6 +38,10 @@ type Options struct {
 	// NoCapture refuses GPU captures, as a process started without MTL_CAPTURE_ENABLED=1 does.
 	NoCapture bool
 
+	// Hazards reports two dispatches of a concurrent encoder that nothing orders and that use the same
+	// buffer from the same offset, one of them through a pointer it may write to.
+	Hazards bool
+
 	// Report is called for every rule broken, while it is; it must not use the machine.
 	Report func(*Violation)
 	// Trace, if set, gets a line for every message.
@@ -67,6 +71,7 @@ type Machine struct {
 	objects      map[uintptr]*object
 	graves       map[uintptr]tombstone
 	pools        map[int][]*pool
+	queues       []*queue
 	mtlDevice    *object
 	encoderInfos *object
 	captures     *object
@@ -221,7 +226,7 @@ func (m *Machine) findLeaks() {
 	}
 	slices.SortFunc(left, func(a, b *object) int { return cmp.Compare(a.id, b.id) })
 	for _, o := range left {
-		m.report(&Violation{Rule: Leak, Detail: fmt.Sprintf("%s still has %d references of the program; made at %s", o, o.refs, o.made)})
+		m.report(&Violation{Rule: Leak, Detail: fmt.Sprintf("%s still has %d references of the program; made at %s", o, o.refs, o.made.caller())})
 	}
 }
 

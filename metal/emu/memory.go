@@ -140,7 +140,6 @@ var bufferHandlers = map[objc.Message]func(*call) uintptr{
 		}
 		return uintptr(unsafe.Pointer(unsafe.SliceData(b.mem)))
 	},
-	objc.BufferLength:          func(c *call) uintptr { return uintptr(len(c.self.data.(*buffer).mem)) },
 	objc.BufferGpuAddress:      func(c *call) uintptr { return uintptr(c.self.data.(*buffer).gpu) },
 	objc.ResourceAllocatedSize: func(c *call) uintptr { return uintptr(c.self.data.(*buffer).size(c.m.opt.PageSize)) },
 	objc.ResourceSetLabel:      setLabel,

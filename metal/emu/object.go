@@ -29,11 +29,11 @@ type object struct {
 	id    uintptr
 	class string // concrete: MTLBuffer for what conforms to the protocol
 	label string
-	made  string // who made it: file:line
-	refs  int    // references of the program, autorelease pools' included
-	holds int    // references of other objects
-	fixed bool   // lives for ever: singletons, constants
-	data  any    // what it is: *buffer, *queue, …
+	made  site // who made it
+	refs  int  // references of the program, autorelease pools' included
+	holds int  // references of other objects
+	fixed bool // lives for ever: singletons, constants
+	data  any  // what it is: *buffer, *queue, …
 	props map[objc.Message]value
 	isCls bool // a class object; class is its name
 }
@@ -72,7 +72,7 @@ const maxTombstones = 1 << 16
 
 // add makes an object with one reference of the program's. m.mu is held, as for all of this file.
 func (m *Machine) add(class string, data any) *object {
-	o := &object{id: nextID(), class: class, data: data, refs: 1, made: caller()}
+	o := &object{id: nextID(), class: class, data: data, refs: 1, made: here()}
 	m.objects[o.id] = o
 	return o
 }

@@ -19,6 +19,7 @@ type queue struct {
 
 func (q *queue) dealloc(m *Machine) {
 	q.gone = true
+	m.queues = slices.DeleteFunc(m.queues, func(o *queue) bool { return o == q })
 	for _, s := range q.sets {
 		m.drop(s)
 	}
@@ -99,12 +100,10 @@ func (cb *commandBuffer) dealloc(m *Machine) {
 
 // usedUnretained finds a command buffer that still needs an object and does not keep it alive.
 func (m *Machine) usedUnretained(o *object) *commandBuffer {
-	for _, q := range m.objects {
-		if q, ok := q.data.(*queue); ok {
-			for _, cb := range q.unfinished {
-				if !cb.retains && cb.committed() && cb.uses[o] {
-					return cb
-				}
+	for _, q := range m.queues {
+		for _, cb := range q.unfinished {
+			if !cb.retains && cb.committed() && cb.uses[o] {
+				return cb
 			}
 		}
 	}
@@ -130,6 +129,7 @@ var queueHandlers = map[objc.Message]func(*call) uintptr{
 		}
 		q := &queue{max: n}
 		q.obj = c.m.add("MTLCommandQueue", q)
+		c.m.queues = append(c.m.queues, q)
 		c.m.gpus.Add(1)
 		go c.m.runQueue(q)
 		return q.obj.id

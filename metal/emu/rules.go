@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"path"
 	"runtime"
 	"strings"
 
@@ -74,6 +75,7 @@ const (
 	IndirectOffset   Rule = "indirect-offset"           // a multiple of 4, with 12 bytes behind it
 	PrivateContents  Rule = "private-contents"          // contents of a private buffer
 	SampleIndex      Rule = "sample-index"              // inside the counter sample buffer
+	MissingBarrier   Rule = "missing-barrier"           // see Options.Hazards
 )
 
 // Violation is a rule broken: what Metal's validation layer would stop the program for, or what would
@@ -102,25 +104,36 @@ func (v *Violation) Error() string {
 	return s
 }
 
-// caller finds who called package metal.
-func caller() string {
-	var pc [48]uintptr
-	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc[:])])
+// A site is a call stack, resolved only when somebody asks.
+type site [40]uintptr
+
+func here() (s site) {
+	runtime.Callers(3, s[:])
+	return s
+}
+
+// caller finds who called package metal: "file.go:12".
+func (s *site) caller() string {
+	n := 0
+	for n < len(s) && s[n] != 0 {
+		n++
+	}
+	frames := runtime.CallersFrames(s[:n])
 	for {
 		f, more := frames.Next()
 		if f.File != "" && strings.Contains(f.Function, ".") && !internalFrame(f.Function, f.File) {
-			file := f.File
-			if i := strings.LastIndexByte(file, '/'); i >= 0 {
-				if j := strings.LastIndexByte(file[:i], '/'); j >= 0 {
-					file = file[j+1:]
-				}
-			}
-			return fmt.Sprintf("%s:%d", file, f.Line)
+			dir, file := path.Split(f.File)
+			return fmt.Sprintf("%s:%d", path.Join(path.Base(dir), file), f.Line)
 		}
 		if !more {
 			return ""
 		}
 	}
+}
+
+func caller() string {
+	s := here()
+	return s.caller()
 }
 
 func internalFrame(fn, file string) bool {

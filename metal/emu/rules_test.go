@@ -102,7 +102,7 @@ var unit = objc.Dim{W: 1, H: 1, D: 1}
 
 // offences has a program for every rule.
 var offences = map[Rule]func(*raw){
-	NilMessage:    func(r *raw) { r.Send(objc.BufferLength, 0) },
+	NilMessage:    func(r *raw) { r.Send(objc.BufferContents, 0) },
 	UnknownObject: func(r *raw) { r.bind(0x1234, 0, 0) },
 	UseAfterRelease: func(r *raw) {
 		r.Release(r.buf)
@@ -266,6 +266,23 @@ var offences = map[Rule]func(*raw){
 		r.Send(objc.CounterSampleBufferDescriptorSetSampleCount, d, 2)
 		r.Send(objc.CounterSampleBufferResolveCounterRange, r.Send(objc.DeviceNewCounterSampleBufferWithDescriptor, r.dev, d, 0), 1, 2)
 	},
+	MissingBarrier: func(r *raw) {
+		r.use("scale")
+		r.Send(objc.ComputeCommandEncoderSetBytes, r.e, r.BytesAddr(), 4, 1)
+		r.bind(r.buf, 0, 0)
+		r.dispatch(unit, unit)
+		r.bind(r.buf, 32, 0)
+		r.dispatch(unit, unit) // another place of the same buffer
+		r.Objects[0] = r.buf
+		r.Send(objc.ComputeCommandEncoderMemoryBarrierWithResources, r.e, r.ObjectsAddr(), 1)
+		r.dispatch(unit, unit) // ordered
+		r.bind(r.buf, 0, 0)
+		r.Send(objc.ComputeCommandEncoderMemoryBarrierWithScope, r.e, objc.MTLBarrierScopeBuffers)
+		r.dispatch(unit, unit) // ordered
+		r.dispatch(unit, unit) // not
+		r.commit()
+		r.Send(objc.CommandBufferWaitUntilCompleted, r.cb)
+	},
 	Rule(kernel.RuleBounds): func(r *raw) {
 		r.use("outside")
 		r.bind(r.buf, 0, 0)
@@ -293,7 +310,7 @@ var atClose = map[Rule]func(*raw){
 func TestRules(t *testing.T) {
 	for rule, f := range offences {
 		t.Run(string(rule), func(t *testing.T) {
-			broken, _ := offend(t, Options{}, f)
+			broken, _ := offend(t, Options{Hazards: true}, f)
 			if len(broken) != 1 || broken[0].Rule != rule {
 				t.Fatalf("broken: %v", broken)
 			}

@@ -5,7 +5,6 @@ package objc
 const (
 	NSObjectAlloc Message = iota
 	NSObjectNew
-	NSObjectInit
 	NSObjectRetain
 	NSObjectRelease
 	NSObjectRespondsToSelector
@@ -69,7 +68,6 @@ const (
 	BinaryArchiveAddComputePipelineFunctionsWithDescriptor
 	BinaryArchiveSerializeToURL
 	BufferContents
-	BufferLength
 	BufferGpuAddress
 	ResourceSetLabel
 	ResourceAllocatedSize
@@ -150,7 +148,6 @@ const (
 var messages = [numMessages]Decl{
 	NSObjectAlloc:                      {Owner: "NSObject", Selector: "alloc", Class: true, Ret: Type{Object, "instancetype"}},
 	NSObjectNew:                        {Owner: "NSObject", Selector: "new", Class: true, Ret: Type{Object, "instancetype"}},
-	NSObjectInit:                       {Owner: "NSObject", Selector: "init", Ret: Type{Object, "instancetype"}},
 	NSObjectRetain:                     {Owner: "NSObject", Selector: "retain", Ret: Type{Object, "instancetype"}},
 	NSObjectRelease:                    {Owner: "NSObject", Selector: "release"},
 	NSObjectRespondsToSelector:         {Owner: "NSObject", Selector: "respondsToSelector:", Ret: Type{Bool, "BOOL"}, Args: []Type{{Selector, "SEL"}}},
@@ -214,7 +211,6 @@ var messages = [numMessages]Decl{
 	BinaryArchiveAddComputePipelineFunctionsWithDescriptor:                      {Owner: "MTLBinaryArchive", Selector: "addComputePipelineFunctionsWithDescriptor:error:", Ret: Type{Bool, "BOOL"}, Args: []Type{{Object, "MTLComputePipelineDescriptor"}, {ObjectOut, "NSError"}}},
 	BinaryArchiveSerializeToURL:                                                 {Owner: "MTLBinaryArchive", Selector: "serializeToURL:error:", Ret: Type{Bool, "BOOL"}, Args: []Type{{Object, "NSURL"}, {ObjectOut, "NSError"}}},
 	BufferContents:                                                              {Owner: "MTLBuffer", Selector: "contents", Ret: Type{Pointer, "void"}},
-	BufferLength:                                                                {Owner: "MTLBuffer", Selector: "length", Ret: Type{UInteger, "NSUInteger"}},
 	BufferGpuAddress:                                                            {Owner: "MTLBuffer", Selector: "gpuAddress", Ret: Type{UInteger, "uint64_t"}},
 	ResourceSetLabel:                                                            {Owner: "MTLResource", Selector: "setLabel:", Args: []Type{{Object, "NSString"}}},
 	ResourceAllocatedSize:                                                       {Owner: "MTLResource", Selector: "allocatedSize", Ret: Type{UInteger, "NSUInteger"}},
