@@ -1,6 +1,8 @@
 package arch
 
 import (
+	"strings"
+
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 )
@@ -47,9 +49,9 @@ func loadGPTOSS(l *loader) Family {
 			ffnNorm:   l.rmsNorm(block(i, "post_attention_norm"), l.Width),
 			experts:   l.plainExperts(i, l.expertWidth(), program.Routing{Used: l.ExpertsUsed, Gating: program.GateSoftmaxSelected}),
 		}
-		for _, name := range []string{"attn_output", "ffn_gate_inp", "ffn_down_exps"} {
-			if name = block(i, name) + ".bias"; l.file.Tensor(name) == nil {
-				l.fail("tensor %q is missing", name)
+		for _, p := range []program.Linear{layer.o, layer.router, layer.gate, layer.up, layer.gateUp, layer.down} {
+			if p.Weight != nil && p.Bias == nil {
+				l.fail("tensor %q is missing", strings.TrimSuffix(p.Weight.Name, "weight")+"bias")
 			}
 		}
 		m.layers = append(m.layers, layer)

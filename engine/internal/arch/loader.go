@@ -41,11 +41,17 @@ type loader struct {
 	err  error
 }
 
+// maxLayers bounds what is reckoned a layer at a time before a tensor is seen.
+const maxLayers = 10_000
+
 func newLoader(f *gguf.File, architecture string) *loader {
 	l := &loader{file: f, used: map[string]bool{}}
 	c := &l.Hyper
 	c.Architecture = architecture
-	c.Layers = l.count("block_count")
+	if c.Layers = l.count("block_count"); c.Layers < 1 || c.Layers > maxLayers {
+		l.fail("key %q is %d: from 1 to %d layers make a model", l.key("block_count"), c.Layers, maxLayers)
+		c.Layers = 0
+	}
 	c.Width = l.count("embedding_length")
 	c.Context = l.count("context_length")
 	c.Heads = l.largest("attention.head_count", 0)
@@ -63,7 +69,7 @@ func newLoader(f *gguf.File, architecture string) *loader {
 	} else {
 		c.Vocab = l.count("vocab_size")
 	}
-	if l.err == nil && (c.Layers < 1 || c.Layers > 10_000 || c.Width < 1 || c.Heads < 1 || c.KVHeads < 1 || c.KeyHead < 1 || c.ValueHead < 1) {
+	if l.err == nil && (c.Width < 1 || c.Heads < 1 || c.KVHeads < 1 || c.KeyHead < 1 || c.ValueHead < 1) {
 		l.fail("%d layers of width %d with %d heads of %d and %d KV heads of %d make no model", c.Layers, c.Width, c.Heads, c.KeyHead, c.KVHeads, c.ValueHead)
 	}
 	if l.err != nil {
@@ -161,7 +167,7 @@ func (l *loader) optional(name string, dims ...int) *gguf.Tensor {
 		return nil
 	}
 	l.used[name] = true
-	if _, ok := quant.Decoder(t.Type); !ok {
+	if _, ok := quant.Decoder(t.Type); !ok || slices.Contains([]gguf.Type{gguf.I8, gguf.I16, gguf.I32, gguf.I64}, t.Type) {
 		l.fail("tensor %q has type %s, which is not a type of weights", name, t.Type)
 	}
 	// Trailing ones carry no information: [d] and [d, 1] are the same.

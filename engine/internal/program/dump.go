@@ -24,8 +24,12 @@ func (p *Program) Dump(w io.Writer) error {
 			if t, ok := v.Field(j).Interface().(Tensor); ok && slices.Contains(op.Writes(), t) {
 				continue
 			}
-			if s := p.field(v.Field(j).Interface()); s != "" {
-				fields = append(fields, strings.ToLower(v.Type().Field(j).Name)+"="+s)
+			name, s := strings.ToLower(v.Type().Field(j).Name), p.field(v.Field(j).Interface())
+			if s == "" && name == "layer" { // of values that are 0, the one that says something
+				s = "0"
+			}
+			if s != "" {
+				fields = append(fields, name+"="+s)
 			}
 		}
 		if _, err := fmt.Fprintf(w, "%4d %-24s %s %s\n", i, strings.Join(outs, " "), v.Type().Name(), strings.Join(fields, " ")); err != nil {
