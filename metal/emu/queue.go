@@ -208,7 +208,12 @@ var queueHandlers = map[objc.Message]func(*call) uintptr{
 	objc.CommandBufferEncodeSignalEvent:  eventStep,
 	objc.CommandBufferEncodeWaitForEvent: eventStep,
 	objc.CommandBufferUseResidencySet: func(c *call) uintptr {
-		if cb, ok := c.recording(); ok && c.need(0) {
+		cb, ok := c.recording()
+		switch {
+		case !ok || !c.need(0) || slices.Contains(cb.sets, c.args[0].obj):
+		case len(cb.sets) == maxResidencySets:
+			c.broke(ResidencyLimit, "the command buffer has %d residency sets, the most it takes", len(cb.sets))
+		default:
 			cb.sets = append(cb.sets, c.m.hold(c.args[0].obj))
 		}
 		return 0

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -335,6 +336,10 @@ func TestRulesAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	doc, err := os.ReadFile("../../docs/METAL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 0
 	ast.Inspect(f, func(node ast.Node) bool {
 		spec, ok := node.(*ast.ValueSpec)
@@ -344,6 +349,9 @@ func TestRulesAreComplete(t *testing.T) {
 		rule, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
 		if n++; offences[Rule(rule)] == nil && atClose[Rule(rule)] == nil {
 			t.Errorf("%s has no offending program", rule)
+		}
+		if !strings.Contains(string(doc), "\n| "+rule+" | ") {
+			t.Errorf("%s is not in docs/METAL.md", rule)
 		}
 		return true
 	})
@@ -422,6 +430,12 @@ func TestRulesOtherWays(t *testing.T) {
 		}},
 		{"indirect offset odd", IndirectOffset, func(r *raw) {
 			r.SendSizes(objc.ComputeCommandEncoderDispatchThreadgroupsWithIndirectBuffer, r.e, &r.one, 1, r.buf, 2)
+		}},
+		{"33 residency sets of a command buffer", ResidencyLimit, func(r *raw) {
+			for range 33 {
+				r.Send(objc.CommandBufferUseResidencySet, r.cb,
+					r.Send(objc.DeviceNewResidencySetWithDescriptor, r.dev, r.New("MTLResidencySetDescriptor"), 0))
+			}
 		}},
 		{"residency requested before commit", ResidencyCommit, func(r *raw) {
 			s := r.Send(objc.DeviceNewResidencySetWithDescriptor, r.dev, r.New("MTLResidencySetDescriptor"), 0)
