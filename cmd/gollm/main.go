@@ -69,6 +69,7 @@ func rootCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 			infoCommand(),
 			perplexityCommand(),
 			logitsCommand(),
+			tokenizeCommand(),
 			versionCommand(),
 		},
 		// Errors are printed once, by gollm, and nothing here exits.

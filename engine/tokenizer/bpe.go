@@ -3,7 +3,10 @@ package tokenizer
 import (
 	"fmt"
 	"math/bits"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unicode"
 	"unsafe"
 
@@ -110,20 +113,67 @@ func (m *bpe) setMerges(f *gguf.File, merges []string) error {
 			m.bytes[b] = symbol([]byte(string(r)))
 		}
 	}
+	triples, err := m.findSymbols(f, merges)
+	if err != nil {
+		return err
+	}
 	m.merges = newMergeTable(len(merges))
 	var both []byte
-	for rank, s := range merges {
-		i := mergeSpace(s)
-		if i < 0 {
-			return fail(f, keyMerges, "merge %d, %q, is no pair", rank, s)
+	for rank, t := range triples {
+		if min(t.left, t.right, t.both) < 0 {
+			s := merges[rank]
+			i := mergeSpace(s)
+			both = append(append(both[:0], s[:i]...), s[i+1:]...)
+			t = mergeSymbols{symbol(both[:i]), symbol(both[i:]), symbol(both)}
 		}
-		both = append(append(both[:0], s[:i]...), s[i+1:]...)
-		m.merges.add(symbol(both[:i]), symbol(both[i:]), uint32(rank), symbol(both))
+		m.merges.add(t.left, t.right, uint32(rank), t.both)
 	}
 	if m.pre.raw {
 		m.chars = spare
 	}
 	return nil
+}
+
+// mergeSymbols are the symbols of a merge, -1 for those that are no tokens.
+type mergeSymbols struct{ left, right, both int32 }
+
+// findSymbols looks up the tokens of all merges. There can be half a million of
+// them, and it is most of the work of loading: all processors share it.
+func (m *bpe) findSymbols(f *gguf.File, merges []string) ([]mergeSymbols, error) {
+	list := make([]mergeSymbols, len(merges))
+	const block = 1 << 13
+	bad := make([]int, (len(merges)+block-1)/block) // by block: the first merge that is none
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(bad)) {
+		group.Go(func() {
+			var both []byte
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(bad) {
+					return
+				}
+				bad[n] = -1
+				for rank := n * block; rank < min((n+1)*block, len(merges)); rank++ {
+					s := merges[rank]
+					i := mergeSpace(s)
+					if i < 0 {
+						bad[n] = rank
+						break
+					}
+					both = append(append(both[:0], s[:i]...), s[i+1:]...)
+					list[rank] = mergeSymbols{m.t.id(s[:i]), m.t.id(s[i+1:]), m.t.id(unsafe.String(unsafe.SliceData(both), len(both)))}
+				}
+			}
+		})
+	}
+	group.Wait()
+	for _, rank := range bad {
+		if rank >= 0 {
+			return nil, fail(f, keyMerges, "merge %d, %q, is no pair", rank, merges[rank])
+		}
+	}
+	return list, nil
 }
 
 // spell appends the tokens for a symbol that is no token: those of its bytes.

@@ -92,32 +92,27 @@ func parseIDs(line string) ([]int32, error) {
 // and asks it for the ids.
 func TestAgainstOracle(t *testing.T) {
 	dir := oracleDir(t)
-	files, err := filepath.Glob(filepath.Join(dir, "vocab", "*.gguf"))
-	if err != nil || len(files) == 0 {
-		t.Fatal("no vocabularies:", err)
-	}
-	if more := os.Getenv("GOLLM_MODELS"); more != "" {
-		models, _ := filepath.Glob(filepath.Join(more, "*.gguf"))
-		files = append(files, models...)
-	}
-	for _, path := range files {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			tok := openVocab(t, path)
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
-			r := rand.New(rand.NewPCG(seed, 0))
-			var texts []string
-			for i := range 3000 {
-				texts = append(texts, randomText(r, 1+i%40, tok, i%3 == 0))
-			}
-			compare(t, dir, path, tok, texts)
-		})
-	}
+	everyVocab(t, dir, func(t *testing.T, path string, tok *Tokenizer) {
+		n := 0
+		compare(t, dir, path, tok, fresh(t, 3000, func(r *rand.Rand) string {
+			n++
+			return randomText(r, 1+n%40, tok, n%3 == 0)
+		}))
+	})
 }
 
 // compare holds the ids of texts against the oracle's.
 func compare(t *testing.T, dir, vocab string, tok *Tokenizer, texts []string) {
 	t.Helper()
+	compareWith(t, dir, vocab, tok, texts, Options{})
+}
+
+func compareWith(t *testing.T, dir, vocab string, tok *Tokenizer, texts []string, opt Options) {
+	t.Helper()
+	plus := ""
+	if opt.ParseSpecial {
+		plus = "+"
+	}
 	// "oracle tokset" reads a fixture and counts the cases that differ: it loads
 	// the vocabulary once.
 	base := filepath.Join(t.TempDir(), "vocab.gguf")
@@ -131,7 +126,7 @@ func compare(t *testing.T, dir, vocab string, tok *Tokenizer, texts []string) {
 	var inp, out strings.Builder
 	var kept []string
 	for _, text := range texts {
-		ids := tok.Encode(text, Options{})
+		ids := tok.Encode(text, opt)
 		if len(ids) > 1000 || strings.Contains(text, "__ggml_vocab_test__") {
 			continue
 		}
@@ -144,15 +139,15 @@ func compare(t *testing.T, dir, vocab string, tok *Tokenizer, texts []string) {
 			t.Fatal(err)
 		}
 	}
-	report, err := exec.Command(filepath.Join(dir, "oracle"), "tokset", base).CombinedOutput()
+	report, err := exec.Command(filepath.Join(dir, "oracle"), "tokset"+plus, base).CombinedOutput()
 	if err == nil && string(report) == fmt.Sprintf("%d cases, 0 differ\n", len(kept)) {
 		return
 	}
 	t.Errorf("oracle: %s", report)
 	shown := 0
 	for _, text := range kept {
-		want := askOracle(t, dir, base, "tok", text)
-		if got := tok.Encode(text, Options{}); !slices.Equal(got, want) {
+		want := askOracle(t, dir, base, "tok"+plus, text)
+		if got := tok.Encode(text, opt); !slices.Equal(got, want) {
 			t.Errorf("%q:\n got %v\nwant %v", text, got, want)
 			if shown++; shown == 5 {
 				return
