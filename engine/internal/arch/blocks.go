@@ -185,11 +185,16 @@ type ropes struct {
 	context     int // the longest that is short
 }
 
-// ropes reads both. The divisors are stored once for all layers.
+// ropes reads both. Files with divisors for all lengths (Llama 3.1) have one.
 func (l *loader) ropes(pairing program.Pairing) ropes {
+	short := l.optional("rope_factors_short.weight", l.RopeDims/2)
+	long := l.optional("rope_factors_long.weight", l.RopeDims/2)
+	if all := l.ropeFactors(); all != nil {
+		short, long = all, all
+	}
 	return ropes{
-		short:   l.rope(pairing, l.optional("rope_factors_short.weight", l.RopeDims/2)),
-		long:    l.rope(pairing, l.optional("rope_factors_long.weight", l.RopeDims/2)),
+		short:   l.rope(pairing, short),
+		long:    l.rope(pairing, long),
 		context: l.number("rope.scaling.original_context_length", l.Context),
 	}
 }

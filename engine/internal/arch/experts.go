@@ -21,6 +21,9 @@ func (l *loader) experts(i, width int, r program.Routing) experts {
 		l.fail("keys %q and %q: %d of %d experts make no mixture", l.key("expert_used_count"), l.key("expert_count"), r.Used, l.Experts)
 		return experts{}
 	}
+	if n := l.number("expert_group_count", 0); n > 1 {
+		l.fail("key %q is %d: experts chosen by group are not supported", l.key("expert_group_count"), n)
+	}
 	e := experts{
 		router:  l.linear(block(i, "ffn_gate_inp"), l.Width, l.Experts),
 		down:    l.expert(block(i, "ffn_down_exps"), width, l.Width),

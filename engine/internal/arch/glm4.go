@@ -68,7 +68,7 @@ func (l *loader) glm4Pairing() program.Pairing {
 	if l.failed(err) || len(sections) < 3 || sections[0] <= 0 || sections[1] <= 0 {
 		return program.Adjacent
 	}
-	if sections[0]+sections[1]+sections[2] < l.RopeDims/2 {
+	if len(sections) > 3 && sections[3] > 0 && sections[0]+sections[1]+sections[2] < l.RopeDims/2 {
 		l.fail("key %q: %v leave pairs of %d to a fourth section, which is not supported", l.key(key), sections, l.RopeDims)
 	}
 	return program.Halves

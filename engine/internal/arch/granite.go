@@ -53,10 +53,6 @@ func loadGraniteMoE(l *loader) Family {
 	if m.logitScale == 0 {
 		l.fail("key %q is missing or 0: the logits are divided by it", l.key("logit_scale"))
 	}
-	if factors := l.ropeFactors(); factors != nil {
-		m.ropes.short = l.rope(program.Adjacent, factors)
-		m.ropes.long = m.ropes.short
-	}
 	sharedWidth := l.number("expert_shared_feed_forward_length", 0)
 	m.shared = l.Experts > 0 && sharedWidth > 0
 	for i := range l.Layers {

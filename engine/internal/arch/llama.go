@@ -11,7 +11,7 @@ type llama struct {
 	Hyper
 	head
 	embed  *gguf.Tensor
-	rope   *program.Rope
+	ropes  ropes
 	layers []llamaLayer
 }
 
@@ -28,7 +28,7 @@ func loadLlama(l *loader) Family {
 		Hyper: l.Hyper,
 		embed: l.embedding(),
 		head:  head{l.rmsNorm("output_norm", l.Width), l.output()},
-		rope:  l.rope(program.Adjacent, l.ropeFactors()),
+		ropes: l.ropes(program.Adjacent),
 	}
 	for i := range l.Layers {
 		layer := llamaLayer{
@@ -49,16 +49,16 @@ func loadLlama(l *loader) Family {
 func (m *llama) Hidden(b *program.Builder, o Options) program.Tensor {
 	x := b.Embed(m.embed)
 	for i := range m.layers {
-		x = m.layer(b, i, x)
+		x = m.layer(b, i, x, m.ropes.at(o.Context))
 	}
 	return b.RMSNorm(b.SelectOutputs(x), m.norm)
 }
 
-func (m *llama) layer(b *program.Builder, i int, x program.Tensor) program.Tensor {
+func (m *llama) layer(b *program.Builder, i int, x program.Tensor, rope *program.Rope) program.Tensor {
 	l := &m.layers[i]
 	h := b.RMSNorm(x, l.attnNorm)
 	q, k, v := l.project(b, h)
-	q, k = b.RoPE(q, m.KeyHead, m.rope), b.RoPE(k, m.KeyHead, m.rope)
+	q, k = b.RoPE(q, m.KeyHead, rope), b.RoPE(k, m.KeyHead, rope)
 	b.StoreKV(i, k, v)
 	x = b.Add(x, b.Project(b.Attention(i, q, m.attend()), l.o))
 

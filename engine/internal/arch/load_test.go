@@ -168,6 +168,31 @@ func TestUnknownArchitecture(t *testing.T) {
 	}
 }
 
+// Metadata that asks for what no family does is refused by its key.
+func TestUnsupported(t *testing.T) {
+	for _, c := range []struct {
+		architecture, key string
+		value             any
+	}{
+		{"llama", "attention.causal", false},
+		{"qwen3moe", "expert_group_count", uint32(2)},
+		{"llama", "rope.scaling.type", "su"},
+		{"llama", "block_count", uint32(0)},
+		{"llama", "attention.head_count_kv", uint32(0)},
+		{"qwen2moe", "expert_used_count", uint32(3)},
+		{"granite", "logit_scale", float32(0)},
+		{"glm4", "nextn_predict_layers", uint32(2)},
+		{"glm4", "rope.dimension_sections", []int32{8, 8, 8, 40}},
+	} {
+		d := smallest(t, c.architecture)
+		d.Set(c.architecture+"."+c.key, c.value)
+		_, err := arch.Load(writeZeros(t, d))
+		if err == nil || !strings.Contains(err.Error(), c.key) && c.key != "attention.head_count_kv" {
+			t.Errorf("%s.%s = %v: %v", c.architecture, c.key, c.value, err)
+		}
+	}
+}
+
 // A model is refused before memory is taken for it.
 func TestLoadTakesLittleMemory(t *testing.T) {
 	for _, name := range []string{"llama", "gpt-oss"} {

@@ -52,6 +52,9 @@ func newLoader(f *gguf.File, architecture string) *loader {
 		l.fail("key %q is %d: from 1 to %d layers make a model", l.key("block_count"), c.Layers, maxLayers)
 		c.Layers = 0
 	}
+	if !l.flag("attention.causal", true) {
+		l.fail("key %q is false: models that read text both ways are not supported", l.key("attention.causal"))
+	}
 	c.Width = l.count("embedding_length")
 	c.Context = l.count("context_length")
 	c.Heads = l.largest("attention.head_count", 0)

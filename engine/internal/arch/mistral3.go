@@ -12,7 +12,7 @@ type mistral3 struct {
 	Hyper
 	head
 	embed   *gguf.Tensor
-	rope    *program.Rope
+	ropes   ropes
 	stretch float32 // of queries by position; 0 = none
 	period  int     // positions of a step of stretch
 	layers  []mistral3Layer
@@ -31,7 +31,7 @@ func loadMistral3(l *loader) Family {
 		Hyper:   l.Hyper,
 		embed:   l.embedding(),
 		head:    head{l.rmsNorm("output_norm", l.Width), l.output()},
-		rope:    l.rope(program.Adjacent, l.ropeFactors()),
+		ropes:   l.ropes(program.Adjacent),
 		stretch: float32(l.float("attention.temperature_scale", 0)),
 		period:  l.number("rope.scaling.original_context_length", l.Context),
 	}
@@ -57,16 +57,16 @@ func loadMistral3(l *loader) Family {
 func (m *mistral3) Hidden(b *program.Builder, o Options) program.Tensor {
 	x := b.Embed(m.embed)
 	for i := range m.layers {
-		x = m.layer(b, i, x)
+		x = m.layer(b, i, x, m.ropes.at(o.Context))
 	}
 	return b.RMSNorm(b.SelectOutputs(x), m.norm)
 }
 
-func (m *mistral3) layer(b *program.Builder, i int, x program.Tensor) program.Tensor {
+func (m *mistral3) layer(b *program.Builder, i int, x program.Tensor, rope *program.Rope) program.Tensor {
 	l := &m.layers[i]
 	h := b.RMSNorm(x, l.attnNorm)
 	q, k, v := l.project(b, h)
-	q, k = b.RoPE(q, m.KeyHead, m.rope), b.RoPE(k, m.KeyHead, m.rope)
+	q, k = b.RoPE(q, m.KeyHead, rope), b.RoPE(k, m.KeyHead, rope)
 	if m.stretch != 0 {
 		q = b.ScaleByPosition(q, m.period, 0, m.stretch)
 	}

@@ -112,6 +112,10 @@ var variants = []struct {
 	}},
 	{"llama-dense", "plain", "no rotary divisors: Llama 2, Mistral 7B", func(e edit) { e.clean().drop("rope_freqs") }},
 	{"llama-dense", "linear", "interpolated positions", func(e edit) { e.drop("rope_freqs").set("rope.scaling.factor", 4.0) }},
+	{"llama-dense", "longrope", "divisors for a context beyond the training's", func(e edit) {
+		e.drop("rope_freqs").set("rope.scaling.type", "longrope").set("rope.scaling.original_context_length", 16).
+			add("rope_factors_long.weight", 64).add("rope_factors_short.weight", 64)
+	}},
 	{"llama-dense", "yarn", "YaRN", func(e edit) { e.drop("rope_freqs").yarn(4, 16) }},
 	{"llama-dense", "fused", "queries, keys and values in one matrix", func(e edit) { e.heads(4, 2, 64).fuseQKV() }},
 	{"llama-moe", "mixtral", "two of eight experts, shared KV heads", func(e edit) { e.clean().experts(8, 2).heads(8, 2, 32) }},
