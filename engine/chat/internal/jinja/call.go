@@ -273,7 +273,8 @@ func (m *macro) call(r *run, a callArgs) Value {
 			in.set(r, p.id, r.eval(p.def, in))
 		}
 	}
-	return r.capture(def.body, in)
+	text, _ := r.capture(def.body, in)
+	return text
 }
 
 // rest hands over the arguments that no parameter takes, if the body asks for

@@ -147,6 +147,10 @@ func (r *run) compare(op string, a, b Value) bool {
 		return r.in(a, b)
 	case "not in":
 		return !r.in(a, b)
+	}
+	defined(a)
+	defined(b)
+	switch op {
 	case "<":
 		return r.less(op, a, b)
 	case ">":

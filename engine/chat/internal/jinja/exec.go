@@ -41,25 +41,35 @@ func (st *setStmt) exec(r *run, s *scope) flow {
 }
 
 func (st *setBlockStmt) exec(r *run, s *scope) flow {
-	in := &scope{parent: s}
-	v := Value(r.capture(st.body, in))
-	r.line = st.line
-	for _, f := range st.filters {
-		v = f.apply(r, in, v)
+	v, f := r.filtered(st.filters, st.body, s, st.line)
+	if f == flowNext {
+		st.to.assign(r, s, v)
 	}
-	st.to.assign(r, s, v)
-	return flowNext
+	return f
 }
 
 func (st *filterStmt) exec(r *run, s *scope) flow {
+	v, f := r.filtered(st.filters, st.body, s, st.line)
+	if f == flowNext {
+		r.writeText(v)
+	}
+	return f
+}
+
+// filtered gives what filters make of the text of a body. A body that breaks
+// out of a loop has no text.
+func (r *run) filtered(filters []*filterExpr, body []stmt, s *scope, line int) (Value, flow) {
 	in := &scope{parent: s}
-	v := Value(r.capture(st.body, in))
-	r.line = st.line
-	for _, f := range st.filters {
+	text, flow := r.capture(body, in)
+	if flow != flowNext {
+		return nil, flow
+	}
+	r.line = line
+	v := Value(text)
+	for _, f := range filters {
 		v = f.apply(r, in, v)
 	}
-	r.writeText(v)
-	return flowNext
+	return v, flowNext
 }
 
 // writeText writes a value that jinja2 takes for text unseen.
@@ -132,21 +142,26 @@ func (t *tupleTarget) assign(r *run, s *scope, v Value) {
 
 func (st *forStmt) exec(r *run, s *scope) flow {
 	r.line = st.line
-	st.run(r, s, r.eval(st.iter, s), 0)
-	return flowNext
+	return st.run(r, s, r.eval(st.iter, s), 0)
 }
 
 // run does the loop over the items of v. What is set in the body is gone with
-// the round.
-func (st *forStmt) run(r *run, s *scope, v Value, depth int) {
+// the round. The else part runs, as in jinja2, if no round came to its end; a
+// break in it is one of the loop around.
+func (st *forStmt) run(r *run, s *scope, v Value, depth int) flow {
 	items := r.items(v)
 	if st.cond != nil {
 		items = st.filter(r, s, items)
 	}
-	if len(items) == 0 {
-		r.exec(st.els, &scope{parent: s})
-		return
+	if st.rounds(r, s, items, depth) {
+		return flowNext
 	}
+	return r.exec(st.els, &scope{parent: s})
+}
+
+// rounds runs the body for every item and tells whether it once came to its
+// end.
+func (st *forStmt) rounds(r *run, s *scope, items []Value, depth int) (complete bool) {
 	l := &loop{items: items, depth: depth}
 	if st.recursive {
 		l.again = func(v Value) Value {
@@ -165,10 +180,14 @@ func (st *forStmt) run(r *run, s *scope, v Value, depth int) {
 		in := &scope{parent: s, ids: make([]int, 0, 4), vals: make([]Value, 0, 4)}
 		st.vars.assign(r, in, e)
 		in.set(r, st.loop, l)
-		if r.exec(st.body, in) == flowBreak {
-			return
+		switch r.exec(st.body, in) {
+		case flowBreak:
+			return complete
+		case flowNext:
+			complete = true
 		}
 	}
+	return complete
 }
 
 // filter keeps the items for which the loop's own condition holds.

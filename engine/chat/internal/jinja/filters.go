@@ -202,7 +202,7 @@ func indent(r *run, x Value, a argv) Value {
 }
 
 func truncate(r *run, x Value, a argv) Value {
-	s, _ := text(r.soft(x))
+	s, isText := text(x)
 	n, end, leeway := int(min(a.count(0, 255), 1<<40)), "...", int64(5)
 	if a.given(2) {
 		end = a.text(2)
@@ -217,14 +217,20 @@ func truncate(r *run, x Value, a argv) Value {
 	if leeway < 0 {
 		fail("expected leeway >= 0, got %d", leeway)
 	}
-	if r.length(s) <= n+int(leeway) {
-		return r.soft(x)
+	if r.length(x) <= n+int(leeway) {
+		return x
+	}
+	if !isText {
+		fail("'%s' object has no attribute 'rsplit'", typeName(x))
 	}
 	s = substring(s, 0, keep)
 	if i := strings.LastIndexByte(s, ' '); i >= 0 && !a.flag(1) {
 		s = s[:i]
 	}
-	return like(r.soft(x), s+end)
+	if _, ok := x.(Markup); ok {
+		end = r.escape(end)
+	}
+	return like(x, s+end)
 }
 
 // toInt is the int filter: what cannot be read gives the default.

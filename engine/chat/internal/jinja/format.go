@@ -29,6 +29,11 @@ func (r *run) percent(kind Value, s string, v Value) Value {
 		args = t.Items
 	}
 	dict, _ := v.(*Dict)
+	spare := dict != nil // whether v may stay unused: Python asks for a mapping, and is content with a list
+	switch v.(type) {
+	case *List, *span, *undefined:
+		spare = true
+	}
 	used := 0
 	take := func() Value {
 		if used == len(args) {
@@ -73,7 +78,7 @@ func (r *run) percent(kind Value, s string, v Value) Value {
 		}
 		out = append(out, t)
 	}
-	if used < len(args) && dict == nil {
+	if used < len(args) && !spare {
 		fail("not all arguments converted during string formatting")
 	}
 	return like(kind, r.concat(out, ""))

@@ -201,13 +201,13 @@ func (r *run) write(s string) {
 }
 
 // capture runs body with its output kept apart.
-func (r *run) capture(body []stmt, s *scope) string {
+func (r *run) capture(body []stmt, s *scope) (string, flow) {
 	old := r.out
 	r.out = &strings.Builder{}
-	r.exec(body, s)
+	f := r.exec(body, s)
 	text := r.out.String()
 	r.out = old
-	return text
+	return text, f
 }
 
 // scope holds the variables of the template (dense, by number) or of a block

@@ -155,6 +155,9 @@ func (r *run) arithNumbers(op string, a, b Value) Value {
 		fail("division by zero")
 	}
 	if op == "/" {
+		if x.Sign() == 0 && y.Sign() < 0 {
+			return math.Copysign(0, -1)
+		}
 		f, _ := new(big.Rat).SetFrac(x, y).Float64()
 		if math.IsInf(f, 0) {
 			fail("integer division result too large for a float")

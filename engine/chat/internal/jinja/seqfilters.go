@@ -162,7 +162,18 @@ func reverse(r *run, x Value, _ argv) Value {
 		return &List{items}
 	}
 	g := r.generator(items)
-	g.name = "reversed"
+	switch x := x.(type) {
+	case *List:
+		g.name = "list_reverseiterator"
+	case *Dict:
+		g.name = "dict_reversekeyiterator"
+	case *view:
+		g.name = "dict_reverse" + strings.TrimSuffix(x.part.String(), "s") + "iterator"
+	case *span:
+		g.name = "range_iterator"
+	default:
+		g.name = "reversed"
+	}
 	return g
 }
 
@@ -208,6 +219,7 @@ func extreme(r *run, x Value, a argv, most bool) Value {
 	bestKey := key(best)
 	for v, ok := next(); ok; v, ok = next() {
 		k := key(v)
+		defined(k)
 		if most && r.less(">", bestKey, k) || !most && r.less("<", k, bestKey) {
 			best, bestKey = v, k
 		}

@@ -179,6 +179,8 @@ func hashKey(k Value) any {
 	case *Tuple:
 		room := 64
 		return tupleKey(appendTupleKey(nil, x, &room))
+	case *undefined:
+		return ownKey{"undefined"} // all are equal
 	case *List, *Dict, *view:
 		fail("unhashable type: '%s'", typeName(k))
 	}
