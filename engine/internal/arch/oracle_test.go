@@ -42,7 +42,7 @@ func TestFreshSeed(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			compare(t, o, e, f, seed, archtest.Bound)
+			compare(t, o, e, f, seed, gguf.F32, gguf.F16)
 		})
 	}
 }
@@ -57,25 +57,23 @@ func TestCasesFreshSeed(t *testing.T) {
 	t.Cleanup(func() { e.Close() })
 	for _, c := range archtest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
-			// Over all positions and any seed, rounding the cache may move more than
-			// at what is recorded.
-			compare(t, o, e, open(t, c, seed), seed, 2*archtest.BoundF16)
+			// With a float16 cache some seed would, by rounding, send a token to
+			// another expert, and all its logits with it.
+			compare(t, o, e, open(t, c, seed), seed, gguf.F32)
 		})
 	}
 }
 
-// compare checks the model against the oracle, with both types of cache.
-func compare(t *testing.T, o archtest.Oracle, e program.Executor, f *gguf.File, seed uint64, boundF16 float64) {
+// compare checks the model against the oracle with the given types of cache.
+func compare(t *testing.T, o archtest.Oracle, e program.Executor, f *gguf.File, seed uint64, caches ...gguf.Type) {
 	var want [][]float32
-	for _, cache := range []gguf.Type{gguf.F32, gguf.F16} {
+	for _, cache := range caches {
 		s, err := archtest.NewSession(e, f, cache, archtest.Length)
 		if err != nil {
 			t.Fatal(err)
 		}
 		tokens := archtest.Tokens(seed, s.Vocab)
-		bound := boundF16
-		if cache == gguf.F32 {
-			bound = archtest.Bound
+		if want == nil {
 			if want, err = o.Logits(f.Name(), tokens); err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +82,7 @@ func compare(t *testing.T, o archtest.Oracle, e program.Executor, f *gguf.File, 
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := archtest.Difference(got, want, bound)
+		d, err := archtest.Difference(got, want, archtest.Bound)
 		t.Logf("%s cache: error %.2g", cache, d)
 		if err != nil {
 			t.Errorf("%s cache: %v", cache, err)
