@@ -216,14 +216,6 @@ func (l *loader) rmsNorm(name string, width ...int) program.Norm {
 	return program.Norm{Weight: l.tensor(name+".weight", width...), Eps: l.epsilon("attention.layer_norm_rms_epsilon")}
 }
 
-// optionalRMSNorm is rmsNorm where the weight may be missing.
-func (l *loader) optionalRMSNorm(name string, width ...int) (program.Norm, bool) {
-	if l.file.Tensor(name+".weight") == nil {
-		return program.Norm{}, false
-	}
-	return l.rmsNorm(name, width...), true
-}
-
 // layerNorm loads NAME.weight, NAME.bias if there is one, and the epsilon.
 func (l *loader) layerNorm(name string, width ...int) program.Norm {
 	return program.Norm{
