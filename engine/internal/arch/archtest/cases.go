@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/gollm/gollm/engine/internal/testmodel"
@@ -62,6 +63,19 @@ func Cases() []Case {
 	return out
 }
 
+// Deep returns a variant of a case of n narrow layers, width 32 and 4 heads of 16,
+// for what depends on the number. No logits are recorded of it.
+func (c Case) Deep(n int) Case {
+	change := c.change
+	c.change = func(e edit) {
+		if change != nil {
+			change(e)
+		}
+		e.clean().unset("attention.sliding_window_pattern").heads(4, 2, 16).narrow(32, 48).layers(n)
+	}
+	return c
+}
+
 // bases are llama.cpp's own tiny models: testdata/families.
 var bases = []string{
 	"cohere2-dense", "command-r-dense", "falcon-dense", "gemma-dense", "gemma2-dense", "gemma3-dense",
@@ -78,11 +92,29 @@ var variants = []struct {
 	what       string
 	change     func(edit)
 }{
+	{"cohere2-dense", "layers", "three windows to one layer that sees all, shared KV heads, scaled logits", func(e edit) {
+		e.clean().unset("attention.sliding_window_pattern").layers(5).heads(4, 2, 64).set("attention.sliding_window", 8).set("logit_scale", 0.0625)
+	}},
+	{"command-r-dense", "scale", "scaled logits, shared KV heads", func(e edit) { e.clean().heads(8, 2, 32).set("logit_scale", 0.0625) }},
+	{"command-r-dense", "plus", "64 layers, which have norms on queries and keys: R+", func(e edit) {
+		e.clean().heads(2, 1, 16).narrow(32, 48).layers(64)
+		for i := range 64 {
+			e.add(fmt.Sprintf("blk.%d.attn_q_norm.weight", i), 16, 2).add(fmt.Sprintf("blk.%d.attn_k_norm.weight", i), 16, 1)
+		}
+	}},
+	{"falcon-dense", "7b", "one norm a layer, one KV head, tied output", func(e edit) { e.drop("attn_norm_2").heads(8, 1, 32).tie() }},
+	{"gemma-dense", "2b", "one KV head, heads wider together than the model", func(e edit) { e.clean().heads(8, 1, 64) }},
 	{"gemma2-dense", "layers", "alternating windows, shared KV heads", func(e edit) {
 		e.layers(4).heads(4, 2, 64).set("attention.sliding_window", 8)
 	}},
 	{"gemma3-dense", "layers", "one layer in six sees all, shared KV heads", func(e edit) {
 		e.unset("attention.sliding_window_pattern").layers(7).heads(4, 1, 64).set("attention.sliding_window", 8)
+	}},
+	{"gemma3-dense", "stretched", "a stretched rotary embedding of its own where a layer sees all, tied output", func(e edit) {
+		e.tie().set("rope.freq_base", 1e6).set("rope.scaling.factor", 8.0).set("attention.sliding_window", 8)
+	}},
+	{"gemma3-dense", "plain", "no windows, squashed logits", func(e edit) {
+		e.set("attention.sliding_window", 0).set("final_logit_softcapping", 5.0)
 	}},
 	{"glm4-dense", "text", "adjacent pairs, half of each head turning, shared KV heads", func(e edit) {
 		e.heads(8, 2, 32).turning(16).set("rope.dimension_sections", []int32{0, 0, 0, 0})
@@ -95,6 +127,7 @@ var variants = []struct {
 		e.layers(3).experts(8, 3).heads(8, 2, 64).yarn(32, 16).set("attention.sliding_window", 8).
 			set("attention.sliding_window_pattern", 2)
 	}},
+	{"gpt2-dense", "tied", "tied output", func(e edit) { e.tie() }},
 	{"granite-dense", "scales", "all four constants, shared KV heads, tied output", func(e edit) {
 		e.clean().tie().heads(8, 2, 32).set("embedding_scale", 12.0).set("attention.scale", 0.0625).
 			set("residual_scale", 0.22).set("logit_scale", 8.0)
@@ -135,6 +168,7 @@ var variants = []struct {
 	{"phi3-dense", "real", "part of each head turning, one matrix for queries, keys and values, shared KV heads", func(e edit) {
 		e.clean().heads(4, 2, 64).turning(48).fuseQKV().drop("qkv.bias")
 	}},
+	{"phi2-dense", "partial", "part of each head turning", func(e edit) { e.heads(4, 4, 64).turning(24) }},
 	{"qwen2-dense", "small", "shared KV heads, tied output", func(e edit) { e.drop("output.bias").tie().heads(8, 2, 32) }},
 	{"qwen2moe-moe", "real", "three of eight experts, shared KV heads", func(e edit) { e.experts(8, 3).heads(8, 2, 32) }},
 	{"qwen3-dense", "wide", "heads wider together than the model, tied output", func(e edit) {
@@ -146,4 +180,11 @@ var variants = []struct {
 	{"smollm3-dense", "layers", "a layer in four without rotary embedding, shared KV heads, tied output", func(e edit) {
 		e.clean().tie().layers(5).heads(8, 2, 32)
 	}},
+	{"stablelm-dense", "3b", "a quarter of each head turning, no norms on queries and keys", func(e edit) {
+		e.heads(8, 8, 32).turning(8).drop("attn_q_norm", "attn_k_norm")
+	}},
+	{"stablelm-dense", "12b", "norms on queries and keys, no second norm, shared KV heads", func(e edit) {
+		e.heads(8, 2, 32).turning(8).drop("ffn_norm")
+	}},
+	{"starcoder2-dense", "3b", "shared KV heads, tied output", func(e edit) { e.heads(8, 2, 32).tie() }},
 }

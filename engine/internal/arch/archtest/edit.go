@@ -108,6 +108,21 @@ func (e edit) layers(n int) edit {
 	return e.set("block_count", n)
 }
 
+// narrow changes the width of the model and of its feed-forward networks, for
+// models of many layers. Heads are to be changed before, to another width in all.
+func (e edit) narrow(width, ff int) edit {
+	is := map[int]int{e.get("embedding_length"): width, e.get("feed_forward_length"): ff}
+	for i, t := range e.Tensors {
+		e.Tensors[i].Dims = slices.Clone(t.Dims)
+		for j, n := range t.Dims {
+			if to, ok := is[n]; ok {
+				e.Tensors[i].Dims[j] = to
+			}
+		}
+	}
+	return e.set("embedding_length", width).set("feed_forward_length", ff)
+}
+
 // heads changes the number of query and KV heads and their width.
 func (e edit) heads(heads, kvHeads, width int) edit {
 	d, old := e.get("embedding_length"), e.get("attention.key_length")
