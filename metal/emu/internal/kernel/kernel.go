@@ -180,7 +180,8 @@ const (
 	RuleSimd             Rule = "divergent-simd"            // lanes of one simdgroup at different simd operations
 	RuleRace             Rule = "threadgroup-race"          // unordered accesses to the same memory in a threadgroup
 	RuleAlignment        Rule = "misaligned-access"
-	RuleTrap             Rule = "trap" // the kernel ended by a trap: division by zero, stack overflow
+	RuleUninitialized    Rule = "threadgroup-uninitialized" // a read of threadgroup memory nothing wrote
+	RuleTrap             Rule = "trap"                      // the kernel ended by a trap: division by zero, stack overflow
 )
 
 // Fault is an error of a running kernel.

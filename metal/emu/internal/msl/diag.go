@@ -1,0 +1,158 @@
+package msl
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// diagnostic is one message about the source.
+type diagnostic struct {
+	file      string
+	line, col int
+	severity  string // "error", "fatal error", "warning", "note"
+	message   string
+}
+
+func (d diagnostic) isError() bool { return d.severity == "error" || d.severity == "fatal error" }
+
+var diagLine = regexp.MustCompile(`^(.*?):(\d+):(\d+): (fatal error|error|warning|note): (.*)$`)
+
+// parseDiagnostics reads clang's messages, without the source lines it prints below each.
+func parseDiagnostics(s string) []diagnostic {
+	var ds []diagnostic
+	for l := range strings.Lines(s) {
+		m := diagLine.FindStringSubmatch(strings.TrimRight(l, "\r\n"))
+		if m == nil {
+			continue
+		}
+		line, _ := strconv.Atoi(m[2])
+		col, _ := strconv.Atoi(m[3])
+		ds = append(ds, diagnostic{m[1], line, col, m[4], m[5]})
+	}
+	return ds
+}
+
+// CompileError is what a source that does not compile gives. Its text is Metal's: one line a
+// diagnostic, and below each the source line with a caret.
+type CompileError struct {
+	diags []diagnostic
+	texts map[string][]string
+}
+
+// Error renders the diagnostics as Metal prints them.
+func (e *CompileError) Error() string {
+	var b strings.Builder
+	n := 0
+	for _, d := range e.diags {
+		if d.isError() {
+			n++
+		}
+		fmt.Fprintf(&b, "%s:%d:%d: %s: %s\n", d.file, d.line, d.col, d.severity, d.message)
+		if t := e.texts[d.file]; d.line >= 1 && d.line <= len(t) {
+			l := t[d.line-1]
+			fmt.Fprintln(&b, l)
+			pad := []byte(l[:max(0, min(d.col-1, len(l)))])
+			for i, c := range pad {
+				if c != '\t' {
+					pad[i] = ' '
+				}
+			}
+			fmt.Fprintf(&b, "%s^\n", pad)
+		}
+	}
+	s := "s"
+	if n == 1 {
+		s = ""
+	}
+	fmt.Fprintf(&b, "%d error%s generated.", n, s)
+	return b.String()
+}
+
+// newCompileError keeps the errors with their notes, in the order of the source, each message once.
+func newCompileError(ds []diagnostic, texts map[string]string) *CompileError {
+	e := &CompileError{texts: map[string][]string{}}
+	for f, t := range texts {
+		e.texts[f] = strings.Split(t, "\n")
+	}
+	seen := map[diagnostic]bool{}
+	keep := false
+	for _, d := range ds {
+		if d.severity != "note" {
+			keep = d.isError() && !seen[d]
+			seen[d] = true
+		} else if _, ours := e.texts[d.file]; !ours {
+			continue // a note that points into the emulator's own library
+		}
+		if keep {
+			e.diags = append(e.diags, d)
+		}
+	}
+	return e
+}
+
+// errorList collects the front end's own refusals.
+type errorList struct {
+	src   *source
+	diags []diagnostic
+}
+
+func (l *errorList) add(t token, format string, a ...any) {
+	l.diags = append(l.diags, diagnostic{l.src.files[t.file], t.line, -(t.nth + 1), "error", fmt.Sprintf(format, a...) + "\x00" + t.text})
+}
+
+// place turns the "nth token of this spelling" of the front end's refusals into columns.
+func (l *errorList) place(texts map[string]string) []diagnostic {
+	for i, d := range l.diags {
+		msg, tok, ok := strings.Cut(d.message, "\x00")
+		if !ok {
+			continue
+		}
+		d.message = msg
+		d.file = strings.TrimPrefix(d.file, "include/")
+		d.col = columnOf(lineOf(texts[d.file], d.line), tok, -d.col-1)
+		l.diags[i] = d
+	}
+	sort.SliceStable(l.diags, func(i, j int) bool {
+		a, b := l.diags[i], l.diags[j]
+		if a.file != b.file {
+			return a.file == sourceName
+		}
+		return a.line < b.line
+	})
+	return l.diags
+}
+
+func lineOf(text string, n int) string {
+	for ; n > 1; n-- {
+		_, rest, ok := strings.Cut(text, "\n")
+		if !ok {
+			return ""
+		}
+		text = rest
+	}
+	l, _, _ := strings.Cut(text, "\n")
+	return l
+}
+
+// columnOf finds the nth token of a spelling in a source line; a token a macro made has none, and
+// stands where the line begins.
+func columnOf(line, spelling string, nth int) int {
+	for i := 0; i < len(line); {
+		if line[i] == ' ' || line[i] == '\t' {
+			i++
+			continue
+		}
+		n, _ := scan(line[i:])
+		if line[i:i+n] == spelling {
+			if nth == 0 {
+				return i + 1
+			}
+			nth--
+		}
+		i += n
+	}
+	return len(line) - len(strings.TrimLeft(line, " \t")) + 1
+}

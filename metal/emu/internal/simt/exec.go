@@ -1,0 +1,268 @@
+package simt
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/gollm/gollm/metal/emu/internal/kernel"
+	"github.com/gollm/gollm/metal/emu/internal/msl"
+)
+
+// Options say how an Executor runs kernels.
+type Options struct {
+	Seed    uint64 // decides every order that Metal leaves open
+	Workers int    // OS threads; 0 for one a core
+	// Race reports accesses to the same memory by two threads of a threadgroup that no barrier
+	// orders, and reads of threadgroup memory nothing wrote. Many times slower.
+	Race bool
+	// DivergentSIMD reports lanes of one simdgroup that wait at different simd operations. Metal
+	// lets the active lanes proceed, so a kernel may mean it; most do not.
+	DivergentSIMD bool
+}
+
+// Executor runs kernels compiled for Target. It is safe for concurrent use.
+type Executor struct {
+	opts    Options
+	seq     atomic.Uint64
+	mu      sync.Mutex
+	objects map[string]*object
+	idle    []*uintptr // workers' memory between dispatches
+	closed  bool
+}
+
+var _ kernel.Executor = (*Executor)(nil)
+
+// New returns an executor, or an error on a machine it does not run on.
+func New(o Options) (*Executor, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.NumCPU()
+	}
+	return &Executor{opts: o, objects: map[string]*object{}}, nil
+}
+
+// object is a loaded shared object of kernels.
+type object struct {
+	path    string
+	lib     uintptr
+	run     uintptr
+	free    uintptr
+	base    uintptr
+	setter  uintptr
+	mu      sync.Mutex // held while a kernel with function constants runs
+	entries map[string]uintptr
+}
+
+// maxWorkerBuffers is MaxBuffers of the C side.
+const maxBuffers = kernel.MaxBuffers
+
+type memRange struct{ lo, len uint64 }
+
+// dispatch is rt.c's dispatch_t.
+type dispatch struct {
+	entry              uint64
+	seed               uint64
+	groups, full, grid [3]uint32
+	nranges            uint32
+	tgbytes            uint32
+	flags              uint32
+	buffer             [maxBuffers]uint64
+	tgoffset           [maxBuffers]uint32
+	pad                uint32
+	ranges             [maxBuffers + 1]memRange
+	next               uint64
+	stop, fault        uint32
+	write, line, line2 uint32
+	extra              uint32
+	address, size      uint64
+	pc, pc2            uint64
+	thread, group      [3]uint32
+	other              [3]uint32
+	pad2               uint32
+	offset             int64
+}
+
+const (
+	flagRace = 1
+	flagSIMD = 2
+)
+
+// nowhere is the address an unbound buffer gets: far from all memory, and each index its own.
+func nowhere(i int) uint64 { return uint64(i+1)<<48 | 1<<47 }
+
+// Run runs one dispatch.
+func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
+	k, ok := d.Kernel.(*msl.Kernel)
+	if !ok {
+		return fmt.Errorf("simt: kernel %q was not compiled for this executor", d.Kernel.Name())
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	path, err := k.Object(ctx)
+	if err != nil {
+		return err
+	}
+	o, err := e.load(path)
+	if err != nil {
+		return err
+	}
+	entry, err := o.entry(k.Symbol())
+	if err != nil {
+		return err
+	}
+	c := &dispatch{entry: uint64(entry), seed: mix(e.opts.Seed, e.seq.Add(1))}
+	if e.opts.Race {
+		c.flags |= flagRace
+	}
+	if e.opts.DivergentSIMD {
+		c.flags |= flagSIMD
+	}
+	groups, threads := 1, 1
+	for i := range 3 {
+		full, n := max(d.ThreadsPerThreadgroup[i], 1), d.Threadgroups[i]
+		grid := full * n
+		if d.Threads != [3]int{} {
+			grid = d.Threads[i]
+			full = min(full, max(grid, 1))
+			n = (grid + full - 1) / full
+		}
+		if grid <= 0 {
+			return nil // nothing to run
+		}
+		c.full[i], c.groups[i], c.grid[i] = uint32(full), uint32(n), uint32(grid)
+		groups *= n
+		threads *= full
+	}
+	if threads > k.MaxTotalThreads() {
+		return fmt.Errorf("simt: kernel %q: %d threads in a threadgroup, at most %d", k.Name(), threads, k.MaxTotalThreads())
+	}
+	tg := align16(k.StaticThreadgroupMemory())
+	for _, a := range k.Args() {
+		switch a.Kind {
+		case kernel.ArgThreadgroup:
+			c.tgoffset[a.Index] = uint32(tg)
+			tg += align16(d.ThreadgroupMemory[a.Index])
+		default:
+			b := d.Buffers[a.Index]
+			c.buffer[a.Index] = nowhere(a.Index)
+			if len(b.Memory) > 0 {
+				p := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.Memory))))
+				c.buffer[a.Index] = p
+				c.ranges[a.Index] = memRange{p, uint64(len(b.Memory))}
+			}
+		}
+	}
+	c.tgbytes = uint32(tg)
+	if len(k.Constants()) > 0 {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for i, v := range k.Constants() {
+			o.set(i, v)
+		}
+	}
+	if err := e.start(ctx, o, c, min(e.opts.Workers, groups), d); err != nil {
+		return err
+	}
+	if c.fault != 0 {
+		return o.fault(k, d, c)
+	}
+	return ctx.Err()
+}
+
+func align16(n int) int { return (n + 15) &^ 15 }
+
+// mix makes the seed of the nth dispatch.
+func mix(seed, n uint64) uint64 {
+	z := seed + n*0x9e3779b97f4a7c15
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	return z ^ z>>27
+}
+
+// start runs c on n threads and waits for them, or for ctx to end and a kernel that does not stop.
+func (e *Executor) start(ctx context.Context, o *object, c *dispatch, n int, d *kernel.Dispatch) error {
+	states := e.take(n)
+	codes := make([]uintptr, n)
+	var wg sync.WaitGroup
+	for i := 1; i < n; i++ {
+		wg.Go(func() { codes[i] = call(o.run, uintptr(unsafe.Pointer(c)), uintptr(unsafe.Pointer(states[i]))) })
+	}
+	if ctx.Done() == nil {
+		codes[0] = call(o.run, uintptr(unsafe.Pointer(c)), uintptr(unsafe.Pointer(states[0])))
+		wg.Wait()
+	} else {
+		wg.Go(func() { codes[0] = call(o.run, uintptr(unsafe.Pointer(c)), uintptr(unsafe.Pointer(states[0]))) })
+		done := make(chan struct{})
+		go func() {
+			wg.Wait()
+			runtime.KeepAlive(d)
+			close(done)
+		}()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			atomic.StoreUint32(&c.stop, 1)
+			if !stopAll(states, done) {
+				return ctx.Err() // its threads, stacks and memory are abandoned with it
+			}
+		}
+	}
+	runtime.KeepAlive(d)
+	runtime.KeepAlive(c)
+	e.give(states)
+	for _, code := range codes {
+		switch code {
+		case 0:
+		case 1:
+			return fmt.Errorf("simt: kernel %q: no memory for the threads' stacks", d.Kernel.Name())
+		default:
+			return fmt.Errorf("simt: kernel %q: the runtime refused the dispatch", d.Kernel.Name())
+		}
+	}
+	return nil
+}
+
+// take hands out n workers' memory. Each is a cell the C side keeps its pointer in.
+func (e *Executor) take(n int) []*uintptr {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := min(n, len(e.idle))
+	s := append([]*uintptr(nil), e.idle[len(e.idle)-k:]...)
+	e.idle = e.idle[:len(e.idle)-k]
+	for len(s) < n {
+		s = append(s, new(uintptr))
+	}
+	return s
+}
+
+func (e *Executor) give(s []*uintptr) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.idle = append(e.idle, s...)
+}
+
+// Close frees the threads' stacks. Loaded kernels stay loaded until the process ends.
+func (e *Executor) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	for _, o := range e.objects {
+		for _, s := range e.idle {
+			if *s != 0 {
+				call(o.free, *s)
+				*s = 0
+			}
+		}
+	}
+	e.idle = nil
+	return nil
+}

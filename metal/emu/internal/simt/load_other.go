@@ -1,0 +1,23 @@
+//go:build !(linux && amd64)
+
+package simt
+
+import (
+	"errors"
+
+	"github.com/gollm/gollm/metal/emu/internal/kernel"
+)
+
+var errUnsupported = errors.New("simt: the CPU executor runs on linux/amd64 only")
+
+func supported() error { return errUnsupported }
+
+func call(fn, a uintptr, more ...uintptr) uintptr { return 0 }
+
+func (e *Executor) load(path string) (*object, error) { return nil, errUnsupported }
+
+func (o *object) entry(symbol string) (uintptr, error) { return 0, errUnsupported }
+
+func (o *object) set(i int, v kernel.ConstantValue) {}
+
+func stopAll(states []*uintptr, done chan struct{}) bool { <-done; return true }

@@ -1,0 +1,79 @@
+// Package simt runs compiled Metal kernels on a CPU, the way a GPU would: every GPU thread is a
+// fiber, the 32 fibers of a simdgroup wait for each other at simd operations, the simdgroups of a
+// threadgroup at barriers. Order is random from a seed wherever Metal promises none, threadgroup
+// memory starts as garbage, and every access to memory is checked against what is bound. The cores
+// of the machine share the threadgroups of a dispatch.
+package simt
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/gollm/gollm/metal/emu/internal/kernel"
+	"github.com/gollm/gollm/metal/emu/internal/msl"
+	"github.com/gollm/gollm/metal/emu/internal/msl/lib"
+)
+
+//go:embed rt/rt.c
+var runtimeSource string
+
+// Target says how kernels are compiled for this executor: with a call before every access to
+// memory (clang's kernel address sanitizer in its outlined form, with our functions behind it), a
+// check of every integer division, and line tables for the reports.
+func Target() msl.Target {
+	return msl.Target{
+		Name:    "x86_64",
+		Library: lib.CPU(),
+		Flags: []string{"-target", "x86_64-linux-gnu", "-march=x86-64-v3", "-O2", "-fPIC", "-gline-tables-only", "-fvisibility=hidden",
+			"-fmax-type-align=8", "-fno-stack-protector", "-fno-math-errno", "-ffp-contract=on",
+			"-fsanitize=kernel-address", "-mllvm", "-asan-instrumentation-with-call-threshold=0", "-mllvm", "-asan-kernel-mem-intrinsic-prefix",
+			"-fsanitize=integer-divide-by-zero", "-fno-sanitize-recover=integer-divide-by-zero"},
+		Runtime: runtimeSource,
+		Link:    true,
+		Entry:   entry,
+	}
+}
+
+// entry writes the function that the runtime calls for one thread.
+func entry(symbol string, e msl.Entry) string {
+	var args []string
+	for i, p := range e.Parameters {
+		a := fmt.Sprintf("F::arg<%d>", i)
+		switch {
+		case p.Kind == kernel.ArgThreadgroup:
+			args = append(args, fmt.Sprintf("%s::memory(g->threadgroup[%d])", a, p.Index))
+		case p.Kind != 0:
+			args = append(args, fmt.Sprintf("%s::memory(g->buffer[%d])", a, p.Index))
+		default:
+			args = append(args, place(a, p))
+		}
+	}
+	return fmt.Sprintf(`extern "C" __attribute__((visibility("default"), no_sanitize("kernel-address"))) void %s(const __global msl_group * g, const __global msl_thread * t) {
+  typedef msl_::function<decltype(%s)> F;
+  %s(%s);
+}`, symbol, e.Callee, e.Callee, strings.Join(args, ", "))
+}
+
+// places maps Metal's builtins to fields of what the runtime passes.
+var places = map[string]string{
+	"thread_position_in_grid": "t->grid", "thread_position_in_threadgroup": "t->inside",
+	"threadgroup_position_in_grid": "g->position", "threads_per_threadgroup": "g->size",
+	"dispatch_threads_per_threadgroup": "g->full", "threads_per_grid": "g->grid", "threadgroups_per_grid": "g->groups",
+	"grid_size": "g->grid", "thread_index_in_threadgroup": "t->index", "thread_index_in_simdgroup": "t->lane",
+	"simdgroup_index_in_threadgroup": "t->simdgroup", "simdgroups_per_threadgroup": "g->simdgroups", "dispatch_simdgroups_per_threadgroup": "g->simdgroups",
+	"threads_per_simdgroup": "32u", "thread_execution_width": "32u", "thread_index_in_quadgroup": "(t->lane % 4)",
+	"quadgroup_index_in_threadgroup": "(t->index / 4)", "quadgroups_per_threadgroup": "((g->size[0] * g->size[1] * g->size[2] + 3) / 4)",
+	"dispatch_quadgroups_per_threadgroup": "((g->full[0] * g->full[1] * g->full[2] + 3) / 4)",
+}
+
+func place(arg string, p msl.Parameter) string {
+	switch {
+	case p.Builtin == "grid_origin":
+		return arg + "::one(0)"
+	case p.Components() == 3:
+		v := places[p.Builtin]
+		return fmt.Sprintf("%s::triple(%s[0], %s[1], %s[2])", arg, v, v, v)
+	}
+	return fmt.Sprintf("%s::one(%s)", arg, places[p.Builtin])
+}
