@@ -85,6 +85,9 @@ func NewCompiler(cfg Config) (*Compiler, error) {
 		}
 		cfg.CacheDir = filepath.Join(dir, "gollm", "msl")
 	}
+	if cfg.CacheDir, err = filepath.Abs(cfg.CacheDir); err != nil {
+		return nil, fmt.Errorf("msl: cache: %w", err)
+	}
 	if err := os.MkdirAll(cfg.CacheDir, 0o755); err != nil {
 		return nil, fmt.Errorf("msl: cache: %w", err)
 	}

@@ -59,7 +59,6 @@ type object struct {
 	entries map[string]uintptr
 }
 
-// maxWorkerBuffers is MaxBuffers of the C side.
 const maxBuffers = kernel.MaxBuffers
 
 type memRange struct{ lo, len uint64 }
@@ -160,6 +159,7 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 		}
 	}
 	c.tgbytes = uint32(tg)
+	back := separate(k.Args(), d, c)
 	if len(k.Constants()) > 0 {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -170,10 +170,68 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 	if err := e.start(ctx, o, c, min(e.opts.Workers, groups), d); err != nil {
 		return err
 	}
+	back()
 	if c.fault != 0 {
 		return o.fault(k, d, c)
 	}
 	return ctx.Err()
+}
+
+// gap is the least distance between two bound buffers at which an access a little outside one is
+// not taken for one inside the other.
+const gap = 64 << 10
+
+// separate gives buffers that lie close to one another copies that do not, for the time of the
+// dispatch; back copies what the kernel may have written. Bindings of one buffer overlap, and stay.
+func separate(args []kernel.Arg, d *kernel.Dispatch, c *dispatch) (back func()) {
+	type place struct {
+		arg kernel.Arg
+		r   memRange
+	}
+	var all []place
+	for _, a := range args {
+		if a.Kind != kernel.ArgThreadgroup && c.ranges[a.Index].len > 0 {
+			all = append(all, place{a, c.ranges[a.Index]})
+		}
+	}
+	end := func(r memRange) uint64 { return r.lo + r.len }
+	overlap := func(a, b memRange) bool { return a.lo < end(b) && b.lo < end(a) }
+	near := func(a, b memRange) bool { return !overlap(a, b) && a.lo < end(b)+gap && b.lo < end(a)+gap }
+	var undo []func()
+	for i, p := range all {
+		alone, close := true, false
+		for j, q := range all {
+			if i != j {
+				alone = alone && !overlap(p.r, q.r)
+				// Of two neighbours the smaller moves, of two equal ones the first.
+				close = close || near(p.r, q.r) && (p.r.len < q.r.len || p.r.len == q.r.len && i < j)
+			}
+		}
+		if !alone || !close || p.r.len > 64<<20 {
+			continue
+		}
+		memory := d.Buffers[p.arg.Index].Memory
+		// The tail of the address is kept: what was aligned stays aligned, and no more.
+		arena := make([]byte, len(memory)+2*gap+4096)
+		base := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(arena))))
+		shift := gap + (p.r.lo-base-gap)%4096
+		moved := arena[shift : shift+uint64(len(memory))]
+		copy(moved, memory)
+		c.buffer[p.arg.Index] = base + shift
+		c.ranges[p.arg.Index].lo = base + shift
+		write := p.arg.Access&kernel.Write != 0
+		undo = append(undo, func() {
+			if write {
+				copy(memory, moved)
+			}
+			runtime.KeepAlive(arena)
+		})
+	}
+	return func() {
+		for _, f := range undo {
+			f()
+		}
+	}
 }
 
 func align16(n int) int { return (n + 15) &^ 15 }

@@ -27,7 +27,7 @@ func Target() msl.Target {
 		Library: lib.CPU(),
 		Flags: []string{"-target", "x86_64-linux-gnu", "-march=x86-64-v3", "-O2", "-fPIC", "-gline-tables-only", "-fvisibility=hidden",
 			"-fmax-type-align=8", "-fno-stack-protector", "-fno-math-errno", "-ffp-contract=on",
-			"-fsanitize=kernel-address", "-mllvm", "-asan-instrumentation-with-call-threshold=0", "-mllvm", "-asan-kernel-mem-intrinsic-prefix",
+			"-fsanitize=kernel-address", "-mllvm", "-asan-instrumentation-with-call-threshold=0", "-mllvm", "-asan-kernel-mem-intrinsic-prefix", "-mllvm", "-asan-globals=0", "-mllvm", "-asan-stack=0",
 			"-fsanitize=integer-divide-by-zero", "-fno-sanitize-recover=integer-divide-by-zero"},
 		Runtime: runtimeSource,
 		Link:    true,
@@ -39,32 +39,32 @@ func Target() msl.Target {
 func entry(symbol string, e msl.Entry) string {
 	var args []string
 	for i, p := range e.Parameters {
-		a := fmt.Sprintf("F::arg<%d>", i)
+		a := fmt.Sprintf("msl_F::arg<%d>", i)
 		switch {
 		case p.Kind == kernel.ArgThreadgroup:
-			args = append(args, fmt.Sprintf("%s::memory(g->threadgroup[%d])", a, p.Index))
+			args = append(args, fmt.Sprintf("%s::memory(msl_g->threadgroup[%d])", a, p.Index))
 		case p.Kind != 0:
-			args = append(args, fmt.Sprintf("%s::memory(g->buffer[%d])", a, p.Index))
+			args = append(args, fmt.Sprintf("%s::memory(msl_g->buffer[%d])", a, p.Index))
 		default:
 			args = append(args, place(a, p))
 		}
 	}
-	return fmt.Sprintf(`extern "C" __attribute__((visibility("default"), no_sanitize("kernel-address"))) void %s(const __global msl_group * g, const __global msl_thread * t) {
-  typedef msl_::function<decltype(%s)> F;
+	return fmt.Sprintf(`extern "C" __attribute__((visibility("default"), no_sanitize("kernel-address"))) void %s(const __global msl_group * msl_g, const __global msl_thread * msl_t) {
+  typedef msl_::function<decltype(%s)> msl_F;
   %s(%s);
 }`, symbol, e.Callee, e.Callee, strings.Join(args, ", "))
 }
 
 // places maps Metal's builtins to fields of what the runtime passes.
 var places = map[string]string{
-	"thread_position_in_grid": "t->grid", "thread_position_in_threadgroup": "t->inside",
-	"threadgroup_position_in_grid": "g->position", "threads_per_threadgroup": "g->size",
-	"dispatch_threads_per_threadgroup": "g->full", "threads_per_grid": "g->grid", "threadgroups_per_grid": "g->groups",
-	"grid_size": "g->grid", "thread_index_in_threadgroup": "t->index", "thread_index_in_simdgroup": "t->lane",
-	"simdgroup_index_in_threadgroup": "t->simdgroup", "simdgroups_per_threadgroup": "g->simdgroups", "dispatch_simdgroups_per_threadgroup": "g->simdgroups",
-	"threads_per_simdgroup": "32u", "thread_execution_width": "32u", "thread_index_in_quadgroup": "(t->lane % 4)",
-	"quadgroup_index_in_threadgroup": "(t->index / 4)", "quadgroups_per_threadgroup": "((g->size[0] * g->size[1] * g->size[2] + 3) / 4)",
-	"dispatch_quadgroups_per_threadgroup": "((g->full[0] * g->full[1] * g->full[2] + 3) / 4)",
+	"thread_position_in_grid": "msl_t->grid", "thread_position_in_threadgroup": "msl_t->inside",
+	"threadgroup_position_in_grid": "msl_g->position", "threads_per_threadgroup": "msl_g->size",
+	"dispatch_threads_per_threadgroup": "msl_g->full", "threads_per_grid": "msl_g->grid", "threadgroups_per_grid": "msl_g->groups",
+	"grid_size": "msl_g->grid", "thread_index_in_threadgroup": "msl_t->index", "thread_index_in_simdgroup": "msl_t->lane",
+	"simdgroup_index_in_threadgroup": "msl_t->simdgroup", "simdgroups_per_threadgroup": "msl_g->simdgroups", "dispatch_simdgroups_per_threadgroup": "msl_g->simdgroups",
+	"threads_per_simdgroup": "32u", "thread_execution_width": "32u", "thread_index_in_quadgroup": "(msl_t->lane % 4)",
+	"quadgroup_index_in_threadgroup": "(msl_t->index / 4)", "quadgroups_per_threadgroup": "((msl_g->size[0] * msl_g->size[1] * msl_g->size[2] + 3) / 4)",
+	"dispatch_quadgroups_per_threadgroup": "((msl_g->full[0] * msl_g->full[1] * msl_g->full[2] + 3) / 4)",
 }
 
 func place(arg string, p msl.Parameter) string {

@@ -39,26 +39,27 @@ float nextafterf(float, float); double exp10(double); float erff(float);
 MSL_FUNC __local char * msl_tg_base() { return (__local char *)msl_rt_threadgroup(); }
 
 namespace msl_ {
+#define MSL_ENTRY __attribute__((no_sanitize("kernel-address")))
 // How a kernel's parameter of type P is made from what the entry point has.
 template <class P> struct argument {
   static constexpr uint size = sizeof(P), align = alignof(P);
-  static P triple(uint x, uint y, uint z) {
+  MSL_ENTRY static P triple(uint x, uint y, uint z) {
     if constexpr (shape<P>::n == 1) return (P)x;
     else if constexpr (shape<P>::n == 2) return P{(typename shape<P>::elem)x, (typename shape<P>::elem)y};
     else return P{(typename shape<P>::elem)x, (typename shape<P>::elem)y, (typename shape<P>::elem)z};
   }
-  static P one(uint v) { return (P)v; }
+  MSL_ENTRY static P one(uint v) { return (P)v; }
 };
 template <class T> constexpr uint size_of() { if constexpr (metal::is_void<metal::remove_cv_t<T>>::value) return 1; else return sizeof(T); }
 template <class T> constexpr uint align_of() { if constexpr (metal::is_void<metal::remove_cv_t<T>>::value) return 1; else return alignof(T); }
 template <class T> struct argument<T *> {
   static constexpr uint size = size_of<T>(), align = align_of<T>();
-  static T * memory(ulong p) { return (T *)p; }
+  MSL_ENTRY static T * memory(ulong p) { return (T *)p; }
 };
 template <class T> struct argument<T * const> : argument<T *> {};
 template <class T> struct argument<T &> {
   static constexpr uint size = sizeof(T), align = alignof(T);
-  static T & memory(ulong p) { return *(T *)p; }
+  MSL_ENTRY static T & memory(ulong p) { return *(T *)p; }
 };
 template <class T> struct argument<const T> : argument<T> {};
 template <class F> struct function;

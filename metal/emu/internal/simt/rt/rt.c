@@ -104,7 +104,7 @@ struct worker {
   uint64_t rng;
   uint32_t nthreads;
   uint32_t serial, tgepoch, devepoch;
-  uint32_t sgepoch[LANES];
+  uint32_t sgepoch[2][LANES]; // for device and for threadgroup memory
   shadow_t *shadow;
   fiber_t *fibers[1024];
 };
@@ -187,7 +187,7 @@ static void report_race(fiber_t *f, uint32_t other, uintptr_t a, int write, uint
 // this memory between them, and no simdgroup barrier if both are of one simdgroup.
 static void race(fiber_t *f, uintptr_t a, size_t n, int write, uintptr_t pc, int tg) {
   worker_t *w = f->w;
-  uint32_t me = f->t.index + 1, epoch = tg ? w->tgepoch : w->devepoch, sg = w->sgepoch[f->t.simdgroup];
+  uint32_t me = f->t.index + 1, epoch = tg ? w->tgepoch : w->devepoch, sg = w->sgepoch[tg][f->t.simdgroup];
   for (; n > 0; a++, n--) {
     uint64_t h = a * 0x9e3779b97f4a7c15u >> 43;
     shadow_t *s = 0;
@@ -309,6 +309,7 @@ static inline __attribute__((always_inline)) fiber_t *meet(int op, int line, uin
 }
 void msl_rt_simd_barrier(uint32_t flags, int line) {
   fiber_t *f = meet(OP_SIMDBARRIER, line, PC);
+  f->arg = flags;
   wait_(f, SIMD);
 }
 void msl_rt_reduce(int op, int type, int n, int width, void *v, int line) {
@@ -540,7 +541,7 @@ static void operate(worker_t *w, fiber_t **l, uint32_t lanes, uint32_t sg) {
     mma(l, lanes);
     break;
   case OP_SIMDBARRIER:
-    w->sgepoch[sg]++;
+    w->sgepoch[0][sg] += f->arg & 1, w->sgepoch[1][sg] += f->arg >> 1 & 1;
     break;
   }
   for (int i = 0; i < LANES; i++)
@@ -605,20 +606,16 @@ static void simdgroup(worker_t *w, uint32_t sg) {
     }
     // Lanes that diverged wait at different places: the first in the program goes on, so that they
     // meet again where their paths join.
-    uintptr_t site = ~(uintptr_t)0;
     uint32_t waiting = 0, lanes = 0;
+    fiber_t *first = 0;
     for (uint32_t i = 0; i < n; i++)
       if (l[i]->state == SIMD) {
         waiting |= 1u << i;
-        if (l[i]->site < site) site = l[i]->site;
+        if (!first || l[i]->site < first->site || (l[i]->site == first->site && l[i]->line < first->line)) first = l[i];
       }
     if (!waiting) return;
-    fiber_t *first = 0;
     for (uint32_t i = 0; i < n; i++)
-      if (waiting >> i & 1 && l[i]->site == site) {
-        lanes |= 1u << i;
-        if (!first) first = l[i];
-      }
+      if (waiting >> i & 1 && l[i]->site == first->site && l[i]->line == first->line) lanes |= 1u << i;
     if (lanes != waiting && (d->flags & FLAG_SIMD) && claim(d, RULE_SIMD)) {
       fiber_t *other = l[__builtin_ctz(waiting & ~lanes)];
       blame(d, w, &other->t);
@@ -656,7 +653,7 @@ static void threadgroup(worker_t *w) {
       fiber_t *f = w->fibers[i];
       if (f->state == BARRIER) {
         if (!at) at = f;
-        else if (f->site != at->site && !odd) odd = f;
+        else if ((f->site != at->site || f->line != at->line) && !odd) odd = f;
       } else
         gone = i;
     }
@@ -671,7 +668,7 @@ static void threadgroup(worker_t *w) {
     if (at->arg & 2) w->tgepoch++;
     if (at->arg & 1) w->devepoch++;
     for (uint32_t i = 0; i < w->nthreads; i++) w->fibers[i]->state = READY;
-    for (uint32_t i = 0; i < nsg; i++) w->sgepoch[i]++;
+    for (uint32_t i = 0; i < nsg; i++) w->sgepoch[0][i] += at->arg & 1, w->sgepoch[1][i] += at->arg >> 1 & 1;
   }
 }
 
@@ -757,13 +754,13 @@ EXPORT int rt_run(dispatch_t *d, worker_t **state) {
   // Threadgroups in an order of the seed's: n -> (n*step + shift) mod total, step prime to total.
   uint64_t total = (uint64_t)d->groups[0] * d->groups[1] * d->groups[2];
   w->rng = d->seed;
-  uint64_t step = total > 2 ? random64(w) % total | 1 : 1, shift = total ? random64(w) % total : 0;
+  uint64_t step = total > 2 ? random64(w) % (total < 1 << 20 ? total : 1 << 20) | 1 : 1, shift = total ? random64(w) % total : 0;
   while (gcd(step, total) != 1) step = step + 1 < total ? step + 1 : 1;
   for (;;) {
     if (atomic_load_explicit(&d->stop, memory_order_relaxed)) return 0;
     uint64_t k = atomic_fetch_add(&d->next, 1);
     if (k >= total) return 0;
-    uint64_t n = (uint64_t)(((unsigned __int128)k * step + shift) % total);
+    uint64_t n = (k * step + shift) % total;
     w->rng = d->seed ^ (n + 1) * 0xd6e8feb86659fd93u;
     w->g.position[0] = n % d->groups[0], w->g.position[1] = n / d->groups[0] % d->groups[1], w->g.position[2] = n / d->groups[0] / d->groups[1];
     for (int i = 0; i < 3; i++) {
