@@ -304,7 +304,9 @@ kernel void u(device float * y, uint i [[thread_index_in_threadgroup]]) {
 	race := Options{Race: true}
 	with := strings.ReplaceAll(src, "BARRIER", "threadgroup_barrier(mem_flags::mem_threadgroup);")
 	without := strings.ReplaceAll(src, "BARRIER", "")
-	dispatch := func(s, name string) *kernel.Dispatch { return dispatchOf(build(t, s, name, nil), 3, 64, make([]byte, 256)) }
+	dispatch := func(s, name string) *kernel.Dispatch {
+		return dispatchOf(build(t, s, name, nil), 3, 64, make([]byte, 256))
+	}
 	if err := executor(t, race).Run(context.Background(), dispatch(with, "f")); err != nil {
 		t.Errorf("with a barrier: %v", err)
 	}

@@ -123,8 +123,8 @@ func (o *object) owner(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) (arg *ker
 			}
 			continue
 		}
-		if c.extra != 0 {
-			continue
+		if c.extra != 0 || c.write != 0 && a.Access&kernel.Write == 0 {
+			continue // the compiler lets nothing be written through a const pointer
 		}
 		off := int64(c.address - c.buffer[a.Index])
 		n := len(d.Buffers[a.Index].Memory)
