@@ -10,7 +10,7 @@ import (
 type block struct {
 	isa      uintptr
 	flags    int32
-	reserved int32
+	_        int32
 	invoke   uintptr
 	desc     *blockDesc
 }
