@@ -8,11 +8,11 @@ import (
 // A block literal and its descriptor (Clang's "Block Implementation Specification"). It is a global
 // block: nothing is captured, so nobody copies or frees it, and one serves for ever.
 type block struct {
-	isa      uintptr
-	flags    int32
-	_        int32
-	invoke   uintptr
-	desc     *blockDesc
+	isa    uintptr
+	flags  int32
+	_      int32
+	invoke uintptr
+	desc   *blockDesc
 }
 
 type blockDesc struct {
