@@ -1,6 +1,8 @@
 package emu
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -106,6 +108,7 @@ func (m *Machine) runtime() (*objc.Runtime, error) {
 		Sel:           func(name string) uintptr { return selectorIDs[name] },
 		Class:         func(name string) uintptr { return m.class(name) },
 		BlockISA:      classBase,
+		TypeEncoding:  m.typeEncoding,
 		DefaultDevice: m.defaultDevice,
 		EncoderInfos:  m.encoderInfos.id,
 		Darwin:        m.opt.Darwin,
@@ -124,4 +127,21 @@ func (m *Machine) class(name string) uintptr {
 func invoke(block uintptr, args ...uintptr) {
 	fn, _ := objc.BlockInvoke(block)
 	purego.SyscallN(fn, append([]uintptr{block}, args...)...)
+}
+
+// typeEncoding is what method_getTypeEncoding says: the declaration's encoding, with offsets.
+func (m *Machine) typeEncoding(id, sel uintptr) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := call{m: m}
+	o, ok := c.object(id)
+	if !ok || !m.answers(o, sel) {
+		return ""
+	}
+	msg, _ := lookUp(o, selectorName(sel))
+	var b strings.Builder
+	for i, t := range objc.SplitEncoding(msg.Decl().Encoding()) {
+		fmt.Fprintf(&b, "%s%d", t, 8*i)
+	}
+	return b.String()
 }

@@ -28,6 +28,10 @@ type Runtime struct {
 	Callback func(fn any) uintptr      // purego.NewCallback: C address of a Go function, forever
 	BlockISA uintptr                   // &_NSConcreteGlobalBlock
 
+	// TypeEncoding is the runtime's own encoding of the method an object, or class object, answers a
+	// selector with, "" if it does not.
+	TypeEncoding func(id, sel uintptr) string
+
 	DefaultDevice func() uintptr // MTLCreateSystemDefaultDevice: a +1 id<MTLDevice>, or 0
 	EncoderInfos  uintptr        // MTLCommandBufferEncoderInfoErrorKey, an NSString that lives for ever
 	Darwin        int            // major version of the kernel: 22 is macOS 13, 25 is macOS 26

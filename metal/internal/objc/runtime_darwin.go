@@ -59,6 +59,8 @@ func openSystem() (*Runtime, error) {
 	if key := sym("Metal", "MTLCommandBufferEncoderInfoErrorKey"); key != 0 {
 		rt.EncoderInfos = *(*uintptr)(At(key))
 	}
+	classOf, method := sym("libobjc.A.dylib", "object_getClass"), sym("libobjc.A.dylib", "class_getInstanceMethod")
+	encoding := sym("libobjc.A.dylib", "method_getTypeEncoding")
 	sizeSend := rt.MsgSend
 	if runtime.GOARCH == "amd64" {
 		sizeSend = sym("libobjc.A.dylib", "objc_msgSend_stret")
@@ -77,6 +79,15 @@ func openSystem() (*Runtime, error) {
 		}
 	}
 	rt.Sel, rt.Class = named(register), named(getClass)
+	rt.TypeEncoding = func(id, sel uintptr) string {
+		class, _, _ := purego.SyscallN(classOf, id) // of a class object: its metaclass
+		m, _, _ := purego.SyscallN(method, class, sel)
+		if m == 0 {
+			return ""
+		}
+		e, _, _ := purego.SyscallN(encoding, m)
+		return ReadCString(e)
+	}
 	rt.DefaultDevice = func() uintptr {
 		if id, _, _ := purego.SyscallN(create); id != 0 {
 			return id

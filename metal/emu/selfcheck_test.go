@@ -1,0 +1,41 @@
+package emu
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gollm/gollm/metal/internal/objc"
+)
+
+func TestSelfCheck(t *testing.T) {
+	for _, darwin := range []int{22, 25} {
+		m := fake(t, Options{Darwin: darwin})
+		findings, checked := m.Device().SelfCheck()
+		if len(findings) != 0 {
+			t.Errorf("Darwin %d: %q", darwin, findings)
+		}
+		if want := map[int]int{22: objc.Messages - 20, 25: objc.Messages - 2}[darwin]; checked < want {
+			t.Errorf("Darwin %d: %d of %d messages checked", darwin, checked, objc.Messages)
+		}
+	}
+}
+
+// A system whose methods are of other types is found out.
+func TestSelfCheckFindsWrongTypes(t *testing.T) {
+	m := fake(t, Options{})
+	right := m.rt.TypeEncoding
+	m.rt.TypeEncoding = func(id, sel uintptr) string {
+		switch selectorName(sel) {
+		case "setBytes:length:atIndex:":
+			return "v32@0:8r^v16Q24"
+		case "maxBufferLength":
+			return ""
+		}
+		return right(id, sel)
+	}
+	findings, _ := m.Device().SelfCheck()
+	if len(findings) != 2 || !strings.Contains(findings[0], "maxBufferLength]: not answered") ||
+		!strings.Contains(findings[1], "setBytes:length:atIndex:]: the system has v32@0:8r^v16Q24") {
+		t.Errorf("%q", findings)
+	}
+}
