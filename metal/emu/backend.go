@@ -3,30 +3,58 @@ package emu
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
+	"github.com/gollm/gollm/metal/emu/internal/msl"
+	"github.com/gollm/gollm/metal/emu/internal/simt"
 )
 
-// backend chooses what compiles and runs kernels.
+// backend chooses what compiles and runs kernels: GOLLM_EMU=cpu, the default, or cuda. A machine
+// opens without a compiler, or where no executor runs; what needs one says then what is missing.
 func (m *Machine) backend() error {
-	if m.compiler == nil {
-		m.compiler = noCompiler{}
+	if m.compiler != nil && m.executor != nil {
+		return nil
 	}
-	if m.executor == nil {
-		m.executor = noExecutor{}
+	switch name := os.Getenv("GOLLM_EMU"); name {
+	case "", "cpu":
+		x, err := simt.New(simt.Options{Seed: m.opt.Seed, Race: m.opt.Races})
+		if err != nil {
+			m.executor = noExecutor{err}
+		} else {
+			m.executor = x
+		}
+		c, err := msl.NewCompiler(msl.Config{Target: simt.Target()})
+		if err != nil {
+			m.compiler = noCompiler{err}
+		} else {
+			m.compiler = c
+		}
+		return nil
+	default:
+		return fmt.Errorf("GOLLM_EMU=%s: want cpu", name)
 	}
-	return nil
 }
 
-var errNoBackend = errors.New("this build has no compiler of the Metal Shading Language")
-
-type noCompiler struct{}
-
-func (noCompiler) Compile(context.Context, string, kernel.Options) (kernel.Library, error) {
-	return nil, errNoBackend
+// CanCompile returns nil where kernels can be compiled and run, else an error that says what is
+// missing and how to install it. A test that needs it skips, and says so.
+func CanCompile() error {
+	_, err := msl.FindClang()
+	x, xerr := simt.New(simt.Options{})
+	if xerr == nil {
+		xerr = x.Close()
+	}
+	return errors.Join(err, xerr)
 }
 
-type noExecutor struct{}
+type noCompiler struct{ err error }
 
-func (noExecutor) Run(context.Context, *kernel.Dispatch) error { return errNoBackend }
-func (noExecutor) Close() error                                { return nil }
+func (c noCompiler) Compile(context.Context, string, kernel.Options) (kernel.Library, error) {
+	return nil, c.err
+}
+
+type noExecutor struct{ err error }
+
+func (x noExecutor) Run(context.Context, *kernel.Dispatch) error { return x.err }
+func (noExecutor) Close() error                                  { return nil }

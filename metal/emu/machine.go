@@ -42,6 +42,10 @@ type Options struct {
 	// buffer from the same offset, one of them through a pointer it may write to.
 	Hazards bool
 
+	// Races reports accesses of two threads of a threadgroup to the same memory that no barrier orders,
+	// and reads of threadgroup memory nothing wrote. Kernels then run many times slower.
+	Races bool
+
 	// Report is called for every rule broken, while it is; it must not use the machine.
 	Report func(*Violation)
 	// Trace, if set, gets a line for every message.

@@ -14,9 +14,13 @@ type mapping struct {
 	bytes []byte // the aligned part
 }
 
+// guard is what is left unused behind a buffer.
+const guard = 64 << 10
+
 func mapMemory(n, page int) (*mapping, error) {
 	size := (n + page - 1) / page * page
-	raw, err := syscall.Mmap(-1, 0, size+page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	// Nothing else lies close behind: an access a little outside is outside every buffer.
+	raw, err := syscall.Mmap(-1, 0, size+page+guard, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		return nil, fmt.Errorf("map %d bytes: %w", n, err)
 	}
