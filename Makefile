@@ -8,6 +8,8 @@ ORACLE    ?= $(CACHE)/oracle
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 PLATFORMS = linux/amd64 linux/arm64 darwin/arm64
 FUZZTIME  ?= 10m
+# Packages with concurrent code.
+RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./gguf/... ./metal/...
 
 export CGO_ENABLED = 0
 

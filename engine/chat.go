@@ -1,24 +1,19 @@
 package engine
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/gollm/gollm/engine/chat"
 	"github.com/gollm/gollm/engine/tokenizer"
-	"github.com/gollm/gollm/gguf"
 )
 
 // Template returns the model's own chat template, or ErrNoTemplate.
 func (m *Model) Template() (*chat.Template, error) {
 	m.templateOnce.Do(func() {
-		source, err := gguf.GetOr(m.file, "tokenizer.chat_template", "")
-		switch {
-		case err != nil:
-			m.templateErr = err
-		case source == "":
+		m.template, m.templateErr = chat.FromGGUF(m.file, m.tokenText(m.tok.BOS()), m.tokenText(m.tok.EOS()))
+		if errors.Is(m.templateErr, chat.ErrNoTemplate) {
 			m.templateErr = ErrNoTemplate
-		default:
-			m.template, m.templateErr = chat.New(source, m.tokenText(m.tok.BOS()), m.tokenText(m.tok.EOS()))
 		}
 	})
 	return m.template, m.templateErr
