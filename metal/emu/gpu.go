@@ -227,65 +227,67 @@ func (d *dispatch) kernelDispatch() (*kernel.Dispatch, bool) {
 // order is a permitted order of an encoder's dispatches and copies: the encoding order if it is serial,
 // else a random one of those the barriers allow.
 func (m *Machine) order(e *encoder) []int {
-	var all []int
+	order := make([]int, 0, len(e.commands))
+	var part []int // what no barrier for all divides
+	partial := false
+	flush := func() {
+		if partial {
+			order = m.orderPart(e, part, order)
+		} else {
+			m.rng.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
+			order = append(order, part...)
+		}
+		part, partial = part[:0], false
+	}
 	for i := range e.commands {
-		if !e.commands[i].barrier {
-			all = append(all, i)
+		switch c := &e.commands[i]; {
+		case !c.barrier && e.serial:
+			order = append(order, i)
+		case !c.barrier:
+			part = append(part, i)
+		case c.only == nil:
+			flush()
+		default:
+			partial = true
 		}
 	}
-	if e.serial || len(all) < 2 {
-		return all
-	}
-	done := make([]bool, len(e.commands))
-	order := make([]int, 0, len(all))
-	for len(order) < len(all) {
+	flush()
+	return order
+}
+
+// orderPart orders dispatches between which there are barriers for some resources.
+func (m *Machine) orderPart(e *encoder, part, order []int) []int {
+	done := make([]bool, len(part))
+	for range part {
 		var ready []int
-		for _, i := range all {
-			if !done[i] && e.ready(i, done) {
-				ready = append(ready, i)
+		for k := range part {
+			if !done[k] && e.ready(part, k, done) {
+				ready = append(ready, k)
 			}
 		}
-		pick := ready[m.rng.IntN(len(ready))]
-		done[pick] = true
-		order = append(order, pick)
+		k := ready[m.rng.IntN(len(ready))]
+		done[k] = true
+		order = append(order, part[k])
 	}
 	return order
 }
 
-// ready tells whether everything that command i must wait for is done: what stands before a barrier
-// before it and, if the barrier is for some resources, shares one of these with it.
-func (e *encoder) ready(i int, done []bool) bool {
-	var barriers []*command
-	for j := i - 1; j >= 0; j-- {
-		c := &e.commands[j]
-		if c.barrier {
-			if c.only == nil {
-				// A barrier for all: everything before it is waited for.
-				return !slices.ContainsFunc(e.indices(j), func(k int) bool { return !done[k] })
-			}
-			barriers = append(barriers, c)
-			continue
+// ready tells whether every dispatch that the k-th of part must wait for is done: those before a
+// barrier before it that share with it a resource the barrier is for.
+func (e *encoder) ready(part []int, k int, done []bool) bool {
+	var only []*object // of the barriers passed on the way back
+	at := part[k]
+	for j := k - 1; j >= 0; j-- {
+		for ; at > part[j]; at-- {
+			only = append(only, e.commands[at].only...)
 		}
-		if done[j] {
-			continue
-		}
-		for _, b := range barriers {
-			if slices.ContainsFunc(b.only, func(o *object) bool { return c.dispatch.touches(o) && e.commands[i].dispatch.touches(o) }) {
-				return false
-			}
+		if !done[j] && slices.ContainsFunc(only, func(o *object) bool {
+			return e.commands[part[j]].dispatch.touches(o) && e.commands[part[k]].dispatch.touches(o)
+		}) {
+			return false
 		}
 	}
 	return true
-}
-
-// indices lists the dispatches before index n.
-func (e *encoder) indices(n int) (list []int) {
-	for k := range n {
-		if !e.commands[k].barrier {
-			list = append(list, k)
-		}
-	}
-	return list
 }
 
 func (d *dispatch) touches(o *object) bool {
