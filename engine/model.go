@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -93,6 +94,9 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 		o.Context = c.Context
 	case o.Context == 0:
 		o.Context = DefaultContext
+	}
+	if o.Context > math.MaxInt32 {
+		return nil, fmt.Errorf("engine: a context of %d tokens: positions are counted in 31 bits", o.Context)
 	}
 	if o.Batch <= 0 {
 		o.Batch = 512

@@ -41,8 +41,11 @@ type Stats struct {
 }
 
 // NewSession returns an empty session. It allocates the session's KV cache and
-// scratch memory.
+// scratch memory, or says that the machine has not that much.
 func (m *Model) NewSession() (*Session, error) {
+	if err := m.checkMemory(); err != nil {
+		return nil, err
+	}
 	pool, err := kv.New(m.logits.KV, m.kvType(), m.options.Context)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)

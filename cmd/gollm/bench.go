@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,14 +53,14 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 		for _, text := range c.StringSlice(f.name) {
 			values, err := parseRange(text, f.least)
 			if err != nil {
-				return usageError{fmt.Errorf("--%s: %w", f.name, err)}
+				return usagef("--%s: %w", f.name, err)
 			}
 			*f.out = append(*f.out, values...)
 		}
 	}
 	pg := c.StringSlice("pg")
 	if len(pg)%2 != 0 {
-		return usageError{fmt.Errorf("--pg %s: takes pairs, PROMPT,GEN", strings.Join(pg, ","))}
+		return usagef("--pg %s: takes pairs, PROMPT,GEN", strings.Join(pg, ","))
 	}
 	var tests []bench.Test
 	for _, d := range depths {
@@ -77,22 +78,28 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 			p, err1 := strconv.Atoi(pg[i])
 			n, err2 := strconv.Atoi(pg[i+1])
 			if err1 != nil || err2 != nil || p < 0 || n < 0 || p+n == 0 {
-				return usageError{fmt.Errorf("--pg %s,%s: not two counts of tokens", pg[i], pg[i+1])}
+				return usagef("--pg %s,%s: not two counts of tokens", pg[i], pg[i+1])
 			}
 			tests = append(tests, bench.Test{Prompt: p, Gen: n, Depth: d})
 		}
 	}
 	if len(tests) == 0 {
-		return usageError{fmt.Errorf("nothing to measure: give -p, -n or -pg tokens")}
+		return usagef("nothing to measure: give -p, -n or -pg tokens")
 	}
 	if c.Int("repetitions") < 1 {
-		return usageError{fmt.Errorf("--repetitions %d: must be at least 1", c.Int("repetitions"))}
+		return usagef("--repetitions %d: must be at least 1", c.Int("repetitions"))
+	}
+	if err := checkDevice(c, threads...); err != nil {
+		return err
 	}
 	table, err := bench.NewTable(c.String("output"), c.Root().Writer)
 	if err != nil {
 		return usageError{err}
 	}
 	models := c.StringSlice("model")
+	if slices.Contains(models, "") {
+		return errNoModelNamed
+	}
 	if len(models) == 0 {
 		models = []string{""}
 	}

@@ -31,13 +31,7 @@ func converse(ctx context.Context, c *cli.Command, s *engine.Session, o engine.G
 		return errors.New("chat needs a terminal")
 	}
 	ui := c.Root().ErrWriter
-	t := &talk{session: s, options: o, out: c.Root().Writer, ui: ui, templated: templated(c, s.Model())}
-	if sys := c.String("system"); sys != "" {
-		if !t.templated {
-			return usageError{errors.New("--system: needs the model's chat template, and there is none in use")}
-		}
-		t.system = []chat.Message{chat.System(sys)}
-	}
+	t := &talk{session: s, options: o, out: c.Root().Writer, ui: ui, templated: templated(c, s.Model()), system: system(c)}
 	if !t.templated {
 		fmt.Fprintln(ui, "The model has no chat template in use: it continues each text you give it.")
 	}

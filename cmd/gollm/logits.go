@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -32,12 +31,12 @@ func logits(ctx context.Context, c *cli.Command) error {
 	for _, f := range strings.FieldsFunc(c.String("ids"), func(r rune) bool { return r == ' ' || r == ',' }) {
 		id, err := strconv.ParseInt(f, 10, 32)
 		if err != nil {
-			return usageError{fmt.Errorf("--ids: %q is no token id", f)}
+			return usagef("--ids: %q is no token id", f)
 		}
 		ids = append(ids, int32(id))
 	}
 	if len(ids) == 0 {
-		return usageError{errors.New("--ids: no token ids")}
+		return usagef("--ids: no token ids")
 	}
 	m, err := loadModel(ctx, c, 0)
 	if err != nil {

@@ -21,9 +21,6 @@ func main() {
 	os.Exit(gollm(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// usageError is an error of the command line.
-type usageError struct{ error }
-
 // gollm runs one command line and returns the exit status.
 func gollm(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// The first interrupt ends the command in order; a second one, or one that
@@ -34,17 +31,18 @@ func gollm(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 	err := rootCommand(stdin, stdout, stderr).Run(ctx, args)
 	var usage usageError
+	var exit cli.ExitCoder // of the library's own commands: help, completion
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		fmt.Fprintln(stderr, "gollm: interrupted")
 		return 130
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "gollm: %v\n", err)
+	case errors.As(err, &usage), errors.As(err, &exit):
+		fmt.Fprintf(stderr, "gollm: %s\n", plainError(err))
 		return 2
 	}
-	fmt.Fprintf(stderr, "gollm: %v\n", err)
+	fmt.Fprintf(stderr, "gollm: %s\n", plainError(err))
 	return 1
 }
 
@@ -76,15 +74,13 @@ func rootCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
-				return usageError{fmt.Errorf("no command %q (gollm --help lists them)", c.Args().First())}
+				return unknownCommand(c, c.Args().First())
 			}
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
 	for _, c := range append(root.Commands, root) {
-		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
-			return usageError{fmt.Errorf("%w (%s --help lists the flags)", err, c.FullName())}
-		}
+		c.OnUsageError = flagError
 	}
 	return root
 }

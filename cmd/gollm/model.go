@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +40,9 @@ func modelFlags() []cli.Flag {
 	}
 }
 
+// mostThreads is more than any machine has processors for.
+const mostThreads = 4096
+
 // modelOptions reads modelFlags.
 func modelOptions(c *cli.Command) (engine.Options, error) {
 	o := engine.Options{
@@ -50,16 +52,31 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 		Device:  c.String("device"),
 	}
 	switch {
+	case o.Context < -1:
+		return o, usagef("--ctx-size %d: must be a number of tokens, 0 or -1", o.Context)
 	case o.Batch < 1:
-		return o, usageError{fmt.Errorf("--batch-size %d: must be at least 1", o.Batch)}
-	case o.Threads < 0:
-		return o, usageError{fmt.Errorf("--threads %d: must not be negative", o.Threads)}
-	case o.Device != "" && !slices.Contains(engine.Devices(), o.Device):
-		return o, usageError{fmt.Errorf("--device %s: not available here (have %s)", o.Device, strings.Join(engine.Devices(), ", "))}
-	case c.IsSet("n-gpu-layers") && c.Int("n-gpu-layers") > 0:
+		return o, usagef("--batch-size %d: must be at least 1", o.Batch)
+	}
+	return o, checkDevice(c, o.Threads)
+}
+
+// checkDevice checks the flags that say where a model runs.
+func checkDevice(c *cli.Command, threads ...int) error {
+	for _, n := range threads {
+		if n < 0 || n > mostThreads {
+			return usagef("--threads %d: must lie between 0 and %d", n, mostThreads)
+		}
+	}
+	device, layers := c.String("device"), c.Int("n-gpu-layers")
+	switch {
+	case device != "" && !slices.Contains(engine.Devices(), device):
+		return usagef("--device %s: not available here (have %s)", device, strings.Join(engine.Devices(), ", "))
+	case layers < -1:
+		return usagef("--n-gpu-layers %d: must be -1, for all, or more", layers)
+	case c.IsSet("n-gpu-layers") && layers != 0:
 		fmt.Fprintln(c.Root().ErrWriter, "gollm: no GPU here that gollm can use: all layers run on the CPU")
 	}
-	return o, nil
+	return nil
 }
 
 // loadModel loads the model of -m. context, if positive, takes the place of
@@ -73,7 +90,7 @@ func loadModel(ctx context.Context, c *cli.Command, context int) (*engine.Model,
 		o.Context = context
 	}
 	if c.IsSet("model") && c.String("model") == "" {
-		return nil, usageError{errors.New("--model: no file named")}
+		return nil, errNoModelNamed
 	}
 	return openModel(ctx, c, c.String("model"), o)
 }
@@ -117,33 +134,32 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// oneArgument returns the command's only argument.
-func oneArgument(c *cli.Command) (string, error) {
-	if c.Args().Len() != 1 {
-		return "", usageError{fmt.Errorf("%s takes one argument, %s; got %d", c.FullName(), c.ArgsUsage, c.Args().Len())}
-	}
-	return c.Args().First(), nil
-}
-
-// noArguments refuses arguments, which are usually a flag's value gone astray.
-func noArguments(c *cli.Command) error {
-	if c.Args().Present() {
-		return usageError{fmt.Errorf("unexpected argument %q (%s --help lists the flags)", c.Args().First(), c.FullName())}
-	}
-	return nil
-}
-
 // readText returns the text of a file, "-" being standard input.
-func readText(c *cli.Command, path string) (string, error) {
-	var b []byte
-	var err error
-	if path == "-" {
-		b, err = io.ReadAll(c.Root().Reader)
-	} else {
-		b, err = os.ReadFile(path)
+func readText(ctx context.Context, c *cli.Command, path string) (string, error) {
+	if path != "-" {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("read the text: %w", err)
+		}
+		return string(b), nil
 	}
-	if err != nil {
-		return "", fmt.Errorf("read the text: %w", err)
+	// Standard input may never end; an interrupt must.
+	type result struct {
+		text []byte
+		err  error
 	}
-	return string(b), nil
+	done := make(chan result, 1)
+	go func() {
+		b, err := io.ReadAll(c.Root().Reader)
+		done <- result{b, err}
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return "", fmt.Errorf("read the text from standard input: %w", r.err)
+		}
+		return string(r.text), nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }

@@ -40,18 +40,18 @@ one that wrote it. The file is llama-perplexity's.`,
 
 func perplexity(ctx context.Context, c *cli.Command) error {
 	if !c.IsSet("file") {
-		return usageError{errors.New("--file: a text is needed")}
-	}
-	text, err := readText(c, c.String("file"))
-	if err != nil {
-		return err
+		return usagef("--file: a text is needed")
 	}
 	size := c.Int("ctx-size")
 	if size == 0 {
 		size = 512
 	}
 	if size < 4 {
-		return usageError{fmt.Errorf("--ctx-size %d: must be at least 4", size)}
+		return usagef("--ctx-size %d: must be at least 4", size)
+	}
+	text, err := readText(ctx, c, c.String("file"))
+	if err != nil {
+		return err
 	}
 	m, err := loadModel(ctx, c, size)
 	if err != nil {
@@ -101,7 +101,7 @@ func perplexity(ctx context.Context, c *cli.Command) error {
 func diverge(ctx context.Context, c *cli.Command) error {
 	path := c.String("kl-divergence-base")
 	if path == "" {
-		return usageError{errors.New("--kl-divergence: --kl-divergence-base names no file to compare with")}
+		return usagef("--kl-divergence: --kl-divergence-base names no file to compare with")
 	}
 	file, err := os.Open(path)
 	if err != nil {

@@ -28,7 +28,7 @@ Standard output carries the generated text and nothing else.`,
 		Flags: append(modelFlags(),
 			&cli.StringFlag{Name: "prompt", Aliases: []string{"p"}, Usage: "the prompt"},
 			&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the prompt from `FILE`, - for standard input"},
-			&cli.IntFlag{Name: "n-predict", Aliases: []string{"n", "predict"}, Usage: "most tokens to generate; -1 as many as the context holds", Value: -1},
+			&cli.IntFlag{Name: "n-predict", Aliases: []string{"n", "predict"}, Usage: "most tokens to generate; -1 as many as the context holds, 0 only reads the prompt", Value: -1},
 			&cli.StringFlag{Name: "system", Aliases: []string{"sys"}, Usage: "the system message, for models with a chat template"},
 			&cli.BoolFlag{Name: "no-template", Usage: "continue the text as it is, without the chat template"},
 			&cli.BoolFlag{Name: "display-prompt", Usage: "print the prompt before the text"},
@@ -45,12 +45,28 @@ Standard output carries the generated text and nothing else.`,
 			&cli.FloatFlag{Name: "frequency-penalty", Usage: "subtracted for each time a token is recent"},
 			&cli.Int64Flag{Name: "seed", Aliases: []string{"s"}, Usage: "of the sampling; -1 takes a random one", Value: -1},
 		),
-		Action: run,
+		// A stop string may hold commas.
+		DisableSliceFlagSeparator: true,
+		Action:                    run,
 	}
 }
 
+// samplingRanges are what the flags of sampling may be.
+var samplingRanges = []struct {
+	name        string
+	least, most float64
+}{
+	{"temp", 0, 1000},
+	{"top-p", 0, 1},
+	{"min-p", 0, 1},
+	{"typical", 0, 1},
+	{"repeat-penalty", 0, 1000},
+	{"presence-penalty", -1000, 1000},
+	{"frequency-penalty", -1000, 1000},
+}
+
 // generateOptions reads run's flags of generation.
-func generateOptions(c *cli.Command, context int) (engine.GenerateOptions, error) {
+func generateOptions(c *cli.Command) (engine.GenerateOptions, error) {
 	o := engine.GenerateOptions{
 		MaxTokens: max(0, c.Int("n-predict")),
 		Stop:      c.StringSlice("stop"),
@@ -68,13 +84,23 @@ func generateOptions(c *cli.Command, context int) (engine.GenerateOptions, error
 			Seed:             uint64(c.Int64("seed")),
 		},
 	}
-	if o.Sampling.RepeatLast < 0 {
-		o.Sampling.RepeatLast = context
+	for _, r := range samplingRanges {
+		if v := c.Float(r.name); !(v >= r.least && v <= r.most) {
+			return o, usagef("--%s %v: must lie between %v and %v", r.name, v, r.least, r.most)
+		}
 	}
-	if c.Int64("seed") < 0 {
+	for _, name := range []string{"n-predict", "repeat-last-n", "top-k"} {
+		if v := c.Int(name); v < -1 {
+			return o, usagef("--%s %d: must be -1 or more", name, v)
+		}
+	}
+	switch seed := c.Int64("seed"); {
+	case seed < -1:
+		return o, usagef("--seed %d: must be -1 or more", seed)
+	case seed == -1:
 		o.Sampling.Seed = rand.Uint64()
 	}
-	if err := o.Sampling.Check(); err != nil {
+	if err := o.Sampling.Check(); err != nil && o.Sampling.RepeatLast >= 0 {
 		return o, usageError{err}
 	}
 	return o, nil
@@ -84,7 +110,11 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	prompt, given, err := runPrompt(c)
+	o, err := generateOptions(c)
+	if err != nil {
+		return err
+	}
+	prompt, given, err := runPrompt(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -93,9 +123,11 @@ func run(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	defer m.Close()
-	o, err := generateOptions(c, m.Info().Context)
-	if err != nil {
-		return err
+	if o.Sampling.RepeatLast < 0 {
+		o.Sampling.RepeatLast = m.Info().Context
+	}
+	if c.IsSet("system") && !templated(c, m) {
+		return usagef("--system: goes through the model's chat template, and none is in use")
 	}
 	s, err := m.NewSession()
 	if err != nil {
@@ -109,21 +141,24 @@ func run(ctx context.Context, c *cli.Command) error {
 }
 
 // runPrompt returns the prompt, and whether there is one: without one, on a
-// terminal, run chats.
-func runPrompt(c *cli.Command) (prompt string, given bool, err error) {
+// terminal, run chats. The newline that ends a file is no part of the prompt.
+func runPrompt(ctx context.Context, c *cli.Command) (prompt string, given bool, err error) {
 	switch {
 	case c.IsSet("prompt") && c.IsSet("file"):
-		return "", false, usageError{errors.New("--prompt and --file: give one of the two")}
+		return "", false, usagef("--prompt and --file: give one of the two")
 	case c.IsSet("prompt"):
 		return c.String("prompt"), true, nil
 	case c.IsSet("file"):
-		prompt, err = readText(c, c.String("file"))
-		return prompt, true, err
+		prompt, err = readText(ctx, c, c.String("file"))
 	case !isTerminal(c.Root().Reader):
-		prompt, err = readText(c, "-")
-		return prompt, true, err
+		prompt, err = readText(ctx, c, "-")
+	default:
+		return "", false, nil
 	}
-	return "", false, nil
+	if line, ok := strings.CutSuffix(prompt, "\n"); ok {
+		prompt = strings.TrimSuffix(line, "\r")
+	}
+	return prompt, true, err
 }
 
 // templated reports whether prompts go through the model's chat template.
@@ -134,35 +169,52 @@ func templated(c *cli.Command, m *engine.Model) bool {
 // answer generates once, to standard output.
 func answer(ctx context.Context, c *cli.Command, s *engine.Session, prompt string, o engine.GenerateOptions) error {
 	m, stdout, stderr := s.Model(), c.Root().Writer, c.Root().ErrWriter
-	var tokens []int32
-	if templated(c, m) {
-		messages := []chat.Message{chat.User(prompt)}
-		if sys := c.String("system"); sys != "" {
-			messages = append([]chat.Message{chat.System(sys)}, messages...)
-		}
-		var err error
-		if tokens, err = m.ChatPrompt(messages, chat.Options{}); err != nil {
-			return err
-		}
-	} else {
-		if c.IsSet("system") {
-			return usageError{errors.New("--system: needs the model's chat template, and there is none in use")}
-		}
-		if tokens = m.Encode(prompt); len(tokens) == 0 {
-			return errors.New("the prompt is empty")
-		}
+	tokens, err := promptTokens(c, m, prompt)
+	if err != nil {
+		return err
+	}
+	if have, most := len(tokens), m.Info().Context; have >= most {
+		return fmt.Errorf("the prompt has %d tokens and fills the context of %d: --ctx-size sets its size", have, most)
 	}
 	if c.Bool("display-prompt") {
 		if _, err := io.WriteString(stdout, prompt); err != nil {
-			return err
+			return fmt.Errorf("write the prompt: %w", err)
 		}
 	}
-	text, err := stream(ctx, s, tokens, o, stdout)
+	var text string
+	if c.Int("n-predict") == 0 {
+		_, err = s.Eval(ctx, tokens)
+	} else {
+		text, err = stream(ctx, s, tokens, o, stdout)
+	}
 	if isTerminal(stdout) && !strings.HasSuffix(text, "\n") {
 		fmt.Fprintln(stdout)
 	}
 	printTimings(stderr, s.Stats())
 	return err
+}
+
+// promptTokens turns the prompt into what the model reads.
+func promptTokens(c *cli.Command, m *engine.Model, prompt string) ([]int32, error) {
+	if !templated(c, m) {
+		tokens := m.Encode(prompt)
+		if len(tokens) == 0 {
+			return nil, errors.New("the prompt is empty")
+		}
+		return tokens, nil
+	}
+	if prompt == "" {
+		return nil, errors.New("the prompt is empty")
+	}
+	return m.ChatPrompt(append(system(c), chat.User(prompt)), chat.Options{})
+}
+
+// system returns the system message of --system, if there is one.
+func system(c *cli.Command) []chat.Message {
+	if text := c.String("system"); text != "" {
+		return []chat.Message{chat.System(text)}
+	}
+	return nil
 }
 
 // stream generates and writes the text as it comes. It returns all of it.
@@ -182,6 +234,9 @@ func stream(ctx context.Context, s *engine.Session, prompt []int32, o engine.Gen
 
 // printTimings says how fast it went.
 func printTimings(w io.Writer, st engine.Stats) {
+	if st.PromptTokens == 0 && st.GeneratedTokens == 0 {
+		return
+	}
 	fmt.Fprintf(w, "prompt %d tokens, %.1f t/s, generation %d tokens, %.1f t/s\n",
 		st.PromptTokens, rate(st.PromptTokens, st.PromptTime), st.GeneratedTokens, rate(st.GeneratedTokens, st.GenerateTime))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -40,7 +39,7 @@ type tokenizeOptions struct {
 	showCount      bool
 }
 
-func tokenize(_ context.Context, c *cli.Command) error {
+func tokenize(ctx context.Context, c *cli.Command) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
@@ -51,7 +50,7 @@ func tokenize(_ context.Context, c *cli.Command) error {
 		}
 	}
 	if sources != 1 {
-		return usageError{errors.New("give one of --prompt, --file and --stdin")}
+		return usagef("give one of --prompt, --file and --stdin")
 	}
 	f, err := openVocabulary(c)
 	if err != nil {
@@ -65,9 +64,9 @@ func tokenize(_ context.Context, c *cli.Command) error {
 	text := c.String("prompt")
 	switch {
 	case c.IsSet("file"):
-		text, err = readText(c, c.String("file"))
+		text, err = readText(ctx, c, c.String("file"))
 	case c.IsSet("stdin"):
-		text, err = readText(c, "-")
+		text, err = readText(ctx, c, "-")
 	}
 	if err != nil {
 		return err
@@ -86,7 +85,7 @@ func openVocabulary(c *cli.Command) (*gguf.File, error) {
 		return gguf.Open(path)
 	}
 	if c.IsSet("model") {
-		return nil, usageError{errors.New("--model: no file named")}
+		return nil, errNoModelNamed
 	}
 	fmt.Fprint(c.Root().ErrWriter, noModel)
 	return gguf.OpenBytes("stories260K.gguf", stories260K)

@@ -33,6 +33,9 @@ func versionCommand() *cli.Command {
 		Name:  "version",
 		Usage: "print the version and what it was built for",
 		Action: func(_ context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
 			_, err := fmt.Fprintf(c.Root().Writer, "gollm %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
