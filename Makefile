@@ -54,6 +54,12 @@ oracle: ## install llama.cpp as the oracle (Linux on x86-64, 330 MB, once)
 test-oracle: oracle model ## derive again all that was recorded, with fresh seeds
 	GOLLM_ORACLE=$(ORACLE) GOLLM_MODELS=$(MODELS) $(GO) test -count=1 -timeout 60m -skip RealModels ./...
 
+record: oracle ## record the families' logits again (CASE=REGEXP for some)
+	$(GO) run ./engine/internal/arch/record -oracle $(ORACLE) $(if $(CASE),-case $(CASE))
+
+families: ## write docs/FAMILIES.md, the table of families with their errors
+	$(GO) run ./engine/internal/arch/record -table docs/FAMILIES.md
+
 bench: build ## tokens a second of the model inside the binary
 	./bin/gollm bench
 
