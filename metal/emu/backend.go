@@ -19,13 +19,13 @@ func (m *Machine) backend() error {
 	}
 	switch name := os.Getenv("GOLLM_EMU"); name {
 	case "", "cpu":
-		x, err := simt.New(simt.Options{Seed: m.opt.Seed, Race: m.opt.Races})
+		x, err := simt.New(simt.Options{Seed: m.opt.Seed, Workers: m.opt.Workers, Race: m.opt.Races, DivergentSIMD: m.opt.DivergentSIMD})
 		if err != nil {
 			m.executor = noExecutor{err}
 		} else {
 			m.executor = x
 		}
-		c, err := msl.NewCompiler(msl.Config{Target: simt.Target()})
+		c, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: m.opt.CacheDir})
 		if err != nil {
 			m.compiler = noCompiler{err}
 		} else {

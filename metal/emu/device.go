@@ -23,7 +23,7 @@ var deviceHandlers = map[objc.Message]func(*call) uintptr{
 	},
 	objc.DeviceCurrentAllocatedSize: func(c *call) uintptr { return uintptr(c.m.allocated) },
 	objc.DeviceSupportsFamily: func(c *call) uintptr {
-		return flag(c.m.opt.Chip.supports(int(c.args[0].word), c.m.opt.Darwin))
+		return boolWord(c.m.opt.Chip.supports(int(c.args[0].word), c.m.opt.Darwin))
 	},
 	objc.DeviceNewSharedEvent: func(c *call) uintptr { return c.m.add("MTLSharedEvent", &event{}).id },
 	objc.SharedEventSignaledValue: func(c *call) uintptr {
@@ -41,7 +41,7 @@ var deviceHandlers = map[objc.Message]func(*call) uintptr{
 	},
 	objc.SharedEventWaitUntilSignaledValue: func(c *call) uintptr {
 		e, v := c.self.data.(*event), uint64(c.args[0].word)
-		return flag(c.m.waitFor(c.args[1].word, func() bool { return e.value >= v }))
+		return boolWord(c.m.waitFor(c.args[1].word, func() bool { return e.value >= v }))
 	},
 }
 

@@ -79,7 +79,7 @@ var foundationHandlers = map[objc.Message]func(*call) uintptr{
 		c.m.release(c.self)
 		return 0
 	},
-	objc.NSObjectRespondsToSelector: func(c *call) uintptr { return flag(c.m.answers(c.self, c.args[0].word)) },
+	objc.NSObjectRespondsToSelector: func(c *call) uintptr { return boolWord(c.m.answers(c.self, c.args[0].word)) },
 
 	objc.NSStringInitWithBytes: func(c *call) uintptr {
 		n := int(c.args[1].word)
@@ -179,7 +179,7 @@ func (c *call) lend(o *object) uintptr {
 	return o.id
 }
 
-func flag(b bool) uintptr {
+func boolWord(b bool) uintptr {
 	if b {
 		return 1
 	}

@@ -45,6 +45,13 @@ type Options struct {
 	// Races reports accesses of two threads of a threadgroup to the same memory that no barrier orders,
 	// and reads of threadgroup memory nothing wrote. Kernels then run many times slower.
 	Races bool
+	// DivergentSIMD reports lanes of a simdgroup that wait at different simd operations, which Metal
+	// allows and few kernels mean.
+	DivergentSIMD bool
+	// Workers is how many OS threads run kernels; 0 is one a core.
+	Workers int
+	// CacheDir keeps compiled kernels between runs; "" is a folder below the user's cache directory.
+	CacheDir string
 
 	// Report is called for every rule broken, while it is; it must not use the machine.
 	Report func(*Violation)

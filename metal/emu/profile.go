@@ -83,7 +83,7 @@ var profileHandlers = map[objc.Message]func(*call) uintptr{
 	},
 	objc.CounterSetName: func(c *call) uintptr { return c.autorelease(c.m.string("timestamp")).id },
 	objc.DeviceSupportsCounterSampling: func(c *call) uintptr {
-		return flag(c.args[0].word == objc.MTLCounterSamplingPointAtStageBoundary)
+		return boolWord(c.args[0].word == objc.MTLCounterSamplingPointAtStageBoundary)
 	},
 	objc.CounterSampleBufferDescriptorSetCounterSet:  setProperty,
 	objc.CounterSampleBufferDescriptorSetStorageMode: setProperty,
@@ -123,7 +123,7 @@ var profileHandlers = map[objc.Message]func(*call) uintptr{
 
 	objc.CaptureManagerSharedCaptureManager: func(c *call) uintptr { return c.m.captures.id },
 	objc.CaptureManagerSupportsDestination: func(c *call) uintptr {
-		return flag(c.args[0].word == objc.MTLCaptureDestinationGPUTraceDocument && !c.m.opt.NoCapture)
+		return boolWord(c.args[0].word == objc.MTLCaptureDestinationGPUTraceDocument && !c.m.opt.NoCapture)
 	},
 	objc.CaptureDescriptorSetCaptureObject: setProperty,
 	objc.CaptureDescriptorSetDestination:   setProperty,

@@ -155,16 +155,26 @@ __attribute__((noreturn)) static void die(fiber_t *f) {
   __builtin_unreachable();
 }
 
+// apart is how far an address is from a range; from an empty one, very far.
+static uint64_t apart(uint64_t a, range_t r) {
+  if (r.len == 0)
+    return UINT64_MAX;
+  return a < r.lo ? r.lo - a : a < r.lo + r.len ? 0 : a - (r.lo + r.len);
+}
+
 __attribute__((noreturn, noinline)) static void fault_access(fiber_t *f, uint32_t rule, uintptr_t a, size_t n, int write, uintptr_t pc) {
   dispatch_t *d = f->w->d;
   if (claim(d, rule)) {
     blame(d, f->w, &f->t);
     d->f_address = a, d->f_size = n, d->f_write = write, d->f_pc = pc;
-    // Threadgroup memory is named by its worker's copy: give the offset in it.
-    d->f_extra = 0;
-    uintptr_t tg = (uintptr_t)f->w->tg, slack = 1 << 20;
-    if (a + slack > tg && a < tg + f->w->tglen + slack)
-      d->f_extra = 1;
+    // Threadgroup memory is named by its worker's copy: give the offset in it. An address outside
+    // everything is blamed on what lies nearest.
+    uintptr_t tg = (uintptr_t)f->w->tg;
+    uint64_t near = apart(a, (range_t){tg, f->w->tglen});
+    d->f_extra = near < 1 << 20;
+    for (int i = 0; i < MAXBUF; i++)
+      if (apart(a, f->w->check[i]) <= near)
+        d->f_extra = 0;
     d->f_offset = (int64_t)(a - tg);
   }
   die(f);
