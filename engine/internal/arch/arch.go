@@ -44,6 +44,7 @@ var families = map[string]func(*loader) Family{
 	"glm4":       loadGLM4,
 	"gpt-oss":    loadGPTOSS,
 	"gpt2":       loadGPT2,
+	"gptneox":    loadGPTNeoX,
 	"granite":    loadGranite,
 	"granitemoe": loadGraniteMoE,
 	"llama":      loadLlama,

@@ -79,7 +79,7 @@ func (c Case) Deep(n int) Case {
 // bases are llama.cpp's own tiny models: testdata/families.
 var bases = []string{
 	"cohere2-dense", "command-r-dense", "falcon-dense", "gemma-dense", "gemma2-dense", "gemma3-dense",
-	"glm4-dense", "gpt-oss-moe", "gpt2-dense", "granite-dense", "granite-moe", "granitemoe-dense",
+	"glm4-dense", "gpt-oss-moe", "gpt2-dense", "gptneox-dense", "granite-dense", "granite-moe", "granitemoe-dense",
 	"granitemoe-moe", "llama-dense", "llama-moe", "mistral3-dense", "mistral3-moe", "olmo2-dense",
 	"olmoe-moe", "phi2-dense", "phi3-dense", "qwen2-dense", "qwen2moe-moe", "qwen3-dense",
 	"qwen3moe-moe", "smollm3-dense", "stablelm-dense", "starcoder2-dense",
@@ -128,6 +128,9 @@ var variants = []struct {
 			set("attention.sliding_window_pattern", 2)
 	}},
 	{"gpt2-dense", "tied", "tied output", func(e edit) { e.tie() }},
+	{"gptneox-dense", "pythia", "attention and network side by side, a quarter of each head turning", func(e edit) {
+		e.heads(8, 8, 32).turning(8).set("use_parallel_residual", true)
+	}},
 	{"granite-dense", "scales", "all four constants, shared KV heads, tied output", func(e edit) {
 		e.clean().tie().heads(8, 2, 32).set("embedding_scale", 12.0).set("attention.scale", 0.0625).
 			set("residual_scale", 0.22).set("logit_scale", 8.0)
