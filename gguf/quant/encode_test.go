@@ -2,7 +2,9 @@ package quant_test
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"flag"
 	"fmt"
 	"math"
@@ -376,5 +378,28 @@ func BenchmarkEncode(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(x)), "ns/value")
 			b.ReportMetric(0, "ns/op")
 		})
+	}
+}
+
+// TestEncodeSameEverywhere: the bytes of an encoding do not depend on the
+// processor (whose compiler may fuse products and sums: see the package comment).
+func TestEncodeSameEverywhere(t *testing.T) {
+	// Input without functions of package math, which differ between processors.
+	x := makeInput(each(func(r *rand.Rand) float64 {
+		v := r.Float64() + r.Float64() + r.Float64() + r.Float64() - 2
+		return v * v * v
+	}), 1, 64)
+	for typ, want := range map[gguf.Type]string{
+		gguf.Q4_0: "0f7c1a3c", gguf.Q4_1: "41dbf0c8", gguf.Q5_0: "6f4a570c", gguf.Q5_1: "e7d6d3fa", gguf.Q8_0: "d79d997f", gguf.MXFP4: "649dc75d",
+		gguf.Q2_K: "16d69478", gguf.Q3_K: "757d9803", gguf.Q4_K: "9ab47c84", gguf.Q5_K: "d4190f27", gguf.Q6_K: "13f27652", gguf.IQ4_NL: "195309f1", gguf.IQ4_XS: "6856602f",
+	} {
+		b := make([]byte, typ.RowBytes(len(x)))
+		if err := quant.Encode(typ, b, x); err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(b)
+		if got := hex.EncodeToString(sum[:4]); got != want {
+			t.Errorf("gguf.%v: %q, was %q", typ, got, want)
+		}
 	}
 }

@@ -89,7 +89,7 @@ func fitScale(x []float32, n float32) float32 {
 
 // tenths returns 0, 0.1, −0.1, 0.2, −0.2 …
 func tenths(k int) float32 {
-	return 0.1 * float32((k+1)/2*(k%2*2-1))
+	return float32(0.1 * float32((k+1)/2*(k%2*2-1)))
 }
 
 // clearly is the factor by which a fit must be better to be preferred to one tried

@@ -16,7 +16,7 @@ func decodeQ2_K(dst []float32, src []byte) {
 		b, y := (*[84]byte)(src[84*i:]), (*[256]float32)(dst[256*i:])
 		d, dmin := half(b[80:]), half(b[82:])
 		for k, s := range b[:16] { // sub-block k
-			scale, min := d*float32(s&15), dmin*float32(s>>4)
+			scale, min := d*float32(s&15), float32(dmin*float32(s>>4))
 			shift := k / 2 % 4 * 2
 			q, y := (*[16]byte)(b[16+k/8*32+k%2*16:]), (*[16]float32)(y[16*k:])
 			for l, v := range q {
@@ -70,8 +70,8 @@ func decodeQ4_K(dst []float32, src []byte) {
 		d, dmin := half(b[:]), half(b[2:])
 		scales, mins := q4Scales((*[12]byte)(b[4:]))
 		for j := range 4 {
-			d0, m0 := d*float32(scales[2*j]), dmin*float32(mins[2*j])
-			d1, m1 := d*float32(scales[2*j+1]), dmin*float32(mins[2*j+1])
+			d0, m0 := d*float32(scales[2*j]), float32(dmin*float32(mins[2*j]))
+			d1, m1 := d*float32(scales[2*j+1]), float32(dmin*float32(mins[2*j+1]))
 			q, y := (*[32]byte)(b[16+32*j:]), (*[64]float32)(y[64*j:])
 			for l, v := range q {
 				y[l] = float32(d0*float32(int32(v&15))) - m0
@@ -90,8 +90,8 @@ func decodeQ5_K(dst []float32, src []byte) {
 		scales, mins := q4Scales((*[12]byte)(b[4:]))
 		high := (*[32]byte)(b[16:])
 		for j := range 4 {
-			d0, m0 := d*float32(scales[2*j]), dmin*float32(mins[2*j])
-			d1, m1 := d*float32(scales[2*j+1]), dmin*float32(mins[2*j+1])
+			d0, m0 := d*float32(scales[2*j]), float32(dmin*float32(mins[2*j]))
+			d1, m1 := d*float32(scales[2*j+1]), float32(dmin*float32(mins[2*j+1]))
 			q, y := (*[32]byte)(b[48+32*j:]), (*[64]float32)(y[64*j:])
 			for l, v := range q {
 				h := high[l] >> (2 * j & 7)
