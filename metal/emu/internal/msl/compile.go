@@ -232,6 +232,14 @@ func (c *Compiler) compile(ctx context.Context, source string, o kernel.Options,
 	if err := l.readTable(obj); err != nil {
 		return nil, err
 	}
+	if o.Strict {
+		if err := c.checkRecursion(ctx, u, l, tmp); err != nil {
+			return nil, err
+		}
+		if len(u.errs.diags) > 0 {
+			return nil, newCompileError(u.errs.place(texts), texts)
+		}
+	}
 	if o.MaxThreadgroupMemory > 0 {
 		for _, e := range u.entries {
 			if e.StaticTG > o.MaxThreadgroupMemory {
@@ -409,7 +417,7 @@ func (c *Compiler) clangText(ctx context.Context, out, text string, more ...stri
 		return nil, fmt.Errorf("msl: %w", err)
 	}
 	mode := "-c"
-	if !c.cfg.Target.Link && !strings.HasSuffix(out, ".o") {
+	if strings.HasSuffix(out, ".ll") || !c.cfg.Target.Link && !strings.HasSuffix(out, ".o") {
 		mode = "-S"
 	}
 	args := append(append([]string(nil), flags...), more...)

@@ -130,16 +130,7 @@ func (r *rewriter) head(d *decl) {
 	if !static {
 		r.put(t[d.spec], "static")
 	}
-	for i := d.spec; i < d.name; i++ {
-		if !t[i].is("kernel") {
-			j := i
-			for j < d.name && !t[j].is("kernel") {
-				j++
-			}
-			r.copy(t[i:j], false)
-			i = j
-		}
-	}
+	r.copy(t[d.spec:d.name], false)
 	end := d.parHi + 1
 	if d.bodyHi > 0 {
 		end = d.bodyLo - 1

@@ -31,6 +31,7 @@ type unit struct {
 	decls     []*decl
 	types     map[string]bool // names that may stand for a vector: aliases and type template parameters
 	structs   map[string]bool
+	params    map[string]bool  // those of types that are template parameters
 	ints      map[string]int64 // constant integers known by name
 	constants []*constant
 	derived   map[string]*derived
@@ -81,7 +82,7 @@ type param struct {
 
 // parse reads the structure of the source: declarations, types, kernels, constants, instantiations.
 func parse(src source, o kernel.Options) *unit {
-	u := &unit{src: src, opts: o, types: map[string]bool{}, structs: map[string]bool{}, ints: map[string]int64{},
+	u := &unit{src: src, opts: o, types: map[string]bool{}, structs: map[string]bool{}, params: map[string]bool{}, ints: map[string]int64{},
 		derived: map[string]*derived{}, defs: map[string]*decl{}}
 	u.errs.src = &u.src
 	u.collectTypes()
@@ -119,6 +120,7 @@ func (u *unit) collectTypes() {
 		case "typename", "class":
 			if prev := t[max(i-1, 0)]; t[i+1].kind == ident && (prev.is("<") || prev.is(",")) && i+2 < len(t) && (t[i+2].is(",") || t[i+2].is(">") || t[i+2].is("=")) {
 				u.types[t[i+1].text] = true
+				u.params[t[i+1].text] = true
 			}
 		case "struct", "union", "enum":
 			if t[i+1].kind == ident {

@@ -43,7 +43,7 @@ func (p Parameter) Components() int { return builtins[p.Builtin] }
 var sharedFlags = []string{
 	"-x", "cl", "-cl-std=clc++2021", "-cl-no-stdinc", "-cl-single-precision-constant",
 	"-Xclang", "-cl-ext=+cl_khr_fp16,+__opencl_c_program_scope_global_variables,+__opencl_c_generic_address_space,+__cl_clang_function_pointers",
-	"-Wno-everything", "-fno-color-diagnostics", "-fno-caret-diagnostics", "-ferror-limit=64",
+	"-Wno-everything", "-Wc++11-narrowing", "-Werror=c++11-narrowing", "-fno-color-diagnostics", "-fno-caret-diagnostics", "-ferror-limit=64",
 }
 
 func (e *entry) describe() Entry {
