@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // DecodeOptions say how to decode. The zero value gives back the text that was
@@ -149,52 +148,5 @@ func cleanSpaces(b []byte) []byte {
 		return bytes.HasPrefix(rest, []byte("s")) || bytes.HasPrefix(rest, []byte("m")) ||
 			bytes.HasPrefix(rest, []byte("re")) || bytes.HasPrefix(rest, []byte("ve")), false
 	})
-	return b
-}
-
-// GPT-2 spells the 256 bytes with printable characters: those that are
-// printable Latin-1 as themselves, the others in order from U+0100.
-
-// byteSpelling is indexed by byte.
-var byteSpelling = sync.OnceValue(func() *[256]rune {
-	var t [256]rune
-	next := rune(256)
-	for b := range t {
-		switch {
-		case b >= '!' && b <= '~', b >= 0xA1 && b <= 0xAC, b >= 0xAE:
-			t[b] = rune(b)
-		default:
-			t[b] = next
-			next++
-		}
-	}
-	return &t
-})
-
-// unspelling is its inverse: the byte a character spells, -1 for none.
-var unspelling = sync.OnceValue(func() *[324]int16 {
-	var t [324]int16
-	for i := range t {
-		t[i] = -1
-	}
-	for b, r := range byteSpelling() {
-		t[r] = int16(b)
-	}
-	return &t
-})
-
-// appendUnspelt appends the bytes that s spells. Characters that spell none
-// stand for themselves.
-func appendUnspelt(b []byte, s string) []byte {
-	t := unspelling()
-	for i := 0; i < len(s); {
-		r, n := laxRune(s[i:])
-		if r < rune(len(t)) && t[r] >= 0 {
-			b = append(b, byte(t[r]))
-		} else {
-			b = append(b, s[i:i+n]...)
-		}
-		i += n
-	}
 	return b
 }

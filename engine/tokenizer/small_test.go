@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,15 +33,8 @@ func (v *small) add(text string, typ int32, score float32) {
 	}
 }
 
-// file writes the vocabulary to a GGUF file and returns its path.
-func (v *small) file(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "small.gguf")
-	w, err := gguf.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Abort()
+// pairs returns the metadata.
+func (v *small) pairs() map[string]any {
 	pairs := map[string]any{
 		"general.architecture": "llama",
 		keyModel:               v.model,
@@ -55,12 +49,14 @@ func (v *small) file(t testing.TB) string {
 		pairs[keyMerges] = v.merges
 	}
 	maps.Copy(pairs, v.more)
-	for k, x := range pairs {
-		if err := w.Set(k, x); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Commit(); err != nil {
+	return pairs
+}
+
+// file writes the vocabulary to a GGUF file and returns its path.
+func (v *small) file(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "small.gguf")
+	if err := os.WriteFile(path, ggufBytes(v.pairs()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -68,7 +64,66 @@ func (v *small) file(t testing.TB) string {
 
 func (v *small) tokenizer(t testing.TB) *Tokenizer {
 	t.Helper()
-	return openVocab(t, v.file(t))
+	tok, err := newFrom(v.pairs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// newFrom makes a Tokenizer of metadata.
+func newFrom(pairs map[string]any) (*Tokenizer, error) {
+	f, err := gguf.OpenBytes("test.gguf", ggufBytes(pairs))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return New(f)
+}
+
+// ggufBytes is a GGUF file with metadata and no tensors.
+func ggufBytes(pairs map[string]any) []byte {
+	b := []byte("GGUF\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(pairs)))
+	text := func(s string) {
+		b = append(binary.LittleEndian.AppendUint64(b, uint64(len(s))), s...)
+	}
+	array := func(kind gguf.Kind, n int) {
+		b = binary.LittleEndian.AppendUint32(b, uint32(gguf.KindArray))
+		b = binary.LittleEndian.AppendUint32(b, uint32(kind))
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	for _, k := range slices.Sorted(maps.Keys(pairs)) {
+		text(k)
+		switch v := pairs[k].(type) {
+		case string:
+			b = binary.LittleEndian.AppendUint32(b, uint32(gguf.KindString))
+			text(v)
+		case bool:
+			b = binary.LittleEndian.AppendUint32(b, uint32(gguf.KindBool))
+			b = append(b, map[bool]byte{true: 1}[v])
+		case uint32:
+			b = binary.LittleEndian.AppendUint32(b, uint32(gguf.KindUint32))
+			b = binary.LittleEndian.AppendUint32(b, v)
+		case []string:
+			array(gguf.KindString, len(v))
+			for _, s := range v {
+				text(s)
+			}
+		case []int32:
+			array(gguf.KindInt32, len(v))
+			b, _ = binary.Append(b, binary.LittleEndian, v)
+		case []float32:
+			array(gguf.KindFloat32, len(v))
+			b, _ = binary.Append(b, binary.LittleEndian, v)
+		case []uint8:
+			array(gguf.KindUint8, len(v))
+			b = append(b, v...)
+		default:
+			panic(fmt.Sprintf("a %T in test metadata", v))
+		}
+	}
+	return b
 }
 
 // preAlphabet has a character or more of every kind that some pre-tokenizer
@@ -302,6 +357,7 @@ func charsmap(rules map[string]string) []uint8 {
 	}
 	units := make([]uint32, 256)
 	used := []bool{0: true, 255: false}
+	taken := map[int]bool{} // no two nodes have their children at one base
 	var place func(n *node, at int)
 	place = func(n *node, at int) {
 		labels := slices.Sorted(maps.Keys(n.kids))
@@ -311,7 +367,7 @@ func charsmap(rules map[string]string) []uint8 {
 		}
 		base := 1
 		for ; ; base++ { // a free place for every child at base^label
-			ok := true
+			ok := !taken[base]
 			for _, l := range all {
 				k := base ^ int(l)
 				for k >= len(used) {
@@ -323,6 +379,7 @@ func charsmap(rules map[string]string) []uint8 {
 				break
 			}
 		}
+		taken[base] = true
 		offset := uint32(base)
 		if at > 0 {
 			offset ^= uint32(at)

@@ -100,6 +100,11 @@ func (m *unigram) readCharsmap(f *gguf.File) error {
 	return nil
 }
 
+// longestRule bounds what a rule of the table can match, so that a table that
+// leads in circles costs no more than time in proportion. SentencePiece's own
+// rules are of a few characters.
+const longestRule = 1024
+
 // replace returns what the longest beginning of s that the table knows becomes,
 // and how long that beginning is.
 //
@@ -121,7 +126,7 @@ func (m *unigram) replace(s string) ([]byte, int) {
 	}
 	n, value := 0, uint32(0)
 	i := offset(at(0))
-	for k := range len(s) {
+	for k := range min(len(s), longestRule) {
 		c := s[k]
 		i ^= uint32(c)
 		u := at(i)

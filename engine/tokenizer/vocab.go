@@ -55,6 +55,14 @@ func (v *vocab) id(text string) int32 {
 	return -1
 }
 
+// idOf is id for bytes.
+func (v *vocab) idOf(text []byte) int32 {
+	if id, ok := v.ids[string(text)]; ok {
+		return id
+	}
+	return -1
+}
+
 const (
 	keyModel  = "tokenizer.ggml.model"
 	keyPre    = "tokenizer.ggml.pre"
