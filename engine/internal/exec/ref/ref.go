@@ -1,9 +1,10 @@
 // Package ref executes programs in plain Go: slow and obvious. It is what the
 // other executors are held against, and what runs where they cannot.
 //
-// Every op has a file of its own name with one loop that follows the op's
-// doc comment in package program. Activations stay float32 throughout, weights
-// are decoded a row at a time from the file's bytes, sums are float32.
+// Every op is one loop that follows its doc comment in package program.
+// Activations stay float32 throughout, weights are decoded a row at a time from
+// the file's bytes, sums are float32. What comes out for a token does not depend,
+// to the last bit, on how many tokens a step has or on the number of goroutines.
 package ref
 
 import (
