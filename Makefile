@@ -5,6 +5,8 @@ GO        ?= go
 CACHE     ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/gollm
 MODELS    ?= $(CACHE)/models
 ORACLE    ?= $(CACHE)/oracle
+# A git repository of llama.cpp, whose Metal kernels judge the emulator.
+LLAMA     ?= $(ORACLE)/tree.git
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 PLATFORMS = linux/amd64 linux/arm64 darwin/arm64
 FUZZTIME  ?= 10m
@@ -13,7 +15,7 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean
+.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean metal-judge
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -56,6 +58,9 @@ test-oracle: oracle model ## derive again all that was recorded, with fresh seed
 
 record: oracle ## record the families' logits again (CASE=REGEXP for some)
 	$(GO) run ./engine/internal/arch/record -oracle $(ORACLE) $(if $(CASE),-case $(CASE))
+
+metal-judge: ## compile and run llama.cpp's Metal kernels in the emulator (LLAMA=a git repository of it)
+	$(GO) run ./metal/emu/internal/judge -git $(LLAMA) -full -o metal/emu/internal/judge/TABLE.md
 
 families: ## write docs/FAMILIES.md, the table of families with their errors
 	$(GO) run ./engine/internal/arch/record -table docs/FAMILIES.md
