@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"strings"
+	"sync"
 
 	"github.com/gollm/gollm/engine"
 	"github.com/gollm/gollm/engine/chat"
@@ -131,4 +132,66 @@ func ExampleModel_ChatPrompt() {
 	// Output:
 	// not a chat model: prompt it with the beginning of a text
 	// true
+}
+
+// Sessions of one model share its weights and run at the same time.
+func ExampleModel_NewSession() {
+	ctx := context.Background()
+	m, err := engine.Load(ctx, model, engine.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	prompts := []string{"Once upon a time", "The cat"}
+	texts := make([]string, len(prompts))
+	var wg sync.WaitGroup
+	for i, prompt := range prompts {
+		wg.Go(func() {
+			s, err := m.NewSession()
+			if err != nil {
+				log.Fatal(err)
+			}
+			defer s.Close()
+			for token, err := range s.Generate(ctx, m.Encode(prompt), engine.GenerateOptions{Stop: []string{"."}}) {
+				if err != nil {
+					log.Fatal(err)
+				}
+				texts[i] += token.Text
+			}
+		})
+	}
+	wg.Wait()
+	for i := range prompts {
+		fmt.Println(prompts[i] + texts[i] + ".")
+	}
+	// Output:
+	// Once upon a time, there was a little girl named Lily.
+	// The cat and a boy were playing in the park.
+}
+
+// A generation ends with the context; the session keeps what it has read.
+func ExampleSession_Generate_cancel() {
+	m, err := engine.Load(context.Background(), model, engine.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	s, err := m.NewSession()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n := 0
+	for _, err := range s.Generate(ctx, m.Encode("Once upon a time"), engine.GenerateOptions{}) {
+		if errors.Is(err, context.Canceled) {
+			fmt.Println("stopped after", n, "tokens")
+			break
+		}
+		if n++; n == 10 {
+			cancel() // from another goroutine, as a rule
+		}
+	}
+	// Output: stopped after 10 tokens
 }

@@ -30,8 +30,8 @@ type Options struct {
 	Batch int
 	// Threads is the number of CPU threads, 0 for one a processor.
 	Threads int
-	// KVType is the type keys and values are cached in: gguf.F16 (the default,
-	// when it is left 0) or gguf.F32 with KVF32.
+	// KVF32 caches keys and values as float32 instead of float16: twice the
+	// memory, for comparisons to the last digit.
 	KVF32 bool
 	// Device is where the model runs: see Devices. "" picks the best there is.
 	Device string
