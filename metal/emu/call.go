@@ -199,8 +199,8 @@ func (c *call) argument(id uintptr, class string) (*object, bool) {
 		c.broke(UseAfterRelease, "argument %s, which the program has given up", o)
 		return nil, false
 	}
-	if !conforms(o.class, class) {
-		c.broke(WrongType, "argument is a %s, want a %s", o.class, class)
+	if !conforms(o.class, class) || o.isCls && class != "id" {
+		c.broke(WrongType, "argument is %s, want a %s", o, class)
 		return nil, false
 	}
 	return o, true

@@ -55,22 +55,38 @@ func (m *Machine) owned(o *object) *object {
 	return o
 }
 
-func text(o *object) string {
-	if o == nil {
-		return ""
+// blank is the data of an object of a class before it has any.
+func blank(class string) any {
+	switch class {
+	case "NSString":
+		return &nsString{}
+	case "NSURL":
+		return &nsURL{}
+	case "NSArray":
+		return &nsArray{}
+	case "NSDictionary":
+		return &nsDictionary{}
+	case "MTLFunctionConstantValues":
+		return &constantValues{}
+	case "MTLComputePassDescriptor":
+		return &passDescriptor{}
 	}
-	return o.data.(*nsString).s
+	return nil
+}
+
+// text is what a string says, "" for nil and for what is no string.
+func text(o *object) string {
+	if o != nil {
+		if s, ok := o.data.(*nsString); ok {
+			return s.s
+		}
+	}
+	return ""
 }
 
 var foundationHandlers = map[objc.Message]func(*call) uintptr{
-	objc.NSObjectAlloc: func(c *call) uintptr { return c.m.add(c.self.class, nil).id },
-	objc.NSObjectNew: func(c *call) uintptr {
-		o := c.m.add(c.self.class, nil)
-		if c.self.class == "MTLFunctionConstantValues" {
-			o.data = &constantValues{}
-		}
-		return o.id
-	},
+	objc.NSObjectAlloc: func(c *call) uintptr { return c.m.add(c.self.class, blank(c.self.class)).id },
+	objc.NSObjectNew:   func(c *call) uintptr { return c.m.add(c.self.class, blank(c.self.class)).id },
 	objc.NSObjectRetain: func(c *call) uintptr {
 		c.self.refs++
 		return c.self.id

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"runtime"
 	"slices"
 	"time"
@@ -152,9 +153,15 @@ func (m *Machine) runEncoder(ctx context.Context, e *encoder) *nsError {
 			c.copy.run()
 			continue
 		}
-		d, ok := c.dispatch.kernelDispatch()
-		if !ok {
+		d := c.dispatch.kernelDispatch()
+		g := d.Threadgroups
+		if g[0] == 0 || g[1] == 0 || g[2] == 0 {
 			continue // an indirect dispatch of nothing
+		}
+		if hi, n := bits.Mul64(uint64(g[0]), uint64(g[1])); hi != 0 || n > maxIndirect || n*uint64(g[2]) > maxIndirect {
+			m.report(&Violation{Rule: IndirectSize, Object: e.obj.String(), Detail: fmt.Sprintf("kernel %q: the grid read from %s is %v threadgroups",
+				d.Kernel.Name(), c.dispatch.indirect, g)})
+			return Timeout.error() // what a GPU would come to
 		}
 		m.stats.Dispatches++
 		m.mu.Unlock()
@@ -196,8 +203,11 @@ func (b *blit) run() {
 	}
 }
 
-// kernelDispatch is the dispatch as an executor wants it; false if the GPU finds it empty.
-func (d *dispatch) kernelDispatch() (*kernel.Dispatch, bool) {
+// maxIndirect is more threadgroups than any grid means to have: the buffer was not written.
+const maxIndirect = 1 << 32
+
+// kernelDispatch is the dispatch as an executor wants it.
+func (d *dispatch) kernelDispatch() *kernel.Dispatch {
 	k := &kernel.Dispatch{
 		Kernel: d.pipeline.data.(*pipeline).kernel, Threadgroups: d.grid, ThreadsPerThreadgroup: d.threads,
 		Threads: d.exact, ThreadgroupMemory: d.threadgroup,
@@ -206,9 +216,6 @@ func (d *dispatch) kernelDispatch() (*kernel.Dispatch, bool) {
 		p := d.indirect.data.(*buffer).mem[d.indirectOffset:]
 		for i := range 3 {
 			k.Threadgroups[i] = int(binary.LittleEndian.Uint32(p[4*i:]))
-			if k.Threadgroups[i] == 0 {
-				return nil, false
-			}
 		}
 	}
 	for i := range d.buffers {
@@ -221,7 +228,7 @@ func (d *dispatch) kernelDispatch() (*kernel.Dispatch, bool) {
 			k.Buffers[i].Label = b.obj.label
 		}
 	}
-	return k, true
+	return k
 }
 
 // order is a permitted order of an encoder's dispatches and copies: the encoding order if it is serial,

@@ -114,7 +114,12 @@ func (c *call) kernelOptions(opt *object) kernel.Options {
 	if d := opt.props[objc.CompileOptionsSetPreprocessorMacros].obj; d != nil {
 		dict := d.data.(*nsDictionary)
 		for i, k := range dict.keys {
-			o.Macros[text(k)] = text(dict.values[i])
+			v := dict.values[i]
+			if k.class != "NSString" || v.class != "NSString" {
+				c.broke(WrongType, "preprocessorMacros has %s for %s; gollm passes strings", v, k)
+				continue
+			}
+			o.Macros[text(k)] = text(v)
 		}
 	}
 	return o
@@ -278,9 +283,13 @@ func newPipeline(c *call) uintptr {
 	}
 	hit, loaded := false, false
 	if list := desc.props[objc.ComputePipelineDescriptorSetBinaryArchives].obj; list != nil {
-		for _, a := range list.data.(*nsArray).list {
-			hit = hit || a.data.(*archive).Keys[f.key]
-			loaded = loaded || a.data.(*archive).loaded[f.key]
+		for _, o := range list.data.(*nsArray).list {
+			a, ok := o.data.(*archive)
+			if !ok {
+				c.broke(WrongType, "binaryArchives has %s in it", o)
+				return 0
+			}
+			hit, loaded = hit || a.Keys[f.key], loaded || a.loaded[f.key]
 		}
 	}
 	if !hit && c.args[1].word&objc.MTLPipelineOptionFailOnBinaryArchiveMiss != 0 {

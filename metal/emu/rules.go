@@ -73,6 +73,7 @@ const (
 	BlitRange        Rule = "blit-range"                // inside the buffer, not empty, not overlapping
 	BlitAlignment    Rule = "blit-alignment"            // offsets and sizes are multiples of 4 on macOS
 	IndirectOffset   Rule = "indirect-offset"           // a multiple of 4, with 12 bytes behind it
+	IndirectSize     Rule = "indirect-size"             // a grid of less than 2^32 threadgroups is read from the buffer
 	PrivateContents  Rule = "private-contents"          // contents of a private buffer
 	SampleIndex      Rule = "sample-index"              // inside the counter sample buffer
 	MissingBarrier   Rule = "missing-barrier"           // see Options.Hazards

@@ -258,6 +258,12 @@ var offences = map[Rule]func(*raw){
 		r.use("narrow")
 		r.SendSizes(objc.ComputeCommandEncoderDispatchThreadgroupsWithIndirectBuffer, r.e, &r.one, 1, r.buf, 56)
 	},
+	IndirectSize: func(r *raw) {
+		r.use("narrow")
+		r.SendSizes(objc.ComputeCommandEncoderDispatchThreadgroupsWithIndirectBuffer, r.e, &r.one, 1, r.buf, 0) // never written
+		r.commit()
+		r.Send(objc.CommandBufferWaitUntilCompleted, r.cb)
+	},
 	PrivateContents: func(r *raw) {
 		r.Send(objc.BufferContents, r.Send(objc.DeviceNewBufferWithLength, r.dev, 64, objc.MTLResourceStorageModePrivate))
 	},
