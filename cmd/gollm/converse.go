@@ -10,16 +10,19 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gollm/gollm/cmd/gollm/internal/lineedit"
 	"github.com/gollm/gollm/engine"
 	"github.com/gollm/gollm/engine/chat"
 	"github.com/urfave/cli/v3"
 )
 
-const converseHelp = `  /help    this
-  /clear   forget the conversation
-  /bye     leave; so does Ctrl-D
-  Ctrl-C   stops the answer, or clears the line
-  """      begins and ends a message of several lines; pasted lines stay together
+const converseHelp = `  /help     this
+  /clear    forget the conversation
+  /bye      leave; so does Ctrl-D
+  Ctrl-C    stops the answer, or drops what is typed
+  Ctrl-J    begins another line; pasted lines stay together
+  """       begins and ends a message of several lines
+  Up, Down  earlier messages
 `
 
 // converse chats on a terminal until the user leaves. Messages are typed and
@@ -30,87 +33,95 @@ func converse(ctx context.Context, c *cli.Command, s *engine.Session, o engine.G
 	if !ok {
 		return errors.New("chat needs a terminal")
 	}
+	// Who sends standard error elsewhere still wants to see what they type.
 	ui := c.Root().ErrWriter
-	t := &talk{session: s, options: o, out: c.Root().Writer, ui: ui, templated: templated(c, s.Model()), system: system(c)}
+	if !isTerminal(ui) {
+		ui = stdin
+		if isTerminal(c.Root().Writer) {
+			ui = c.Root().Writer
+		}
+	}
+	t := &talk{session: s, options: o, out: c.Root().Writer, ui: ui, log: c.Root().ErrWriter, templated: templated(c, s.Model()), system: system(c)}
 	if !t.templated {
-		fmt.Fprintln(ui, "The model has no chat template in use: it continues each text you give it.")
+		fmt.Fprintln(ui, "No chat template is in use: the model continues each text you give it.")
 	}
 	fmt.Fprintln(ui, "/help lists what you can type.")
 
 	// An interrupt ends the answer it falls into, not the program; between
-	// answers the line editor sees it as a key. From here on ctx, which the first
-	// interrupt cancels, is not looked at.
-	ctx = context.WithoutCancel(ctx)
+	// answers the editor sees it as a key. Only SIGTERM ends the program now.
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM)
+	defer stop()
 	interrupt := make(chan os.Signal, 1)
 	signal.Notify(interrupt, os.Interrupt)
 	defer signal.Stop(interrupt)
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
-	defer signal.Stop(term)
 
-	in := newLineReader(stdin, ui)
+	in := lineedit.New(stdin, ui)
+	in.Prompt, in.More, in.Open = ">>> ", "... ", quoteOpen
 	for {
-		text, err := readMessage(in, term)
+		text, err := in.Read(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
-			fmt.Fprintln(ui)
 			return nil
+		case errors.Is(err, lineedit.ErrInterrupt):
+			if text == "" {
+				fmt.Fprintln(ui, "(Ctrl-D or /bye leaves)")
+			}
+			continue
 		case err != nil:
 			return err
 		}
 		switch command := strings.TrimSpace(text); {
 		case command == "":
-			continue
 		case command == "/bye" || command == "/exit" || command == "/quit":
 			return nil
 		case command == "/help" || command == "/?":
 			fmt.Fprint(ui, converseHelp)
-			continue
 		case command == "/clear":
 			t.messages = nil
 			s.Truncate(0)
-			fmt.Fprintln(ui, "forgotten")
-			continue
-		case strings.HasPrefix(command, "/") && !strings.ContainsAny(command, " \n"):
+			fmt.Fprintln(ui, "(the conversation is forgotten)")
+		case strings.HasPrefix(command, "/") && !strings.ContainsAny(command[1:], " \n/"):
 			fmt.Fprintf(ui, "no command %s; /help lists them\n", command)
-			continue
-		}
-		if err := t.answer(ctx, text, interrupt); err != nil {
-			fmt.Fprintf(ui, "gollm: %v\n", err)
+		default:
+			loud := in.Quiet()
+			err := t.answer(ctx, unquote(text), interrupt)
+			loud()
+			if err != nil {
+				fmt.Fprintf(ui, "gollm: %s\n", plainError(err))
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
 	}
 }
 
-// errTerminated is what a read ends with when the program is told to end.
-var errTerminated = errors.New("terminated")
+// quote begins and ends a message of several lines.
+const quote = `"""`
 
-// readMessage reads a line, or the lines between two """.
-func readMessage(in *lineReader, term <-chan os.Signal) (string, error) {
-	text, err := in.read(">>> ", term)
-	if err != nil {
-		return "", err
-	}
-	body, quoted := strings.CutPrefix(strings.TrimLeft(text, " "), `"""`)
+// quoteOpen reports whether text begins a quoted message and does not end it.
+func quoteOpen(text string) bool {
+	body, quoted := strings.CutPrefix(strings.TrimLeft(text, " "), quote)
+	return quoted && !strings.Contains(body, quote)
+}
+
+// unquote returns the message without its quotes.
+func unquote(text string) string {
+	body, quoted := strings.CutPrefix(strings.TrimLeft(text, " "), quote)
 	if !quoted {
-		return text, nil
+		return text
 	}
-	for {
-		if before, _, done := strings.Cut(body, `"""`); done {
-			return strings.Trim(before, "\n"), nil
-		}
-		line, err := in.read("... ", term)
-		if err != nil {
-			return "", err
-		}
-		body += "\n" + line
-	}
+	body, after, _ := strings.Cut(body, quote)
+	return strings.Trim(body+after, "\n")
 }
 
 // talk is a conversation under way.
 type talk struct {
 	session   *engine.Session
 	options   engine.GenerateOptions
-	out, ui   io.Writer
+	out       io.Writer // for the answers
+	ui        io.Writer // for what is said about them
+	log       io.Writer // for the timings
 	templated bool
 	system    []chat.Message
 	messages  []chat.Message // the turns so far: user, assistant, user, …
@@ -137,18 +148,19 @@ func (t *talk) answer(ctx context.Context, text string, interrupt <-chan os.Sign
 		return err
 	}
 	t.session.ResetStats()
-	out, err := stream(ctx, t.session, prompt, t.options, t.out)
+	out, finish, err := stream(ctx, t.session, prompt, t.options, t.out)
 	if !strings.HasSuffix(out, "\n") {
 		fmt.Fprintln(t.out)
 	}
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(t.ui, "(stopped)")
-		err = nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case finish == engine.FinishContext:
+		fmt.Fprintln(t.ui, "(the context is full)")
 	}
-	printTimings(t.ui, t.session.Stats())
+	printTimings(t.log, t.session.Stats())
 	t.messages = append(turns, chat.Assistant(out))
 	return nil
 }
@@ -157,17 +169,31 @@ func (t *talk) answer(ctx context.Context, text string, interrupt <-chan os.Sign
 // answer the oldest question and answer are forgotten, and so on.
 func (t *talk) fit(turns []chat.Message) ([]int32, []chat.Message, error) {
 	m := t.session.Model()
-	if !t.templated {
-		return m.Encode(turns[len(turns)-1].Content()), nil, nil
-	}
 	size := m.Info().Context
 	room := min(256, size/4)
+	dropped := 0
 	for {
-		prompt, err := m.ChatPrompt(append(t.system[:len(t.system):len(t.system)], turns...), chat.Options{})
-		if err != nil || len(prompt)+room <= size || len(turns) < 3 {
-			return prompt, turns, err
+		var prompt []int32
+		if t.templated {
+			var err error
+			if prompt, err = m.ChatPrompt(append(t.system[:len(t.system):len(t.system)], turns...), chat.Options{}); err != nil {
+				return nil, nil, err
+			}
+		} else {
+			prompt, turns = m.Encode(turns[len(turns)-1].Content()), nil
 		}
-		turns = turns[2:]
-		fmt.Fprintln(t.ui, "(the context is full: the oldest question and its answer are forgotten)")
+		switch {
+		case len(prompt)+room > size && len(turns) >= 3:
+			turns = turns[2:]
+			dropped++
+			continue
+		case len(prompt) >= size:
+			return nil, nil, fmt.Errorf("the message is too long: with it there are %d tokens, and the context holds %d", len(prompt), size)
+		case dropped == 1:
+			fmt.Fprintln(t.ui, "(the context is full: the oldest question and its answer are forgotten)")
+		case dropped > 1:
+			fmt.Fprintf(t.ui, "(the context is full: the oldest %d questions and their answers are forgotten)\n", dropped)
+		}
+		return prompt, turns, nil
 	}
 }

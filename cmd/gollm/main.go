@@ -35,7 +35,7 @@ func gollm(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	case errors.Is(err, context.Canceled): // by a signal: nothing else cancels
 		fmt.Fprintln(stderr, "gollm: interrupted")
 		return 130
 	case errors.As(err, &usage), errors.As(err, &exit):

@@ -182,13 +182,17 @@ func answer(ctx context.Context, c *cli.Command, s *engine.Session, prompt strin
 		}
 	}
 	var text string
+	var finish engine.Finish
 	if c.Int("n-predict") == 0 {
 		_, err = s.Eval(ctx, tokens)
 	} else {
-		text, err = stream(ctx, s, tokens, o, stdout)
+		text, finish, err = stream(ctx, s, tokens, o, stdout)
 	}
 	if isTerminal(stdout) && !strings.HasSuffix(text, "\n") {
 		fmt.Fprintln(stdout)
+	}
+	if finish == engine.FinishContext {
+		fmt.Fprintf(stderr, "gollm: the context of %d tokens is full; --ctx-size sets its size\n", m.Info().Context)
 	}
 	printTimings(stderr, s.Stats())
 	return err
@@ -218,18 +222,20 @@ func system(c *cli.Command) []chat.Message {
 }
 
 // stream generates and writes the text as it comes. It returns all of it.
-func stream(ctx context.Context, s *engine.Session, prompt []int32, o engine.GenerateOptions, w io.Writer) (string, error) {
+func stream(ctx context.Context, s *engine.Session, prompt []int32, o engine.GenerateOptions, w io.Writer) (string, engine.Finish, error) {
 	var all strings.Builder
+	finish := engine.NotFinished
 	for token, err := range s.Generate(ctx, prompt, o) {
 		if err != nil {
-			return all.String(), err
+			return all.String(), finish, err
 		}
+		finish = token.Finish
 		all.WriteString(token.Text)
 		if _, err := io.WriteString(w, token.Text); err != nil {
-			return all.String(), fmt.Errorf("write the text: %w", err)
+			return all.String(), finish, fmt.Errorf("write the text: %w", err)
 		}
 	}
-	return all.String(), nil
+	return all.String(), finish, nil
 }
 
 // printTimings says how fast it went.
