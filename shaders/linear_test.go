@@ -1,0 +1,165 @@
+package shaders_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/gollm/gollm/shaders"
+)
+
+// bound is the error allowed, as a part of the largest result of a row. All kernels compute in float32 from
+// the exact weights; what is left is the rounding of sums, 2⁻²⁴ times the square root of their length and
+// the ratio of the terms' size to the result's, and for types with a shift (Q4_0's −8, minima) the
+// cancellation of two sums of like size. MXFP4's and the plain types' terms have neither.
+func bound(t shaders.Type) float64 {
+	switch t {
+	case shaders.F32, shaders.F16, shaders.BF16, shaders.MXFP4, shaders.IQ4_NL, shaders.IQ4_XS, shaders.Q8_0:
+		return 2e-6
+	}
+	return 1e-5
+}
+
+func eachType(t *testing.T, f func(r *rig, typ shaders.Type)) {
+	for _, typ := range shaders.Types {
+		t.Run(typ.String(), func(t *testing.T) { f(newRig(t), typ) })
+	}
+}
+
+// A shape is a class of problems: width in blocks of 256 (the widest block) plus a tail of plain types.
+type shape struct {
+	name        string
+	width, rows int
+}
+
+// linear is a random projection with its optional parts and its result in double precision.
+type linear struct {
+	w                           matrix
+	parts                       shaders.Parts
+	columns                     int
+	eps                         float32
+	x, bias, scale, norm, resid []float32
+	buffers                     map[int]memory
+	want                        []float64
+}
+
+func (r *rig) linear(t shaders.Type, width, rows, columns int, parts shaders.Parts) *linear {
+	l := &linear{w: r.matrix(t, width, rows), parts: parts, columns: columns, eps: 1e-5,
+		x: r.normal(columns * width), bias: r.normal(rows), scale: []float32{0.7}, norm: r.normal(width), resid: r.normal(columns * rows)}
+	l.buffers = map[int]memory{shaders.LinearWeights: r.bytes(l.w.data), shaders.LinearX: r.floats(l.x), shaders.LinearOut: r.alloc(4 * columns * rows)}
+	for _, o := range []struct {
+		has   bool
+		index int
+		v     []float32
+	}{{parts.Bias, shaders.LinearBias, l.bias}, {parts.Scale, shaders.LinearScale, l.scale}, {parts.Residual, shaders.LinearResidual, l.resid}, {parts.Norm, shaders.LinearNorm, l.norm}} {
+		if o.has {
+			l.buffers[o.index] = r.floats(o.v)
+		}
+	}
+	for j := range columns {
+		x := normed(l.x[j*width:(j+1)*width], l.norm, l.eps, parts.Norm)
+		for o := range rows {
+			l.want = append(l.want, finish(dot(l.w.row(o), x), l.bias[o], float64(l.scale[0]), l.resid[j*rows+o], parts))
+		}
+	}
+	return l
+}
+
+// normed is x in double precision, RMS-normalised if wanted.
+func normed(x, weights []float32, eps float32, wanted bool) []float64 {
+	y := make([]float64, len(x))
+	squares := 0.0
+	for _, v := range x {
+		squares += float64(v) * float64(v)
+	}
+	by := 1 / math.Sqrt(squares/float64(len(x))+float64(eps))
+	for i, v := range x {
+		y[i] = float64(v)
+		if wanted {
+			y[i] *= by * float64(weights[i])
+		}
+	}
+	return y
+}
+
+func finish(y float64, bias float32, scale float64, residual float32, o shaders.Parts) float64 {
+	if !o.Scale {
+		scale = 1
+	}
+	if o.Bias && o.ScaleBias {
+		y += float64(bias)
+	}
+	y *= scale
+	if o.Bias && !o.ScaleBias {
+		y += float64(bias)
+	}
+	if o.Residual {
+		y += float64(residual)
+	}
+	return y
+}
+
+var everyPart = []shaders.Parts{
+	{},
+	{Bias: true},
+	{Scale: true},
+	{Bias: true, Scale: true},
+	{Bias: true, Scale: true, ScaleBias: true},
+	{Residual: true},
+	{Norm: true},
+	{Bias: true, Scale: true, Residual: true, Norm: true},
+}
+
+func TestMatVec(t *testing.T) {
+	eachType(t, func(r *rig, typ shaders.Type) {
+		shapes := []shape{{"one_row", 256, 1}, {"partial_tile", 512, 13}, {"wide", 2816, 9}, {"tall", 256, 67}}
+		if typ.BlockSize() == 1 {
+			shapes = append(shapes, shape{"narrow", 3, 5}, shape{"odd_tail", 333, 6}, shape{"half_slice", 388, 6})
+		} else if typ.BlockSize() == 32 {
+			shapes = append(shapes, shape{"odd_tail", 608, 6})
+		}
+		for _, s := range shapes {
+			r.matVec(s.name, r.linear(typ, s.width, s.rows, 1, shaders.Parts{}))
+		}
+		for _, o := range everyPart[1:] {
+			if typ == shaders.Q4_K || typ == shaders.F16 {
+				r.matVec(fmt.Sprintf("parts %+v", o), r.linear(typ, 512, 7, 1, o))
+			}
+		}
+		if typ.BlockSize() == 1 {
+			r.matVec("odd_tail normed", r.linear(typ, 77, 3, 1, everyPart[len(everyPart)-1]))
+		}
+	})
+}
+
+func (r *rig) matVec(name string, l *linear) {
+	r.Helper()
+	p := shaders.MatVecParams{Width: uint32(l.w.width), Rows: uint32(l.w.rows), Eps: l.eps}
+	r.run(step{shaders.MatVec(l.w.t, p, l.parts), l.buffers})
+	r.check(name, l.buffers[shaders.LinearOut].floats(), l.want, l.w.rows, bound(l.w.t))
+}
+
+func TestMatVecN(t *testing.T) {
+	eachType(t, func(r *rig, typ shaders.Type) {
+		type class struct {
+			shape
+			columns int
+			parts   shaders.Parts
+		}
+		classes := []class{
+			{shape{"two_columns", 512, 7}, 2, shaders.Parts{}},
+			{shape{"odd_columns", 256, 5}, 3 + 2*r.rng.IntN(3), shaders.Parts{}},
+			{shape{"many_columns", 1280, 4}, shaders.MaxColumns, shaders.Parts{}},
+			{shape{"parts", 512, 5}, 2 + r.rng.IntN(7), everyPart[r.rng.IntN(len(everyPart))]},
+		}
+		if typ.BlockSize() == 1 {
+			classes = append(classes, class{shape{"odd_tail", 77, 3}, 3, everyPart[len(everyPart)-1]})
+		}
+		for _, c := range classes {
+			l := r.linear(typ, c.width, c.rows, c.columns, c.parts)
+			p := shaders.MatVecParams{Width: uint32(c.width), Rows: uint32(c.rows), Eps: l.eps}
+			r.run(step{shaders.MatVecN(typ, p, c.parts, c.columns), l.buffers})
+			r.check(fmt.Sprintf("%s %d %+v", c.name, c.columns, c.parts), l.buffers[shaders.LinearOut].floats(), l.want, c.rows, bound(typ))
+		}
+	})
+}

@@ -1,0 +1,9 @@
+package shaders_test
+
+import "github.com/gollm/gollm/shaders"
+
+// mirrors are the Go mirrors of the sources' params.
+var mirrors = map[string]any{
+	"EmbedParams":  shaders.EmbedParams{},
+	"MatVecParams": shaders.MatVecParams{},
+}

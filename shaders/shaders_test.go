@@ -1,0 +1,106 @@
+package shaders_test
+
+import (
+	"encoding/binary"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/gollm/gollm/shaders"
+)
+
+// TestParams holds every "struct …Params" of the sources against its Go mirror: the same fields, by name,
+// type and order.
+func TestParams(t *testing.T) {
+	seen := map[string]bool{}
+	structs := regexp.MustCompile(`(?s)struct (\w+Params) \{(.*?)\n\}`)
+	field := regexp.MustCompile(`^\s*(uint|int|float) (\w+);`)
+	for _, name := range shaders.Names() {
+		source, err := shaders.Source(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range structs.FindAllStringSubmatch(source, -1) {
+			seen[m[1]] = true
+			mirror, ok := mirrors[m[1]]
+			if !ok {
+				t.Errorf("%s: %s has no mirror in Go", name, m[1])
+				continue
+			}
+			var want, got []string
+			typ := reflect.TypeOf(mirror)
+			for i := range typ.NumField() {
+				f := typ.Field(i)
+				want = append(want, map[reflect.Kind]string{reflect.Uint32: "uint", reflect.Int32: "int", reflect.Float32: "float"}[f.Type.Kind()]+" "+snake(f.Name))
+			}
+			for line := range strings.Lines(m[2]) {
+				line = strings.TrimSpace(line)
+				if line == "" || strings.HasPrefix(line, "//") {
+					continue
+				}
+				f := field.FindStringSubmatch(line)
+				if f == nil {
+					t.Errorf("%s: %s: %q is not a scalar of 4 bytes", name, m[1], line)
+					continue
+				}
+				got = append(got, f[1]+" "+f[2])
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %s has %q, its mirror %q", name, m[1], got, want)
+			}
+			if size := binary.Size(mirror); size != 4*len(got) || uintptr(size) != typ.Size() {
+				t.Errorf("%s: mirror of %d bytes, %d fields", m[1], typ.Size(), len(got))
+			}
+		}
+	}
+	for name := range mirrors {
+		if !seen[name] {
+			t.Errorf("%s: no source has it", name)
+		}
+	}
+}
+
+// snake is RowBytes as row_bytes, KVHeads as kv_heads.
+func snake(name string) string {
+	var b strings.Builder
+	for i, c := range name {
+		if unicode.IsUpper(c) && i > 0 && (unicode.IsLower(rune(name[i-1])) || i+1 < len(name) && unicode.IsLower(rune(name[i+1]))) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(c))
+	}
+	return b.String()
+}
+
+func TestTypes(t *testing.T) {
+	for _, typ := range shaders.Types {
+		ft := fileType(typ)
+		if typ.BlockSize() != ft.BlockSize() || typ.RowBytes(1024) != ft.RowBytes(1024) {
+			t.Errorf("%s: %d, %d bytes; the file's has %d, %d", typ, typ.BlockSize(), typ.RowBytes(1024), ft.BlockSize(), ft.RowBytes(1024))
+		}
+		if found, ok := shaders.TypeNamed(ft.String()); !ok || found != typ {
+			t.Errorf("TypeNamed(%s) = %v, %t", ft, found, ok)
+		}
+	}
+	if _, ok := shaders.TypeNamed("IQ2_XXS"); ok {
+		t.Error("IQ2_XXS")
+	}
+}
+
+func TestSource(t *testing.T) {
+	source, err := shaders.Source("matvec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(source, "#include <metal_stdlib>"); n != 1 {
+		t.Errorf("common.h is there %d times", n)
+	}
+	if strings.Contains(source, `#include "`) {
+		t.Error("an include is left")
+	}
+	if _, err := shaders.Source("nosuch"); err == nil || !strings.Contains(err.Error(), "nosuch.metal") {
+		t.Errorf("nosuch: %v", err)
+	}
+}
