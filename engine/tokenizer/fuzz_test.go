@@ -79,13 +79,16 @@ func FuzzEncode(f *testing.F) {
 // FuzzNew makes tokenizers of any metadata and encodes a text.
 func FuzzNew(f *testing.F) {
 	for _, v := range smallVocabs() {
-		n := min(len(v.tokens), 300)
+		n := min(len(v.tokens), 60)
+		if v.model == "plamo2" {
+			n = len(v.tokens) // it wants all bytes
+		}
 		var types []byte
 		for _, t := range v.types[:n] {
 			types = append(types, byte(t))
 		}
 		m, _ := v.more["tokenizer.ggml.precompiled_charsmap"].([]byte)
-		f.Add(v.model, v.pre, strings.Join(v.tokens[:n], "\x00"), types, strings.Join(v.merges[:min(len(v.merges), 300)], "\x00"), m, "the theatre", uint32(1))
+		f.Add(v.model, v.pre, strings.Join(v.tokens[:n], "\x00"), types, strings.Join(v.merges[:min(len(v.merges), 60)], "\x00"), m, "the theatre", uint32(1))
 	}
 	f.Add("gpt2", "llama-bpe", "a\x00b\x00ab", []byte{1, 1, 1}, "a b", []byte(nil), "abab", uint32(0))
 	f.Add("gemma4", "", "a\x00b\x00▁", []byte{1, 1, 1}, "a b\x00b ▁", []byte(nil), "ab b", uint32(2))

@@ -14,8 +14,8 @@
 // reads a vocabulary differently from the vocabulary's makers, so does this
 // one, for its ids are what people compare with.
 //
-// Encoding takes time linear in the text, but for words longer than 32
-// characters that the vocabulary has no seam in, which cost n log n.
+// Encoding takes time linear in the text, but for the words of merging
+// algorithms that are longer than 32 characters, which cost n log n.
 package tokenizer
 
 import (
@@ -92,7 +92,7 @@ func New(f *gguf.File) (*Tokenizer, error) { return load(f) }
 
 // Encode returns the tokens of text. Text that is no UTF-8 is encoded as if
 // U+FFFD stood for what is wrong in it, or byte by byte where the vocabulary
-// has bytes.
+// has bytes. Text of more than 512 MiB is encoded in parts of that length.
 func (t *Tokenizer) Encode(text string, opt Options) []int32 {
 	return t.AppendEncode(make([]int32, 0, len(text)/4+2), text, opt)
 }
@@ -188,12 +188,6 @@ func (t *Tokenizer) IsEOG(id int32) bool { return t.eog[id] }
 // IsControl reports whether id is a control token, which stands for no text.
 func (t *Tokenizer) IsControl(id int32) bool { return t.has(id, attrControl) }
 
-// IsUnknown reports whether id is the token for what the vocabulary lacks.
-func (t *Tokenizer) IsUnknown(id int32) bool { return t.has(id, attrUnknown) }
-
-// IsByte reports whether id stands for a single byte, part of a character.
-func (t *Tokenizer) IsByte(id int32) bool { return t.has(id, attrByte) }
-
 // ID returns the token of exactly this name: the text as the vocabulary
 // spells it, such as "▁the" or "<|im_end|>".
 func (t *Tokenizer) ID(text string) (int32, bool) {
@@ -207,12 +201,4 @@ func (t *Tokenizer) Text(id int32) string {
 		return ""
 	}
 	return t.texts[id]
-}
-
-// Score returns the score of a token, 0 in vocabularies that have none.
-func (t *Tokenizer) Score(id int32) float32 {
-	if uint32(id) >= uint32(len(t.scores)) {
-		return 0
-	}
-	return t.scores[id]
 }

@@ -92,7 +92,11 @@ func readVocab(f *gguf.File) (vocab, error) {
 	v.texts = make([]string, len(texts))
 	v.ids = make(map[string]int32, len(texts))
 	v.attrs = make([]attr, len(texts))
+	size := 0
 	for i, s := range texts {
+		if size += len(s); size > math.MaxInt32 {
+			return v, fail(f, keyTokens, "has more than 2 GiB of text")
+		}
 		if s == "" {
 			s = fmt.Sprintf("[EMPTY_%d]", i)
 		}
