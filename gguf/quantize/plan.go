@@ -24,9 +24,9 @@ type Plan struct {
 type Assignment struct {
 	*gguf.Tensor
 	Target gguf.Type
-	// Fallback says that Target stands in for the type the mixture
-	// wants, as the tensor's rows are not whole blocks of that.
-	Fallback bool
+	// Wanted is the type the mixture wants. Where the tensor's rows are not whole
+	// blocks of it, Target is another.
+	Wanted gguf.Type
 }
 
 // Size returns the bytes the tensor will have.
@@ -58,7 +58,7 @@ func newPlan(f *gguf.File, mix Mixture, requantize bool) (*Plan, error) {
 	}
 	p := &Plan{File: f, Mixture: mix}
 	for _, t := range slices.SortedFunc(slices.Values(f.Tensors), order) {
-		target, fell, err := r.choose(t)
+		target, wanted, err := r.choose(t)
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func newPlan(f *gguf.File, mix Mixture, requantize bool) (*Plan, error) {
 		if mix.Name == "Q2_K_S" && target == gguf.Q2_K && quantisable(t) && roleOf(t.Name) != embedding && roleOf(t.Name) != output {
 			return nil, fmt.Errorf("tensor %q as %v %s (Q2_K does not need one)", t.Name, target, needsMatrix)
 		}
-		p.Tensors = append(p.Tensors, Assignment{t, target, fell})
+		p.Tensors = append(p.Tensors, Assignment{t, target, wanted})
 	}
 	return p, nil
 }

@@ -130,8 +130,8 @@ func TestPlanTypes(t *testing.T) {
 		for _, a := range plan.Tensors {
 			if a.Name == c.tensor {
 				found = true
-				if a.Target != c.want || a.Fallback != c.wantFallback {
-					t.Errorf("%s %d×%d %s: %s is %v (fallback %v), want %v", c.model.arch, c.model.layers, c.model.cols, c.mix, c.tensor, a.Target, a.Fallback, c.want)
+				if a.Target != c.want || (a.Target != a.Wanted) != c.wantFallback {
+					t.Errorf("%s %d×%d %s: %s is %v (%v wanted), want %v", c.model.arch, c.model.layers, c.model.cols, c.mix, c.tensor, a.Target, a.Wanted, c.want)
 				}
 			}
 		}

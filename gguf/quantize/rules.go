@@ -136,20 +136,18 @@ func firstOf(f *gguf.File, key string, def int) (int, error) {
 	return gguf.GetOr(f, key, def)
 }
 
-// choose returns the type t is to have, and whether that is a fallback.
-func (r *rules) choose(t *gguf.Tensor) (typ gguf.Type, fell bool, err error) {
+// choose returns the type t is to have, and the one the rules want.
+func (r *rules) choose(t *gguf.Tensor) (typ, wanted gguf.Type, err error) {
 	if !quantisable(t) {
-		return t.Type, false, nil
+		return t.Type, t.Type, nil
 	}
 	if r.mix.Base.BlockSize() == 1 { // F32, F16, BF16
-		return r.mix.Base, false, nil
+		return r.mix.Base, r.mix.Base, nil
 	}
-	wanted, err := r.wanted(t)
-	if err != nil {
-		return 0, false, err
+	if wanted, err = r.wanted(t); err != nil {
+		return 0, 0, err
 	}
-	typ = fallback(wanted, t.Cols())
-	return typ, typ != wanted, nil
+	return fallback(wanted, t.Cols()), wanted, nil
 }
 
 // wanted applies the rules, whatever the length of the rows.
