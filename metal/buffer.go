@@ -15,8 +15,8 @@ const (
 	Shared        ResourceOptions = objc.MTLResourceStorageModeShared         // one memory for CPU and GPU
 	Private       ResourceOptions = objc.MTLResourceStorageModePrivate        // the GPU's alone; filled by a blit or a kernel
 	WriteCombined ResourceOptions = objc.MTLResourceCPUCacheModeWriteCombined // the CPU writes it and never reads it
-	// Untracked leaves hazards between encoders to the caller, as those within a concurrent encoder
-	// always are.
+	// Untracked leaves hazards between encoders to the caller (a Fence, a SharedEvent), as those within
+	// a concurrent encoder always are.
 	Untracked ResourceOptions = objc.MTLResourceHazardTrackingModeUntracked
 )
 

@@ -213,6 +213,17 @@ func (e *ComputeEncoder) BarrierFor(list ...*Buffer) {
 	c.Send(objc.ComputeCommandEncoderMemoryBarrierWithResources, e.id, c.ObjectsAddr(), uintptr(len(list)))
 }
 
+// WaitFence holds what this encoder does until the encoders that updated the fence so far have ended.
+// It comes before the encoder's dispatches.
+func (e *ComputeEncoder) WaitFence(f *Fence) {
+	e.c.Send(objc.ComputeCommandEncoderWaitForFence, e.id, f.id)
+}
+
+// UpdateFence lets encoders that wait for the fence from here on follow this one.
+func (e *ComputeEncoder) UpdateFence(f *Fence) {
+	e.c.Send(objc.ComputeCommandEncoderUpdateFence, e.id, f.id)
+}
+
 // PushGroup and PopGroup bracket dispatches under a name that captures and errors show.
 func (e *ComputeEncoder) PushGroup(name string) {
 	str := e.c.String(name)
@@ -248,6 +259,10 @@ func (cb *CommandBuffer) Blit(label string, f func(*BlitEncoder) error) error {
 	}()
 	return cb.fail(f(e))
 }
+
+// WaitFence and UpdateFence are as a ComputeEncoder's.
+func (e *BlitEncoder) WaitFence(f *Fence)   { e.c.Send(objc.BlitCommandEncoderWaitForFence, e.id, f.id) }
+func (e *BlitEncoder) UpdateFence(f *Fence) { e.c.Send(objc.BlitCommandEncoderUpdateFence, e.id, f.id) }
 
 // Copy copies n bytes between two buffers. Offsets and n are multiples of 4.
 func (e *BlitEncoder) Copy(dst *Buffer, dstOffset int, src *Buffer, srcOffset, n int) {

@@ -64,3 +64,22 @@ func (e *SharedEvent) Wait(ctx context.Context, value uint64) error {
 
 // Release gives the event up.
 func (e *SharedEvent) Release() { e.d.release(&e.id) }
+
+// Fence orders encoders of one queue where their buffers are Untracked: what waits for a fence comes
+// after what updated it.
+type Fence struct {
+	d  *Device
+	id uintptr
+}
+
+// NewFence makes a fence.
+func (d *Device) NewFence() (*Fence, error) {
+	id := d.word(objc.DeviceNewFence, d.id)
+	if id == 0 {
+		return nil, errors.New("metal: fence: Metal gave none")
+	}
+	return &Fence{d: d, id: id}, nil
+}
+
+// Release gives the fence up.
+func (f *Fence) Release() { f.d.release(&f.id) }

@@ -97,6 +97,7 @@ func (s scope) oneOfEach(dev uintptr) (of map[string]uintptr, release func()) {
 	}
 	keep("MTLBinaryArchive", s.Send(objc.DeviceNewBinaryArchiveWithDescriptor, dev, of["MTLBinaryArchiveDescriptor"], s.OutAddr(0)))
 	of["MTLResource"] = keep("MTLBuffer", s.Send(objc.DeviceNewBufferWithLength, dev, 16384, uintptr(Shared)))
+	keep("MTLFence", s.Send(objc.DeviceNewFence, dev))
 	keep("MTLSharedEvent", s.Send(objc.DeviceNewSharedEvent, dev))
 	if s.Responds(dev, objc.DeviceNewResidencySetWithDescriptor) {
 		keep("MTLResidencySet", s.Send(objc.DeviceNewResidencySetWithDescriptor, dev, of["MTLResidencySetDescriptor"], s.OutAddr(0)))

@@ -25,8 +25,10 @@ var deviceHandlers = map[objc.Message]func(*call) uintptr{
 	objc.DeviceSupportsFamily: func(c *call) uintptr {
 		return boolWord(c.m.opt.Chip.supports(int(c.args[0].word), c.m.opt.Darwin))
 	},
+	objc.DeviceNewFence:       func(c *call) uintptr { return c.m.add("MTLFence", &fence{}).id },
 	objc.DeviceNewSharedEvent: func(c *call) uintptr { return c.m.add("MTLSharedEvent", &event{}).id },
 	objc.SharedEventSignaledValue: func(c *call) uintptr {
+		c.self.data.(*event).seen()
 		return uintptr(c.self.data.(*event).value)
 	},
 	objc.SharedEventSetSignaledValue: func(c *call) uintptr {
@@ -41,9 +43,17 @@ var deviceHandlers = map[objc.Message]func(*call) uintptr{
 	},
 	objc.SharedEventWaitUntilSignaledValue: func(c *call) uintptr {
 		e, v := c.self.data.(*event), uint64(c.args[0].word)
+		defer e.seen()
 		return boolWord(c.m.waitFor(c.args[1].word, func() bool { return e.value >= v }))
 	},
 }
 
 // event is the data of an MTLSharedEvent.
-type event struct{ value uint64 }
+type event struct {
+	value   uint64
+	after   history     // the encoders that have ended when it is signalled
+	signals []signalled // by the GPU
+}
+
+// fence is the data of an MTLFence.
+type fence struct{ after history }

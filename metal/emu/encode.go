@@ -18,6 +18,9 @@ type encoder struct {
 	state    int // MTLCommandEncoderErrorState
 	commands []command
 
+	fences []fenceStep
+	knows  history // encoders that have ended before this one begins
+
 	samples    *object // MTLCounterSampleBuffer, or nil
 	start, end int
 
@@ -303,6 +306,11 @@ var encoderHandlers = map[objc.Message]func(*call) uintptr{
 		e.commands = append(e.commands, command{barrier: true, only: list})
 		return 0
 	},
+
+	objc.ComputeCommandEncoderUpdateFence:  useFence,
+	objc.ComputeCommandEncoderWaitForFence: useFence,
+	objc.BlitCommandEncoderUpdateFence:     useFence,
+	objc.BlitCommandEncoderWaitForFence:    useFence,
 
 	objc.BlitCommandEncoderCopyFromBuffer: func(c *call) uintptr {
 		e, ok := c.encoder()

@@ -97,6 +97,7 @@ func (m *Machine) execute(cb *commandBuffer) *nsError {
 		ctx, cancel = context.WithTimeout(ctx, m.opt.Watchdog)
 		defer cancel()
 	}
+	known := history{} // encoders that this command buffer's events say have ended
 	for _, s := range cb.steps {
 		switch {
 		case s.encoder != nil:
@@ -105,6 +106,9 @@ func (m *Machine) execute(cb *commandBuffer) *nsError {
 				return err
 			}
 			s.encoder.state = objc.MTLCommandEncoderErrorStateCompleted
+			if m.opt.Hazards {
+				m.ordered(s.encoder, known)
+			}
 		case s.wait:
 			e := s.event.data.(*event)
 			for e.value < s.value {
@@ -113,8 +117,13 @@ func (m *Machine) execute(cb *commandBuffer) *nsError {
 				}
 				m.changed.Wait()
 			}
+			known.add(e.after)
 		default:
-			if e := s.event.data.(*event); e.value < s.value {
+			e := s.event.data.(*event)
+			if m.opt.Hazards {
+				e.signalledBy(cb, s.value, known)
+			}
+			if e.value < s.value {
 				e.value = s.value
 				m.changed.Broadcast()
 			}
@@ -307,45 +316,4 @@ func (d *dispatch) touches(o *object) bool {
 		}
 	}
 	return false
-}
-
-// hazards reports pairs of dispatches that use the same memory, one of them to write, with no barrier
-// for it between.
-func (m *Machine) hazards(e *encoder) {
-	for j := range e.commands {
-		later := e.commands[j].dispatch
-		if later == nil {
-			continue
-		}
-		var free []*object // of which a barrier between says that they are ordered
-		for i := j - 1; i >= 0; i-- {
-			c := &e.commands[i]
-			if c.barrier {
-				if c.only == nil {
-					break
-				}
-				free = append(free, c.only...)
-			} else if o := conflict(c.dispatch, later); o != nil && !slices.Contains(free, o) {
-				m.report(&Violation{Rule: MissingBarrier, Object: e.obj.String(), Detail: fmt.Sprintf(
-					"dispatches %d (%s) and %d (%s) of %s both use %s from the same offset, and no barrier orders them",
-					i, c.dispatch.pipeline.label, j, later.pipeline.label, e.obj, o)})
-			}
-		}
-	}
-}
-
-// conflict finds a buffer two dispatches use from the same offset, one through a pointer it may write to.
-func conflict(a, b *dispatch) *object {
-	for _, x := range a.pipeline.data.(*pipeline).kernel.Args() {
-		for _, y := range b.pipeline.data.(*pipeline).kernel.Args() {
-			if x.Kind == kernel.ArgThreadgroup || y.Kind == kernel.ArgThreadgroup || (x.Access|y.Access)&kernel.Write == 0 {
-				continue
-			}
-			p, q := &a.buffers[x.Index], &b.buffers[y.Index]
-			if p.obj != nil && p.obj == q.obj && p.offset == q.offset {
-				return p.obj
-			}
-		}
-	}
-	return nil
 }

@@ -39,7 +39,9 @@ type Options struct {
 	NoCapture bool
 
 	// Hazards reports two dispatches of a concurrent encoder that nothing orders and that use the same
-	// buffer from the same offset, one of them through a pointer it may write to.
+	// buffer from the same offset, one of them through a pointer it may write to; and two encoders that
+	// nothing orders (a fence, an event, the program's having seen the first one's command buffer
+	// completed) and that use the same buffer, one to write, if it is Untracked or their queues differ.
 	Hazards bool
 
 	// Races reports accesses of two threads of a threadgroup to the same memory that no barrier orders,

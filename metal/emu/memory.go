@@ -55,6 +55,9 @@ type buffer struct {
 	options     uint64
 	gpu         uint64  // gpuAddress
 	deallocator uintptr // block, 0: none
+
+	writer  *encoder // the last that may have written it; with Options.Hazards
+	readers history  // those that read it since
 }
 
 // size is what the buffer counts as.

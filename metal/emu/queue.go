@@ -15,6 +15,8 @@ type queue struct {
 	unfinished []*commandBuffer // made and not completed
 	sets       []*object        // residency sets
 	gone       bool
+	committed  int // how many command buffers were
+	seen       int // how many the program has seen completed
 }
 
 func (q *queue) dealloc(m *Machine) {
@@ -38,8 +40,10 @@ type commandBuffer struct {
 	uses      map[*object]bool
 	sets      []*object
 	handlers  []uintptr
-	broken    *Violation // the first rule broken while encoding it
-	err       *object    // NSError
+	broken    *Violation     // the first rule broken while encoding it
+	err       *object        // NSError
+	number    int            // among the queue's committed
+	seen      map[*queue]int // queue.seen at commit
 	startTime float64
 	endTime   float64
 }
@@ -85,6 +89,9 @@ func (cb *commandBuffer) finish(m *Machine) {
 	}
 	for _, s := range cb.steps {
 		m.drop(s.event)
+		if s.encoder != nil {
+			s.encoder.commands, s.encoder.knows = nil, nil
+		}
 	}
 	cb.uses, cb.sets, cb.steps = nil, nil, nil
 	m.changed.Broadcast()
@@ -183,9 +190,14 @@ var queueHandlers = map[objc.Message]func(*call) uintptr{
 		for cb.status < objc.MTLCommandBufferStatusCompleted {
 			c.m.changed.Wait()
 		}
+		cb.observed()
 		return 0
 	},
-	objc.CommandBufferStatus: func(c *call) uintptr { return uintptr(c.self.data.(*commandBuffer).status) },
+	objc.CommandBufferStatus: func(c *call) uintptr {
+		cb := c.self.data.(*commandBuffer)
+		cb.observed()
+		return uintptr(cb.status)
+	},
 	objc.CommandBufferError: func(c *call) uintptr {
 		if e := c.self.data.(*commandBuffer).err; e != nil {
 			return c.lend(e)
@@ -284,6 +296,14 @@ func commit(c *call) uintptr {
 		cb.q.order = append(cb.q.order, cb)
 	}
 	cb.status = objc.MTLCommandBufferStatusCommitted
+	cb.q.committed++
+	cb.number = cb.q.committed
+	if m.opt.Hazards {
+		cb.seen = map[*queue]int{}
+		for _, q := range m.queues {
+			cb.seen[q] = q.seen
+		}
+	}
 	m.hold(cb.obj)
 	m.changed.Broadcast()
 	return 0

@@ -77,6 +77,7 @@ const (
 	PrivateContents  Rule = "private-contents"          // contents of a private buffer
 	SampleIndex      Rule = "sample-index"              // inside the counter sample buffer
 	MissingBarrier   Rule = "missing-barrier"           // see Options.Hazards
+	UntrackedHazard  Rule = "untracked-hazard"          // see Options.Hazards
 )
 
 // Violation is a rule broken: what Metal's validation layer would stop the program for, or what would

@@ -94,6 +94,14 @@ func (r *raw) dispatch(grid, threads objc.Dim) {
 	r.SendSizes(objc.ComputeCommandEncoderDispatchThreadgroups, r.e, &[2]objc.Dim{grid, threads}, 2)
 }
 
+// scale encodes a dispatch that may write b.
+func (r *raw) scale(b uintptr) {
+	r.use("scale")
+	r.Send(objc.ComputeCommandEncoderSetBytes, r.e, r.BytesAddr(), 4, 1)
+	r.bind(b, 0, 0)
+	r.dispatch(unit, unit)
+}
+
 func (r *raw) commit() {
 	r.Send(objc.CommandEncoderEndEncoding, r.e)
 	r.Send(objc.CommandBufferCommit, r.cb)
@@ -287,6 +295,15 @@ var offences = map[Rule]func(*raw){
 		r.Send(objc.ComputeCommandEncoderMemoryBarrierWithScope, r.e, objc.MTLBarrierScopeBuffers)
 		r.dispatch(unit, unit) // ordered
 		r.dispatch(unit, unit) // not
+		r.commit()
+		r.Send(objc.CommandBufferWaitUntilCompleted, r.cb)
+	},
+	UntrackedHazard: func(r *raw) {
+		b := r.Send(objc.DeviceNewBufferWithLength, r.dev, 64, objc.MTLResourceHazardTrackingModeUntracked)
+		r.scale(b)
+		r.Send(objc.CommandEncoderEndEncoding, r.e)
+		r.e = r.encoder()
+		r.scale(b)
 		r.commit()
 		r.Send(objc.CommandBufferWaitUntilCompleted, r.cb)
 	},

@@ -16,7 +16,7 @@ type block struct {
 }
 
 type blockDesc struct {
-	reserved  uintptr
+	_         uintptr
 	size      uintptr
 	signature *byte
 }

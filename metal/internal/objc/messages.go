@@ -42,6 +42,7 @@ const (
 	DeviceNewBinaryArchiveWithDescriptor
 	DeviceNewResidencySetWithDescriptor
 	DeviceNewSharedEvent
+	DeviceNewFence
 	DeviceCounterSets
 	DeviceNewCounterSampleBufferWithDescriptor
 	DeviceSupportsCounterSampling
@@ -118,6 +119,10 @@ const (
 	ComputeCommandEncoderDispatchThreadgroupsWithIndirectBuffer
 	ComputeCommandEncoderMemoryBarrierWithScope
 	ComputeCommandEncoderMemoryBarrierWithResources
+	ComputeCommandEncoderUpdateFence
+	ComputeCommandEncoderWaitForFence
+	BlitCommandEncoderUpdateFence
+	BlitCommandEncoderWaitForFence
 	BlitCommandEncoderCopyFromBuffer
 	BlitCommandEncoderFillBuffer
 	SharedEventSignaledValue
@@ -185,6 +190,7 @@ var messages = [numMessages]Decl{
 	DeviceNewBinaryArchiveWithDescriptor:           {Owner: "MTLDevice", Selector: "newBinaryArchiveWithDescriptor:error:", Ret: Type{Object, "MTLBinaryArchive"}, Args: []Type{{Object, "MTLBinaryArchiveDescriptor"}, {ObjectOut, "NSError"}}},
 	DeviceNewResidencySetWithDescriptor:            {Owner: "MTLDevice", Selector: "newResidencySetWithDescriptor:error:", Ret: Type{Object, "MTLResidencySet"}, Args: []Type{{Object, "MTLResidencySetDescriptor"}, {ObjectOut, "NSError"}}},
 	DeviceNewSharedEvent:                           {Owner: "MTLDevice", Selector: "newSharedEvent", Ret: Type{Object, "MTLSharedEvent"}},
+	DeviceNewFence:                                 {Owner: "MTLDevice", Selector: "newFence", Ret: Type{Object, "MTLFence"}},
 	DeviceCounterSets:                              {Owner: "MTLDevice", Selector: "counterSets", Ret: Type{Object, "NSArray"}},
 	DeviceNewCounterSampleBufferWithDescriptor:     {Owner: "MTLDevice", Selector: "newCounterSampleBufferWithDescriptor:error:", Ret: Type{Object, "MTLCounterSampleBuffer"}, Args: []Type{{Object, "MTLCounterSampleBufferDescriptor"}, {ObjectOut, "NSError"}}},
 	DeviceSupportsCounterSampling:                  {Owner: "MTLDevice", Selector: "supportsCounterSampling:", Ret: Type{Bool, "BOOL"}, Args: []Type{{UInteger, "MTLCounterSamplingPoint"}}},
@@ -261,6 +267,10 @@ var messages = [numMessages]Decl{
 	ComputeCommandEncoderDispatchThreadgroupsWithIndirectBuffer:                 {Owner: "MTLComputeCommandEncoder", Selector: "dispatchThreadgroupsWithIndirectBuffer:indirectBufferOffset:threadsPerThreadgroup:", Args: []Type{{Object, "MTLBuffer"}, {UInteger, "NSUInteger"}, {Size, "MTLSize"}}},
 	ComputeCommandEncoderMemoryBarrierWithScope:                                 {Owner: "MTLComputeCommandEncoder", Selector: "memoryBarrierWithScope:", Args: []Type{{UInteger, "MTLBarrierScope"}}},
 	ComputeCommandEncoderMemoryBarrierWithResources:                             {Owner: "MTLComputeCommandEncoder", Selector: "memoryBarrierWithResources:count:", Args: []Type{{ObjectArray, "MTLResource"}, {UInteger, "NSUInteger"}}},
+	ComputeCommandEncoderUpdateFence:                                            {Owner: "MTLComputeCommandEncoder", Selector: "updateFence:", Args: []Type{{Object, "MTLFence"}}},
+	ComputeCommandEncoderWaitForFence:                                           {Owner: "MTLComputeCommandEncoder", Selector: "waitForFence:", Args: []Type{{Object, "MTLFence"}}},
+	BlitCommandEncoderUpdateFence:                                               {Owner: "MTLBlitCommandEncoder", Selector: "updateFence:", Args: []Type{{Object, "MTLFence"}}},
+	BlitCommandEncoderWaitForFence:                                              {Owner: "MTLBlitCommandEncoder", Selector: "waitForFence:", Args: []Type{{Object, "MTLFence"}}},
 	BlitCommandEncoderCopyFromBuffer:                                            {Owner: "MTLBlitCommandEncoder", Selector: "copyFromBuffer:sourceOffset:toBuffer:destinationOffset:size:", Args: []Type{{Object, "MTLBuffer"}, {UInteger, "NSUInteger"}, {Object, "MTLBuffer"}, {UInteger, "NSUInteger"}, {UInteger, "NSUInteger"}}},
 	BlitCommandEncoderFillBuffer:                                                {Owner: "MTLBlitCommandEncoder", Selector: "fillBuffer:range:value:", Args: []Type{{Object, "MTLBuffer"}, {Range, "NSRange"}, {Byte, "uint8_t"}}},
 	SharedEventSignaledValue:                                                    {Owner: "MTLSharedEvent", Selector: "signaledValue", Ret: Type{UInteger, "uint64_t"}},
