@@ -24,7 +24,7 @@ func TestEmbed(t *testing.T) {
 					want = append(want, 1.5*float64(v))
 				}
 			}
-			r.check(s.name, out.floats(), want, s.width, 3e-7)
+			r.check(s.name, out.floats(), want, s.width, 0, 3e-7)
 		}
 	})
 }

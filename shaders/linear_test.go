@@ -8,17 +8,11 @@ import (
 	"github.com/gollm/gollm/shaders"
 )
 
-// bound is the error allowed, as a part of the largest result of a row. All kernels compute in float32 from
-// the exact weights; what is left is the rounding of sums, 2⁻²⁴ times the square root of their length and
-// the ratio of the terms' size to the result's, and for types with a shift (Q4_0's −8, minima) the
-// cancellation of two sums of like size. MXFP4's and the plain types' terms have neither.
-func bound(t shaders.Type) float64 {
-	switch t {
-	case shaders.F32, shaders.F16, shaders.BF16, shaders.MXFP4, shaders.IQ4_NL, shaders.IQ4_XS, shaders.Q8_0:
-		return 2e-6
-	}
-	return 1e-5
-}
+// bound is the error allowed of a projection of every type, as a part of its largest result. The kernels
+// compute in float32 from the exact weights, so that what is left is the rounding of sums: 2⁻²⁴ for each of the
+// n terms a lane (or, in matmul, an accumulator) adds up one after another, which adds up to √n times that. n is at most
+// 2816 here. Types with a shift (Q4_0's −8, the K types' minima) subtract two sums of like size and lose another bit.
+const bound = 5e-6
 
 func eachType(t *testing.T, f func(r *rig, typ shaders.Type)) {
 	for _, typ := range shaders.Types {
@@ -41,6 +35,7 @@ type linear struct {
 	x, bias, scale, norm, resid []float32
 	buffers                     map[int]memory
 	want                        []float64
+	size                        float64 // of the results: the largest root of a sum's squared terms
 }
 
 func (r *rig) linear(t shaders.Type, width, rows, columns int, parts shaders.Parts) *linear {
@@ -59,10 +54,20 @@ func (r *rig) linear(t shaders.Type, width, rows, columns int, parts shaders.Par
 	for j := range columns {
 		x := normed(l.x[j*width:(j+1)*width], l.norm, l.eps, parts.Norm)
 		for o := range rows {
+			l.size = max(l.size, size(l.w.row(o), x))
 			l.want = append(l.want, finish(dot(l.w.row(o), x), l.bias[o], float64(l.scale[0]), l.resid[j*rows+o], parts))
 		}
 	}
 	return l
+}
+
+// size is √Σ(w·x)²: what a sum of terms of random signs comes to.
+func size(w []float32, x []float64) float64 {
+	sum := 0.0
+	for i, v := range w {
+		sum += float64(v) * float64(v) * x[i] * x[i]
+	}
+	return math.Sqrt(sum)
 }
 
 // normed is x in double precision, RMS-normalised if wanted.
@@ -136,7 +141,7 @@ func (r *rig) matVec(name string, l *linear) {
 	r.Helper()
 	p := shaders.MatVecParams{Width: uint32(l.w.width), Rows: uint32(l.w.rows), Eps: l.eps}
 	r.run(step{shaders.MatVec(l.w.t, p, l.parts), l.buffers})
-	r.check(name, l.buffers[shaders.LinearOut].floats(), l.want, l.w.rows, bound(l.w.t))
+	r.check(name, l.buffers[shaders.LinearOut].floats(), l.want, l.w.rows, l.size, bound)
 }
 
 func TestMatVecN(t *testing.T) {
@@ -159,7 +164,38 @@ func TestMatVecN(t *testing.T) {
 			l := r.linear(typ, c.width, c.rows, c.columns, c.parts)
 			p := shaders.MatVecParams{Width: uint32(c.width), Rows: uint32(c.rows), Eps: l.eps}
 			r.run(step{shaders.MatVecN(typ, p, c.parts, c.columns), l.buffers})
-			r.check(fmt.Sprintf("%s %d %+v", c.name, c.columns, c.parts), l.buffers[shaders.LinearOut].floats(), l.want, c.rows, bound(typ))
+			r.check(fmt.Sprintf("%s %d %+v", c.name, c.columns, c.parts), l.buffers[shaders.LinearOut].floats(), l.want, c.rows, l.size, bound)
+		}
+	})
+}
+
+func TestMatMul(t *testing.T) {
+	eachType(t, func(r *rig, typ shaders.Type) {
+		type class struct {
+			shape
+			columns int
+			parts   shaders.Parts
+		}
+		classes := []class{
+			{shape{"one_tile", 256, 64}, 32, shaders.Parts{}},
+			{shape{"partial_tile", 512, 13}, 9, shaders.Parts{}},
+			{shape{"many_tiles", 256, 130}, 67, shaders.Parts{}},
+			{shape{"wide", 2304, 5}, 33, shaders.Parts{}},
+			{shape{"parts", 512, 66}, 1 + r.rng.IntN(40), everyPart[r.rng.IntN(len(everyPart))]},
+		}
+		if typ == shaders.Q4_K {
+			for _, o := range everyPart[1:] {
+				classes = append(classes, class{shape{"parts", 256, 70}, 10, o})
+			}
+		}
+		if typ.BlockSize() == 1 {
+			classes = append(classes, class{shape{"odd_tail", 77, 3}, 3, everyPart[len(everyPart)-1]}, class{shape{"half_step", 336, 9}, 35, shaders.Parts{Norm: true}}, class{shape{"narrow", 3, 9}, 5, shaders.Parts{}})
+		}
+		for _, c := range classes {
+			l := r.linear(typ, c.width, c.rows, c.columns, c.parts)
+			p := shaders.MatMulParams{Width: uint32(c.width), Rows: uint32(c.rows), Columns: uint32(c.columns), Eps: l.eps}
+			r.run(step{shaders.MatMul(typ, p, c.parts), l.buffers})
+			r.check(fmt.Sprintf("%s %d %+v", c.name, c.columns, c.parts), l.buffers[shaders.LinearOut].floats(), l.want, c.rows, l.size, bound)
 		}
 	})
 }

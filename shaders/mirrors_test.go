@@ -5,5 +5,6 @@ import "github.com/gollm/gollm/shaders"
 // mirrors are the Go mirrors of the sources' params.
 var mirrors = map[string]any{
 	"EmbedParams":  shaders.EmbedParams{},
+	"MatMulParams": shaders.MatMulParams{},
 	"MatVecParams": shaders.MatVecParams{},
 }
