@@ -30,14 +30,14 @@ type Buffer struct {
 
 // NewBuffer allocates n bytes. Their contents are undefined.
 func (d *Device) NewBuffer(n int, o ResourceOptions) (*Buffer, error) {
-	c := d.rt.Get()
-	defer d.rt.Put(c)
+	c := d.enter()
+	defer c.leave()
 	id := c.Send(objc.DeviceNewBufferWithLength, d.id, uintptr(n), uintptr(o))
 	if id == 0 {
 		return nil, fmt.Errorf("metal: buffer of %d bytes: no memory for it (one buffer may have %d)",
 			n, d.word(objc.DeviceMaxBufferLength, d.id))
 	}
-	return d.buffer(c, id, n, o), nil
+	return d.buffer(c.Caller, id, n, o), nil
 }
 
 // NewBufferNoCopy makes a buffer of memory the caller has, without a copy: mem must begin at and
@@ -57,8 +57,8 @@ func (d *Device) NewBufferNoCopy(mem []byte, o ResourceOptions, release func()) 
 			release()
 		})
 	}
-	c := d.rt.Get()
-	defer d.rt.Put(c)
+	c := d.enter()
+	defer c.leave()
 	p := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
 	id := c.Send(objc.DeviceNewBufferWithBytesNoCopy, d.id, p, uintptr(len(mem)), uintptr(o), block)
 	runtime.KeepAlive(mem)
@@ -70,7 +70,7 @@ func (d *Device) NewBufferNoCopy(mem []byte, o ResourceOptions, release func()) 
 			"both must be multiples of the page size and the length at most %d",
 			p, len(mem), d.word(objc.DeviceMaxBufferLength, d.id))
 	}
-	b := d.buffer(c, id, len(mem), o)
+	b := d.buffer(c.Caller, id, len(mem), o)
 	b.mem = mem
 	return b, nil
 }

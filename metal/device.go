@@ -55,13 +55,14 @@ func (d *Device) release(id *uintptr) {
 	if *id == 0 {
 		return
 	}
-	c := d.rt.Get()
-	defer d.rt.Put(c)
+	c := d.enter()
+	defer c.leave()
 	c.Release(*id)
 	*id = 0
 }
 
-// A scope is a stretch of messages on one OS thread inside an autorelease pool.
+// A scope is a stretch of messages on one OS thread inside an autorelease pool. Every message is sent
+// inside one, because Metal may autorelease objects of its own whatever it is asked.
 type scope struct {
 	*objc.Caller
 	pool uintptr
@@ -122,8 +123,8 @@ func (d *Device) Architecture() string {
 
 // word sends a message without arguments that returns a word.
 func (d *Device) word(m objc.Message, id uintptr) uintptr {
-	c := d.rt.Get()
-	defer d.rt.Put(c)
+	c := d.enter()
+	defer c.leave()
 	return c.Send(m, id)
 }
 
@@ -175,8 +176,8 @@ const (
 
 // Supports asks whether the GPU is of a family.
 func (d *Device) Supports(f Family) bool {
-	c := d.rt.Get()
-	defer d.rt.Put(c)
+	c := d.enter()
+	defer c.leave()
 	return c.Bool(objc.DeviceSupportsFamily, d.id, uintptr(f))
 }
 

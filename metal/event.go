@@ -31,8 +31,8 @@ func (e *SharedEvent) Value() uint64 { return uint64(e.d.word(objc.SharedEventSi
 
 // Set raises the event from the CPU. It never goes back.
 func (e *SharedEvent) Set(value uint64) {
-	c := e.d.rt.Get()
-	defer e.d.rt.Put(c)
+	c := e.d.enter()
+	defer c.leave()
 	c.Send(objc.SharedEventSetSignaledValue, e.id, uintptr(value))
 }
 
@@ -47,8 +47,8 @@ func (e *SharedEvent) raise(value uint64) {
 
 // Wait blocks until the event has reached value, or ctx ends.
 func (e *SharedEvent) Wait(ctx context.Context, value uint64) error {
-	c := e.d.rt.Get()
-	defer e.d.rt.Put(c)
+	c := e.d.enter()
+	defer c.leave()
 	for {
 		slice := 50 * time.Millisecond // how late the end of ctx may be noticed
 		if ctx.Done() == nil {

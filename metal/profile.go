@@ -78,8 +78,8 @@ func (t *Timestamps) Release() { t.d.release(&t.id) }
 // Clocks reads the CPU's clock (nanoseconds) and the GPU's (ticks) at one moment. Two readings give
 // the GPU's rate.
 func (d *Device) Clocks() (cpu, gpu uint64) {
-	c := d.rt.Get()
-	defer d.rt.Put(c)
+	c := d.enter()
+	defer c.leave()
 	c.Send(objc.DeviceSampleTimestamps, d.id, c.OutAddr(0), c.OutAddr(1))
 	return uint64(c.Out[0]), uint64(c.Out[1])
 }

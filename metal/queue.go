@@ -58,15 +58,15 @@ func (q *Queue) Device() *Device { return q.d }
 // AddResidencySet makes the set's buffers resident for every command buffer of the queue. A queue
 // takes 32 sets.
 func (q *Queue) AddResidencySet(r *ResidencySet) {
-	c := q.d.rt.Get()
-	defer q.d.rt.Put(c)
+	c := q.d.enter()
+	defer c.leave()
 	c.Send(objc.CommandQueueAddResidencySet, q.id, r.id)
 }
 
 // RemoveResidencySet undoes AddResidencySet.
 func (q *Queue) RemoveResidencySet(r *ResidencySet) {
-	c := q.d.rt.Get()
-	defer q.d.rt.Put(c)
+	c := q.d.enter()
+	defer c.leave()
 	c.Send(objc.CommandQueueRemoveResidencySet, q.id, r.id)
 }
 
@@ -153,22 +153,28 @@ func (cb *CommandBuffer) SetLabel(label string) {
 func (cb *CommandBuffer) ID() uintptr { return cb.id }
 
 // Enqueue takes the command buffer's place in the queue's order before its Commit.
-func (cb *CommandBuffer) Enqueue() { cb.c.Send(objc.CommandBufferEnqueue, cb.id) }
+func (cb *CommandBuffer) Enqueue() { cb.q.d.word(objc.CommandBufferEnqueue, cb.id) }
 
 // UseResidencySet makes the set's buffers resident for this command buffer.
 func (cb *CommandBuffer) UseResidencySet(r *ResidencySet) {
-	cb.c.Send(objc.CommandBufferUseResidencySet, cb.id, r.id)
+	s := cb.q.d.enter()
+	defer s.leave()
+	s.Send(objc.CommandBufferUseResidencySet, cb.id, r.id)
 }
 
 // Signal sets the event to value when the work encoded so far has ended, and also if it fails.
 func (cb *CommandBuffer) Signal(e *SharedEvent, value uint64) {
-	cb.c.Send(objc.CommandBufferEncodeSignalEvent, cb.id, e.id, uintptr(value))
+	s := cb.q.d.enter()
+	defer s.leave()
+	s.Send(objc.CommandBufferEncodeSignalEvent, cb.id, e.id, uintptr(value))
 	cb.signals = append(cb.signals, signal{e, value})
 }
 
 // WaitFor holds the work encoded from here on until the event has reached value.
 func (cb *CommandBuffer) WaitFor(e *SharedEvent, value uint64) {
-	cb.c.Send(objc.CommandBufferEncodeWaitForEvent, cb.id, e.id, uintptr(value))
+	s := cb.q.d.enter()
+	defer s.leave()
+	s.Send(objc.CommandBufferEncodeWaitForEvent, cb.id, e.id, uintptr(value))
 }
 
 // OnCompleted has f called once, on a thread of Metal's, when the work has ended or failed. It must
@@ -186,7 +192,7 @@ func (cb *CommandBuffer) Commit() error {
 	if cb.done != nil || len(cb.signals) > 0 {
 		cb.q.d.onCompleted(cb)
 	}
-	cb.c.Send(objc.CommandBufferCommit, cb.id)
+	cb.q.d.word(objc.CommandBufferCommit, cb.id)
 	return nil
 }
 
@@ -209,7 +215,9 @@ func (d *Device) onCompleted(cb *CommandBuffer) {
 	cb.ran = make(chan struct{})
 	block := d.completed
 	d.mu.Unlock()
-	cb.c.Send(objc.CommandBufferAddCompletedHandler, cb.id, block)
+	s := d.enter()
+	defer s.leave()
+	s.Send(objc.CommandBufferAddCompletedHandler, cb.id, block)
 }
 
 // ended runs on Metal's thread.

@@ -42,8 +42,8 @@ func (d *Device) NewResidencySet(label string, capacity int) (*ResidencySet, err
 }
 
 func (r *ResidencySet) each(m objc.Message, list []*Buffer) {
-	c := r.d.rt.Get()
-	defer r.d.rt.Put(c)
+	c := r.d.enter()
+	defer c.leave()
 	for _, b := range list {
 		c.Send(m, r.id, b.id)
 	}

@@ -31,7 +31,8 @@ type Options struct {
 	Seed uint64
 	// KeepContents leaves new buffers zero instead of filling them with NaNs.
 	KeepContents bool
-	// PageSize is what no-copy buffers are aligned to; 0 is Apple silicon's 16384.
+	// PageSize is what no-copy buffers are aligned to; 0 is Apple silicon's 16384. Linux maps files at
+	// multiples of its own, smaller pages: for buffers over such mappings give os.Getpagesize().
 	PageSize int
 	// Watchdog ends a command buffer that runs longer with a timeout error; 0 lets it run.
 	Watchdog time.Duration

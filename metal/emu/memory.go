@@ -130,7 +130,7 @@ var bufferHandlers = map[objc.Message]func(*call) uintptr{
 	objc.DeviceNewBufferWithBytesNoCopy: func(c *call) uintptr {
 		p, n, page := c.args[0].word, c.args[1].word, uintptr(c.m.opt.PageSize)
 		if p == 0 || p%page != 0 || n%page != 0 {
-			c.broke(NoCopyAlignment, "pointer %#x and length %d must be multiples of %d", p, n, page)
+			c.broke(NoCopyAlignment, "pointer %#x and length %d must be multiples of %d (Options.PageSize)", p, n, page)
 			return 0
 		}
 		if n == 0 || n > uintptr(c.m.opt.Chip.MaxBuffer) {
