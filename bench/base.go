@@ -114,6 +114,10 @@ func NewBase(r io.Reader, size int64) (*Base, error) {
 		}
 		b.Text.Tokens[i] = id
 	}
+	rows := chunks * int64(b.Text.Scored())
+	if room := size - int64(len(head)+len(ids)); rows > room/int64(rowBytes(int(vocab))) {
+		return nil, fmt.Errorf("bench: base logits: %d positions of %d bytes do not fit the %d bytes left: the file is cut off", rows, rowBytes(int(vocab)), room)
+	}
 	b.Vocab = int(vocab)
 	b.row = make([]byte, rowBytes(b.Vocab))
 	b.logp = make([]float32, vocab)
@@ -128,6 +132,9 @@ func (b *Base) next() ([]float32, error) {
 	}
 	scale := math.Float32frombits(binary.LittleEndian.Uint32(b.row))
 	least := math.Float32frombits(binary.LittleEndian.Uint32(b.row[4:]))
+	if !(scale >= 0 && scale <= math.MaxFloat32 && math.Abs(float64(least)) <= math.MaxFloat32) {
+		return nil, fmt.Errorf("base logits with a scale of %v from %v", scale, least)
+	}
 	for i := range b.logp {
 		b.logp[i] = scale*float32(binary.LittleEndian.Uint16(b.row[8+2*i:])) + least
 	}

@@ -39,6 +39,7 @@ func (t Test) Tokens() int { return t.Depth + t.Prompt + t.Gen }
 // Result is what a test measured. The JSON names are llama-bench's.
 type Result struct {
 	Commit     string    `json:"build_commit"`
+	Build      int       `json:"build_number"` // 0: gollm counts no builds
 	CPU        string    `json:"cpu_info"`
 	GPU        string    `json:"gpu_info"`
 	Backend    string    `json:"backends"`
@@ -52,6 +53,8 @@ type Result struct {
 	KeyType    string    `json:"type_k"`
 	ValueType  string    `json:"type_v"`
 	GPULayers  int       `json:"n_gpu_layers"`
+	Device     string    `json:"devices"`
+	Embeddings bool      `json:"embeddings"` // always false
 	Prompt     int       `json:"n_prompt"`
 	Gen        int       `json:"n_gen"`
 	Depth      int       `json:"n_depth"`
@@ -87,9 +90,9 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 	defer s.Close()
 	r := &Result{
 		Commit: commit(), CPU: cpuName(), Backend: "CPU",
-		File: m.File().Name(), Model: modelName(info), Size: info.Bytes, Parameters: info.Parameters,
+		File: m.File().Name(), Model: modelName(m), Size: info.Bytes, Parameters: info.Parameters,
 		Batch: info.Batch, Microbatch: info.Batch, Threads: info.Threads,
-		KeyType: info.KVType, ValueType: info.KVType,
+		KeyType: info.KVType, ValueType: info.KVType, Device: info.Device,
 		Prompt: t.Prompt, Gen: t.Gen, Depth: t.Depth,
 		Time: time.Now().UTC().Format(time.RFC3339),
 	}
@@ -120,7 +123,7 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 				return 0, err
 			}
 		}
-		return time.Since(start), nil
+		return max(time.Since(start), 1), nil
 	}
 	if !cold {
 		if _, err := once(t.Prompt, min(t.Gen, 1)); err != nil {
@@ -153,20 +156,4 @@ func spread[T int64 | float64](x []T) (mean, dev float64) {
 		dev += (float64(v) - mean) * (float64(v) - mean)
 	}
 	return mean, math.Sqrt(dev / float64(len(x)-1))
-}
-
-// modelName is llama-bench's short description: architecture, size, type.
-func modelName(i engine.Info) string {
-	n := float64(i.Parameters)
-	size := fmt.Sprintf("%.0fK", n/1e3)
-	switch {
-	case n >= 1e9:
-		size = fmt.Sprintf("%.2gB", n/1e9)
-		if n >= 1e10 {
-			size = fmt.Sprintf("%.0fB", n/1e9)
-		}
-	case n >= 1e6:
-		size = fmt.Sprintf("%.0fM", n/1e6)
-	}
-	return fmt.Sprintf("%s %s %s", i.Architecture, size, i.Type)
 }

@@ -47,7 +47,7 @@ type column struct {
 
 var columns = []column{
 	{"model", -30, func(r *Result) string { return r.Model }},
-	{"size", 10, func(r *Result) string { return bytes(r.Size) }},
+	{"size", 10, func(r *Result) string { return byteSize(r.Size) }},
 	{"params", 10, func(r *Result) string { return count(r.Parameters) }},
 	{"backend", -10, func(r *Result) string { return r.Backend }},
 	{"threads", 7, func(r *Result) string { return strconv.Itoa(r.Threads) }},
@@ -105,8 +105,8 @@ func (m *markdown) Close() error {
 	return m.err
 }
 
-// bytes writes a size as llama-bench does.
-func bytes(n int64) string {
+// byteSize writes a size as llama-bench does.
+func byteSize(n int64) string {
 	if n < 1<<30 {
 		return fmt.Sprintf("%.2f MiB", float64(n)/(1<<20))
 	}
@@ -139,6 +139,14 @@ func fields() []field {
 		case reflect.Int, reflect.Int64:
 			f.number = "INTEGER"
 			f.value = func(r *Result) string { return strconv.FormatInt(reflect.ValueOf(r).Elem().Field(i).Int(), 10) }
+		case reflect.Bool:
+			f.number = "INTEGER"
+			f.value = func(r *Result) string {
+				if reflect.ValueOf(r).Elem().Field(i).Bool() {
+					return "1"
+				}
+				return "0"
+			}
 		case reflect.Float64:
 			f.number = "REAL"
 			f.value = func(r *Result) string {
