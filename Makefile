@@ -15,10 +15,10 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean metal-judge clang
+.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean metal-judge metal-arm64 clang
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 build: ## build bin/gollm
 	$(GO) build -trimpath -o bin/gollm ./cmd/gollm
@@ -66,6 +66,9 @@ record: oracle ## record the families' logits again (CASE=REGEXP for some)
 
 metal-judge: ## compile and run llama.cpp's Metal kernels in the emulator (LLAMA=a git repository of it)
 	$(GO) run ./metal/emu/internal/judge -git $(LLAMA) -full -o metal/emu/internal/judge/TABLE.md
+
+metal-arm64: ## Metal's messages by arm64's calling convention (needs qemu-user and libc6-arm64-cross)
+	GOARCH=arm64 $(GO) test -count=1 -exec 'qemu-aarch64 -L /usr/aarch64-linux-gnu' ./metal ./metal/emu ./metal/internal/objc
 
 families: ## write docs/FAMILIES.md, the table of families with their errors
 	$(GO) run ./engine/internal/arch/record -table docs/FAMILIES.md

@@ -86,3 +86,28 @@ func sendScript(t *testing.T, script []byte) {
 		}
 	})
 }
+
+// FuzzFiles opens files of any content as an archive and as a library.
+func FuzzFiles(f *testing.F) {
+	good, err := seal(archiveMagic, archive{Chip: "Apple M1", Darwin: 25, Keys: map[string]bool{"k": true}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	lib, err := seal(metallibMagic, metallib{Source: "add", Language: 0x30001})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(lib)
+	f.Add([]byte("MTLB"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		var a archive
+		if err := unseal(archiveMagic, file, &a); err == nil {
+			if again, err := seal(archiveMagic, a); err != nil || len(again) == 0 {
+				t.Errorf("an archive that was read cannot be written: %v", err)
+			}
+		}
+		var l metallib
+		_ = l.parse(file)
+	})
+}
