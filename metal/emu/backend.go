@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/gollm/gollm/metal/emu/internal/cuda"
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
 	"github.com/gollm/gollm/metal/emu/internal/msl"
 	"github.com/gollm/gollm/metal/emu/internal/simt"
@@ -18,6 +19,17 @@ func (m *Machine) backend() error {
 		return nil
 	}
 	switch name := os.Getenv("GOLLM_EMU"); name {
+	case "cuda":
+		x, err := cuda.New()
+		if err != nil {
+			return fmt.Errorf("GOLLM_EMU=cuda: %w", err)
+		}
+		c, err := msl.NewCompiler(msl.Config{Target: cuda.Target()})
+		if err != nil {
+			return errors.Join(err, x.Close())
+		}
+		m.compiler, m.executor = c, x
+		return nil
 	case "", "cpu":
 		x, err := simt.New(simt.Options{Seed: m.opt.Seed, Workers: m.opt.Workers, Race: m.opt.Races, DivergentSIMD: m.opt.DivergentSIMD})
 		if err != nil {
@@ -33,7 +45,7 @@ func (m *Machine) backend() error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("GOLLM_EMU=%s: want cpu", name)
+		return fmt.Errorf("GOLLM_EMU=%s: want cpu or cuda", name)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -206,6 +207,9 @@ func (c *Compiler) compile(ctx context.Context, source string, o kernel.Options,
 			ds, err = c.build(ctx, obj, l.Text+l.footer(l.all(), true, false))
 		} else {
 			obj = filepath.Join(tmp, "check.o")
+			if !c.cfg.Target.Link {
+				obj = filepath.Join(tmp, "check.ll")
+			}
 			ds, err = c.check(ctx, obj, l.Text+l.footer(nil, true, true))
 		}
 		at := em.splats(ds)
@@ -275,6 +279,9 @@ func promote(ds []diagnostic, d diagnostic, texts map[string]string) (string, in
 
 // readTable fills in the sizes that only clang knows.
 func (l *library) readTable(obj string) error {
+	if strings.HasSuffix(obj, ".ll") {
+		return l.readTableText(obj)
+	}
 	f, err := elf.Open(obj)
 	if err != nil {
 		return fmt.Errorf("msl: %s: %w", obj, err)
@@ -301,23 +308,54 @@ func (l *library) readTable(obj string) error {
 			off -= sec.Addr
 		}
 		data = data[min(off, uint64(len(data))):]
-		next := func() int {
+		l.fillTable(func() int {
 			if len(data) < 4 {
 				return 0
 			}
 			n := int(binary.LittleEndian.Uint32(data))
 			data = data[4:]
 			return n
-		}
-		for _, e := range l.Entries {
-			e.StaticTG = next()
-			for i := range e.Params {
-				e.Params[i].ElemSize, e.Params[i].ElemAlign = next(), next()
-			}
-		}
+		})
 		return nil
 	}
 	return fmt.Errorf("msl: %s has no table of sizes", obj)
+}
+
+// fillTable gives the entries the numbers of the table, in its order.
+func (l *library) fillTable(next func() int) {
+	for _, e := range l.Entries {
+		e.StaticTG = next()
+		for i := range e.Params {
+			e.Params[i].ElemSize, e.Params[i].ElemAlign = next(), next()
+		}
+	}
+}
+
+var (
+	irTable = regexp.MustCompile(`(?m)^@msl_table = .*$`)
+	irWord  = regexp.MustCompile(`\bi32 (\d+)`)
+)
+
+// readTableText reads the table from LLVM assembler text.
+func (l *library) readTableText(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("msl: %w", err)
+	}
+	line := irTable.Find(b)
+	if line == nil {
+		return fmt.Errorf("msl: %s has no table of sizes", path)
+	}
+	words := irWord.FindAllSubmatch(line, -1)
+	l.fillTable(func() int {
+		if len(words) == 0 {
+			return 0
+		}
+		n, _ := strconv.Atoi(string(words[0][1]))
+		words = words[1:]
+		return n
+	})
+	return nil
 }
 
 // standardHeaders writes the marker files for Metal's headers, once.
@@ -380,7 +418,11 @@ func (c *Compiler) precompiled(ctx context.Context, flags []string) (string, err
 		return "", fmt.Errorf("msl: cache: %w", err)
 	}
 	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
-	args := append(append([]string(nil), flags...), "-c", "-Xclang", "-emit-pch", header, "-o", tmp)
+	mode := "-c"
+	if !t.Link {
+		mode = "-S" // -c would run an assembler of the GPU's maker
+	}
+	args := append(append([]string(nil), flags...), mode, "-Xclang", "-emit-pch", header, "-o", tmp)
 	if _, _, err := c.run(ctx, c.cfg.CacheDir, args); err != nil {
 		return "", fmt.Errorf("msl: the standard library does not compile: %w", err)
 	}
@@ -393,6 +435,9 @@ func (c *Compiler) flags() []string {
 
 // check compiles without emitting a kernel, which is enough for errors and the table.
 func (c *Compiler) check(ctx context.Context, out, text string) ([]diagnostic, error) {
+	if strings.HasSuffix(out, ".ll") {
+		return c.clangText(ctx, out, text, "-O0", "-emit-llvm")
+	}
 	return c.clangText(ctx, out, text, "-O0")
 }
 

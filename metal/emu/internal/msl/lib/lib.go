@@ -24,9 +24,14 @@ var Standard = []string{
 // Macros is the text of every header in Standard.
 func Macros() string { return text("std/msl_macros") }
 
-// CPU is the library for the CPU executor, CUDA the one for an NVIDIA GPU; each is one text.
+// CPU is the library for the CPU executor, one text.
 func CPU() string {
 	return text("msl_base.h") + text("msl_cpu.h") + text("msl_math.h") + text("msl_simd.h")
+}
+
+// CUDA is the library for an NVIDIA GPU.
+func CUDA() string {
+	return text("msl_base.h") + text("msl_cuda.h") + text("msl_math.h") + text("msl_simd.h")
 }
 
 func text(name string) string {

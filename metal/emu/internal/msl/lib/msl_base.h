@@ -218,6 +218,15 @@ template <class T, class A, class B, class C, class D> MSL_FUNC constexpr T make
 }
 template <class T, class A, class B, class C, class D, class F, class... R> MSL_FUNC constexpr T make(A a, B b, C c, D d, F f, R... r) { return T(a, b, c, d, f, r...); }
 
+// A function constant's value from its bytes, where it is compiled in.
+template <class T> constexpr T from_bits_constant(ulong b) {
+  if constexpr (metal::is_same<T, bool>::value) return (b & 255) != 0;
+  else if constexpr (sizeof(T) == 1) return __builtin_bit_cast(T, (uchar)b);
+  else if constexpr (sizeof(T) == 2) return __builtin_bit_cast(T, (ushort)b);
+  else if constexpr (sizeof(T) == 4) return __builtin_bit_cast(T, (uint)b);
+  else return __builtin_bit_cast(T, b);
+}
+
 // Operators on a vector and a scalar of greater rank: the scalar takes the vector's element type.
 template <class V, class A> MSL_FUNC constexpr auto like(A a) {
   if constexpr (shape<A>::n == 1 && shape<V>::n > 1) return (V)(typename shape<V>::elem)a; else return a;

@@ -124,6 +124,9 @@ MSL_FUNC float atan2(float y, float x) { return ::atan2f(y, x); }
 MSL_FUNC float pow(float x, float y) { return ::powf(x, y); }
 MSL_FUNC float fmod(float x, float y) { return ::fmodf(x, y); }
 MSL_FUNC float nextafter(float x, float y) { return ::nextafterf(x, y); }
+MSL_FUNC float ldexp(float x, int n) { return __builtin_ldexpf(x, n); }
+MSL_FUNC int ilogb(float x) { return __builtin_ilogbf(x); }
+MSL_FUNC float frexp(float x, __private int & e) { int i; float r = __builtin_frexpf(x, &i); e = i; return r; }
 MSL_FUNC float rsqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
 MSL_FUNC float sqrt(float x) { return __builtin_sqrtf(x); }
 } }

@@ -610,15 +610,15 @@ MSL_FUNC bfloat median3(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builti
 MSL_FUNC bfloat2 median3(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1])}; }
 MSL_FUNC bfloat3 median3(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1]), median3(a[2], b[2], c[2])}; }
 MSL_FUNC bfloat4 median3(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1]), median3(a[2], b[2], c[2]), median3(a[3], b[3], c[3])}; }
-MSL_FUNC float ldexp_(float a, float b) { return (float)(__builtin_ldexpf(a, (int)b)); }
+MSL_FUNC float ldexp_(float a, float b) { return (float)(msl_::m::ldexp(a, (int)b)); }
 MSL_FUNC float2 ldexp_(float2 a, float2 b) { return float2{ldexp_(a[0], b[0]), ldexp_(a[1], b[1])}; }
 MSL_FUNC float3 ldexp_(float3 a, float3 b) { return float3{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2])}; }
 MSL_FUNC float4 ldexp_(float4 a, float4 b) { return float4{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2]), ldexp_(a[3], b[3])}; }
-MSL_FUNC half ldexp_(half a, half b) { return (half)(__builtin_ldexpf((float)a, (int)(float)b)); }
+MSL_FUNC half ldexp_(half a, half b) { return (half)(msl_::m::ldexp((float)a, (int)(float)b)); }
 MSL_FUNC half2 ldexp_(half2 a, half2 b) { return half2{ldexp_(a[0], b[0]), ldexp_(a[1], b[1])}; }
 MSL_FUNC half3 ldexp_(half3 a, half3 b) { return half3{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2])}; }
 MSL_FUNC half4 ldexp_(half4 a, half4 b) { return half4{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2]), ldexp_(a[3], b[3])}; }
-MSL_FUNC bfloat ldexp_(bfloat a, bfloat b) { return (bfloat)(__builtin_ldexpf((float)a, (int)(float)b)); }
+MSL_FUNC bfloat ldexp_(bfloat a, bfloat b) { return (bfloat)(msl_::m::ldexp((float)a, (int)(float)b)); }
 MSL_FUNC bfloat2 ldexp_(bfloat2 a, bfloat2 b) { return bfloat2{ldexp_(a[0], b[0]), ldexp_(a[1], b[1])}; }
 MSL_FUNC bfloat3 ldexp_(bfloat3 a, bfloat3 b) { return bfloat3{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2])}; }
 MSL_FUNC bfloat4 ldexp_(bfloat4 a, bfloat4 b) { return bfloat4{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2]), ldexp_(a[3], b[3])}; }
@@ -780,9 +780,9 @@ MSL_FUNC constexpr bfloat3 mad(bfloat3 a, bfloat3 b, bfloat3 c) { return a * b +
 MSL_FUNC constexpr bfloat4 mad(bfloat4 a, bfloat4 b, bfloat4 c) { return a * b + c; }
 MSL_FUNC float divide(float a, float b) { return a / b; }
 MSL_FUNC float recip(float a) { return (float)(float)1 / a; }
-MSL_FUNC float ldexp(float a, int b) { return (float)__builtin_ldexpf((float)a, b); }
-MSL_FUNC int ilogb(float a) { return __builtin_ilogbf((float)a); }
-MSL_FUNC float frexp(float a, __private int & b) { int i; float r = __builtin_frexpf((float)a, &i); b = i; return (float)r; }
+MSL_FUNC float ldexp(float a, int b) { return (float)msl_::m::ldexp((float)a, b); }
+MSL_FUNC int ilogb(float a) { return msl_::m::ilogb((float)a); }
+MSL_FUNC float frexp(float a, __private int & b) { int i; float r = msl_::m::frexp((float)a, i); b = i; return (float)r; }
 MSL_FUNC float modf(float a, __private float & b) { b = trunc(a); return a - b; }
 MSL_FUNC float sincos(float a, __private float & b) { b = cos(a); return sin(a); }
 MSL_FUNC float abs(float a) { return fabs(a); }
@@ -862,9 +862,9 @@ MSL_FUNC float4 faceforward(float4 a, float4 b, float4 c) { return dot(b, c) < (
 MSL_FUNC float4 reflect(float4 a, float4 b) { return a - b * (dot(b, a) * (float)2); }
 MSL_FUNC half divide(half a, half b) { return a / b; }
 MSL_FUNC half recip(half a) { return (half)(half)1 / a; }
-MSL_FUNC half ldexp(half a, int b) { return (half)__builtin_ldexpf((float)a, b); }
-MSL_FUNC int ilogb(half a) { return __builtin_ilogbf((float)a); }
-MSL_FUNC half frexp(half a, __private int & b) { int i; float r = __builtin_frexpf((float)a, &i); b = i; return (half)r; }
+MSL_FUNC half ldexp(half a, int b) { return (half)msl_::m::ldexp((float)a, b); }
+MSL_FUNC int ilogb(half a) { return msl_::m::ilogb((float)a); }
+MSL_FUNC half frexp(half a, __private int & b) { int i; float r = msl_::m::frexp((float)a, i); b = i; return (half)r; }
 MSL_FUNC half modf(half a, __private half & b) { b = trunc(a); return a - b; }
 MSL_FUNC half sincos(half a, __private half & b) { b = cos(a); return sin(a); }
 MSL_FUNC half abs(half a) { return fabs(a); }
@@ -944,9 +944,9 @@ MSL_FUNC half4 faceforward(half4 a, half4 b, half4 c) { return dot(b, c) < (half
 MSL_FUNC half4 reflect(half4 a, half4 b) { return a - b * (dot(b, a) * (half)2); }
 MSL_FUNC bfloat divide(bfloat a, bfloat b) { return a / b; }
 MSL_FUNC bfloat recip(bfloat a) { return (bfloat)(bfloat)1 / a; }
-MSL_FUNC bfloat ldexp(bfloat a, int b) { return (bfloat)__builtin_ldexpf((float)a, b); }
-MSL_FUNC int ilogb(bfloat a) { return __builtin_ilogbf((float)a); }
-MSL_FUNC bfloat frexp(bfloat a, __private int & b) { int i; float r = __builtin_frexpf((float)a, &i); b = i; return (bfloat)r; }
+MSL_FUNC bfloat ldexp(bfloat a, int b) { return (bfloat)msl_::m::ldexp((float)a, b); }
+MSL_FUNC int ilogb(bfloat a) { return msl_::m::ilogb((float)a); }
+MSL_FUNC bfloat frexp(bfloat a, __private int & b) { int i; float r = msl_::m::frexp((float)a, i); b = i; return (bfloat)r; }
 MSL_FUNC bfloat modf(bfloat a, __private bfloat & b) { b = trunc(a); return a - b; }
 MSL_FUNC bfloat sincos(bfloat a, __private bfloat & b) { b = cos(a); return sin(a); }
 MSL_FUNC bfloat abs(bfloat a) { return fabs(a); }

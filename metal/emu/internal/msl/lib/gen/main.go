@@ -129,7 +129,7 @@ func main() {
 	med := "__builtin_fmaxf(__builtin_fminf($a, $b), __builtin_fminf(__builtin_fmaxf($a, $b), $c))"
 	byParts("fmedian3", 3, med)
 	byParts("median3", 3, med)
-	byParts("ldexp_", 2, "__builtin_ldexpf($a, (int)$b)")
+	byParts("ldexp_", 2, "msl_::m::ldexp($a, (int)$b)")
 
 	// max and min return b where a compares unordered, as MSL says of the forms without f: x if y < x.
 	scalarWise := func(types []string, fn, body string) {
@@ -162,9 +162,9 @@ func main() {
 		// ldexp, frexp, modf, sincos, ilogb
 		it := name("int", n)
 		if n == 1 {
-			p("MSL_FUNC %s ldexp(%s a, int b) { return (%s)__builtin_ldexpf((float)a, b); }", t, t, t)
-			p("MSL_FUNC int ilogb(%s a) { return __builtin_ilogbf((float)a); }", t)
-			p("MSL_FUNC %s frexp(%s a, __private int & b) { int i; float r = __builtin_frexpf((float)a, &i); b = i; return (%s)r; }", t, t, t)
+			p("MSL_FUNC %s ldexp(%s a, int b) { return (%s)msl_::m::ldexp((float)a, b); }", t, t, t)
+			p("MSL_FUNC int ilogb(%s a) { return msl_::m::ilogb((float)a); }", t)
+			p("MSL_FUNC %s frexp(%s a, __private int & b) { int i; float r = msl_::m::frexp((float)a, i); b = i; return (%s)r; }", t, t, t)
 			p("MSL_FUNC %s modf(%s a, __private %s & b) { b = trunc(a); return a - b; }", t, t, t)
 			p("MSL_FUNC %s sincos(%s a, __private %s & b) { b = cos(a); return sin(a); }", t, t, t)
 		} else {

@@ -1,0 +1,128 @@
+package cuda
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+// driver is the part of libcuda (CUDA driver API) used here.
+type driver struct {
+	context uintptr
+
+	setCurrent, alloc_, free_, toGPU, toHost, loadData, getFunction, setAttribute, launch_, synchronize, errorString uintptr
+}
+
+const (
+	maxDynamicShared = 8 // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+	staticLimit      = 48 << 10
+)
+
+func open() (*driver, error) {
+	lib, err := purego.Dlopen("libcuda.so.1", purego.RTLD_NOW|purego.RTLD_GLOBAL)
+	if err != nil {
+		return nil, fmt.Errorf("no NVIDIA driver: %w", err)
+	}
+	d := &driver{}
+	var initialize, getDevice, retain uintptr
+	for name, p := range map[string]*uintptr{
+		"cuInit": &initialize, "cuDeviceGet": &getDevice, "cuDevicePrimaryCtxRetain": &retain, "cuCtxSetCurrent": &d.setCurrent,
+		"cuMemAlloc_v2": &d.alloc_, "cuMemFree_v2": &d.free_, "cuMemcpyHtoD_v2": &d.toGPU, "cuMemcpyDtoH_v2": &d.toHost,
+		"cuModuleLoadData": &d.loadData, "cuModuleGetFunction": &d.getFunction, "cuFuncSetAttribute": &d.setAttribute,
+		"cuLaunchKernel": &d.launch_, "cuCtxSynchronize": &d.synchronize, "cuGetErrorString": &d.errorString,
+	} {
+		if *p, err = purego.Dlsym(lib, name); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.call("cuInit", initialize, 0); err != nil {
+		return nil, err
+	}
+	// What C writes to is on the heap: a goroutine's stack may move.
+	device, ctx := new(int32), new(uintptr)
+	if err := d.call("cuDeviceGet", getDevice, uintptr(unsafe.Pointer(device)), 0); err != nil {
+		return nil, err
+	}
+	if err := d.call("cuDevicePrimaryCtxRetain", retain, uintptr(unsafe.Pointer(ctx)), uintptr(*device)); err != nil {
+		return nil, err
+	}
+	d.context = *ctx
+	return d, nil
+}
+
+// call calls a function of the driver and turns its result into an error.
+//
+//go:uintptrescapes
+func (d *driver) call(name string, fn uintptr, args ...uintptr) error {
+	r, _, _ := purego.SyscallN(fn, args...)
+	code := int32(r)
+	if code == 0 {
+		return nil
+	}
+	text := new(*byte)
+	if d.errorString != 0 {
+		purego.SyscallN(d.errorString, uintptr(code), uintptr(unsafe.Pointer(text)))
+	}
+	if *text == nil {
+		return fmt.Errorf("%s: error %d", name, code)
+	}
+	n := 0
+	for *(*byte)(unsafe.Add(unsafe.Pointer(*text), n)) != 0 {
+		n++
+	}
+	return fmt.Errorf("%s: %s (%d)", name, unsafe.String(*text, n), code)
+}
+
+// enter makes the GPU's context this thread's until release is called.
+func (d *driver) enter() (release func(), err error) {
+	runtime.LockOSThread()
+	if err := d.call("cuCtxSetCurrent", d.setCurrent, d.context); err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	return runtime.UnlockOSThread, nil
+}
+
+func (d *driver) alloc(n uint64) (uint64, error) {
+	p := new(uint64)
+	err := d.call("cuMemAlloc", d.alloc_, uintptr(unsafe.Pointer(p)), uintptr(n))
+	return *p, err
+}
+
+func (d *driver) free(p uint64) { _ = d.call("cuMemFree", d.free_, uintptr(p)) }
+
+func (d *driver) upload(gpu uint64, b []byte) error {
+	return d.call("cuMemcpyHtoD", d.toGPU, uintptr(gpu), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+}
+
+func (d *driver) download(b []byte, gpu uint64) error {
+	return d.call("cuMemcpyDtoH", d.toHost, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(gpu), uintptr(len(b)))
+}
+
+// load compiles PTX for the GPU and finds a kernel in it.
+func (d *driver) load(ptx []byte, symbol string) (uintptr, error) {
+	text, name := append(ptx, 0), append([]byte(symbol), 0)
+	module, fn := new(uintptr), new(uintptr)
+	if err := d.call("cuModuleLoadData", d.loadData, uintptr(unsafe.Pointer(module)), uintptr(unsafe.Pointer(unsafe.SliceData(text)))); err != nil {
+		return 0, err
+	}
+	err := d.call("cuModuleGetFunction", d.getFunction, uintptr(unsafe.Pointer(fn)), *module, uintptr(unsafe.Pointer(unsafe.SliceData(name))))
+	return *fn, err
+}
+
+// launch runs a kernel that takes one structure, and waits for it.
+func (d *driver) launch(fn uintptr, groups, threads [3]uint32, shared uint32, arg unsafe.Pointer) error {
+	if shared > staticLimit {
+		if err := d.call("cuFuncSetAttribute", d.setAttribute, fn, maxDynamicShared, uintptr(shared)); err != nil {
+			return err
+		}
+	}
+	args := &[1]unsafe.Pointer{arg}
+	if err := d.call("cuLaunchKernel", d.launch_, fn, uintptr(groups[0]), uintptr(groups[1]), uintptr(groups[2]), uintptr(threads[0]), uintptr(threads[1]), uintptr(threads[2]),
+		uintptr(shared), 0, uintptr(unsafe.Pointer(args)), 0); err != nil {
+		return err
+	}
+	return d.call("cuCtxSynchronize", d.synchronize)
+}
