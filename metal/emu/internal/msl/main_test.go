@@ -13,8 +13,6 @@ import (
 	"github.com/gollm/gollm/metal/emu/internal/simt"
 )
 
-var cache string
-
 // TestMain runs nothing where there is no clang, and says so in the last line; with CI set that is
 // a failure.
 func TestMain(m *testing.M) {
@@ -26,20 +24,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	dir, err := os.MkdirTemp("", "msl-test-")
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	cache = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
+// compiler uses the user's cache, as go test does: what was compiled once is not compiled again.
 func compiler(t testing.TB) *msl.Compiler {
 	t.Helper()
-	c, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: cache})
+	c, err := msl.NewCompiler(msl.Config{Target: simt.Target()})
 	if err != nil {
 		t.Fatal(err)
 	}

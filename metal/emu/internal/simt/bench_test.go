@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -38,10 +37,10 @@ func matVec(b testing.TB, n int) (*kernel.Dispatch, []float64) {
 	w, x := make([]byte, n*n/32*18), make([]float32, n)
 	want := make([]float64, n)
 	for i := range x {
-		x[i] = float32(rand.NormFloat64())
+		x[i] = float32(random.NormFloat64())
 	}
 	for i := range w {
-		w[i] = byte(rand.Uint32())
+		w[i] = byte(random.Uint32())
 	}
 	for i := 0; i < len(w); i += 18 {
 		w[i], w[i+1] = 0, 0x2c // 1/16

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ func TestVectorAdd(t *testing.T) {
 	const n = 1000
 	a, b, c := make([]float32, n), make([]float32, n), poisoned(4*n)
 	for i := range a {
-		a[i], b[i] = rand.Float32(), rand.Float32()
+		a[i], b[i] = random.Float32(), random.Float32()
 	}
 	d := dispatchOf(k, 0, 64, bytesOf(a), bytesOf(b), c)
 	d.Threadgroups, d.Threads = [3]int{16, 1, 1}, [3]int{n, 1, 1} // the last threadgroup is partial
@@ -46,7 +45,7 @@ kernel void reduce(device const float * x, device float * y, uint i [[thread_pos
 	x, y := make([]float32, groups*threads), poisoned(4*groups)
 	want := make([]float64, groups)
 	for i := range x {
-		x[i] = rand.Float32()
+		x[i] = random.Float32()
 		want[i/threads] += float64(x[i])
 	}
 	run(t, dispatchOf(k, groups, threads, bytesOf(x), y))
@@ -74,7 +73,7 @@ kernel void mul(device const float * a, device const half * b, device float * c,
 	a, b, c := make([]float32, n*n), make([]float32, n*n), poisoned(4*n*n)
 	var bh []byte
 	for i := range a {
-		a[i], b[i] = rand.Float32()-0.5, float32(rand.IntN(64)-32)/16
+		a[i], b[i] = random.Float32()-0.5, float32(random.IntN(64)-32)/16
 		bh = append(bh, bytesOf([]uint16{halfBits(b[i])})...)
 	}
 	d := dispatchOf(k, 0, 32, bytesOf(a), bh, c, bytesOf([]int32{n}))
@@ -106,7 +105,7 @@ kernel void histogram(device const uchar * x, device atomic_uint * h, uint i [[t
 	x, h := make([]byte, groups*threads), make([]byte, 64)
 	want := make([]uint32, 16)
 	for i := range x {
-		x[i] = byte(rand.Uint32())
+		x[i] = byte(random.Uint32())
 		want[x[i]&15]++
 	}
 	run(t, dispatchOf(k, groups, threads, x, h))

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -91,7 +90,7 @@ kernel void f(device const float * in, device float * y, uint n [[thread_positio
 		in := make([]float32, 3*n)
 		for i := 0; i < len(in); i += 3 {
 			// Values that a bfloat holds exactly.
-			in[i], in[i+1], in[i+2] = float32(rand.IntN(96)-48)/16+1.0/32, float32(rand.IntN(45)+3)/16, float32(rand.IntN(17))/16
+			in[i], in[i+1], in[i+2] = float32(random.IntN(96)-48)/16+1.0/32, float32(random.IntN(45)+3)/16, float32(random.IntN(17))/16
 		}
 		y := poisoned(4 * n * len(es))
 		run(t, dispatchOf(k, n, 1, bytesOf(in), y))
@@ -170,7 +169,7 @@ func TestIntegerFunctions(t *testing.T) {
 		size := width / 8
 		in, y := make([]byte, 3*n*size), poisoned(n*len(es)*size)
 		for i := range in {
-			in[i] = byte(rand.Uint32())
+			in[i] = byte(random.Uint32())
 		}
 		copy(in, make([]byte, 3*size)) // zeros
 		read := func(b []byte, i int) int64 {
@@ -300,7 +299,7 @@ func TestSimdFunctions(t *testing.T) {
 			k := build(t, fmt.Sprintf("typedef %s T; constant uint W = %d;\nkernel void f(device const int * in, device int * y, uint i [[thread_index_in_simdgroup]]) {\n  %s\n%s}", ty, g.w, decl, body.String()), "f", nil)
 			in := make([]int32, 32)
 			for i := range in {
-				in[i] = rand.Int32N(16) - 8
+				in[i] = random.Int32N(16) - 8
 			}
 			y := poisoned(len(es) * 128)
 			run(t, dispatchOf(k, 1, 32, bytesOf(in), y))

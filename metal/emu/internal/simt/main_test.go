@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -15,8 +16,8 @@ import (
 )
 
 var (
-	seed  = flag.Uint64("seed", 1, "seed of the executor's orders")
-	cache string
+	seed   = flag.Uint64("seed", 0, "seed of inputs and of the executor's orders; 0 for a fresh one")
+	random *rand.Rand
 )
 
 // TestMain runs nothing where there is no clang, and says so in the last line; with CI set that is
@@ -34,20 +35,21 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	dir, err := os.MkdirTemp("", "simt-test-")
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+	for *seed == 0 {
+		*seed = rand.Uint64()
 	}
-	cache = dir
+	random = rand.New(rand.NewPCG(*seed, 0))
 	code := m.Run()
-	os.RemoveAll(dir)
+	if code != 0 {
+		fmt.Printf("again with -seed %d\n", *seed)
+	}
 	os.Exit(code)
 }
 
+// compiler uses the user's cache, as go test does: what was compiled once is not compiled again.
 func compiler(t testing.TB) *msl.Compiler {
 	t.Helper()
-	c, err := msl.NewCompiler(msl.Config{Target: Target(), CacheDir: cache})
+	c, err := msl.NewCompiler(msl.Config{Target: Target()})
 	if err != nil {
 		t.Fatal(err)
 	}
