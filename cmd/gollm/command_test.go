@@ -141,6 +141,11 @@ func TestRefusedLines(t *testing.T) {
 		{"bench -o xml", `"xml"`},
 		{"bench --device abacus", "--device abacus"},
 		{"bench -t 100000", "--threads"},
+		{"quantize a b", "three arguments"},
+		{"quantize a b Q4_9", "Q4_9"},
+		{"quantize -t -1 a b Q4_0", "--threads -1"},
+		{"tokenize -m x", "give one of"},
+		{"tokenize -m= -p x", "--model"},
 	} {
 		t.Run(test.line, func(t *testing.T) {
 			r := do("", strings.Fields(test.line)...)
@@ -199,6 +204,7 @@ func TestHelp(t *testing.T) {
 		"logits":     {"--ids"},
 		"info":       {"FILE", "--json"},
 		"tokenize":   {"-f", "-p", "--ids", "--no-bos", "--no-parse-special", "--show-count", "--stdin"},
+		"quantize":   {"IN OUT TYPE", "Q4_K_M", "--dry-run", "--allow-requantize", "--threads", "-t"},
 		"version":    {},
 		"completion": {"bash", "zsh", "fish"},
 	} {

@@ -62,10 +62,8 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 
 // checkDevice checks the flags that say where a model runs.
 func checkDevice(c *cli.Command, threads ...int) error {
-	for _, n := range threads {
-		if n < 0 || n > mostThreads {
-			return usagef("--threads %d: must lie between 0 and %d", n, mostThreads)
-		}
+	if err := checkThreads(threads...); err != nil {
+		return err
 	}
 	device, layers := c.String("device"), c.Int("n-gpu-layers")
 	switch {
@@ -75,6 +73,15 @@ func checkDevice(c *cli.Command, threads ...int) error {
 		return usagef("--n-gpu-layers %d: must be -1, for all, or more", layers)
 	case c.IsSet("n-gpu-layers") && layers != 0:
 		fmt.Fprintln(c.Root().ErrWriter, "gollm: no GPU here that gollm can use: all layers run on the CPU")
+	}
+	return nil
+}
+
+func checkThreads(threads ...int) error {
+	for _, n := range threads {
+		if n < 0 || n > mostThreads {
+			return usagef("--threads %d: must lie between 0 and %d", n, mostThreads)
+		}
 	}
 	return nil
 }

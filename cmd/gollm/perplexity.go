@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,12 +89,26 @@ func perplexity(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	if base != nil {
-		if err := errors.Join(base.Flush(), file.Chmod(0o644), file.Close(), os.Rename(file.Name(), c.String("kl-divergence-base"))); err != nil {
+		if err := commit(base, file, c.String("kl-divergence-base")); err != nil {
 			return fmt.Errorf("--kl-divergence-base: %w", err)
 		}
 	}
 	_, err = fmt.Fprintf(stdout, "Final estimate: PPL = %.4f +/- %.5f\n", score.PPL, score.Error)
 	return err
+}
+
+// commit ends a base file and gives it its name.
+func commit(base *bench.BaseWriter, file *os.File, path string) error {
+	if err := base.Flush(); err != nil {
+		return err
+	}
+	if err := file.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
 }
 
 func diverge(ctx context.Context, c *cli.Command) error {

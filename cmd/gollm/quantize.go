@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -29,10 +30,19 @@ func quantizeCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be done, and write nothing"},
 			&cli.BoolFlag{Name: "allow-requantize", Usage: "quantise tensors that are quantised already, which loses more than quantising the original"},
+			&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one a processor"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.NArg() != 3 {
 				return usagef("%s takes three arguments, IN OUT TYPE, and got %d", c.FullName(), c.NArg())
+			}
+			threads := c.Int("threads")
+			if err := checkThreads(threads); err != nil {
+				return err
+			}
+			if threads > 0 {
+				// The package works on as many processors as the program may use.
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
 			}
 			mix, err := quantize.ParseMixture(c.Args().Get(2))
 			if err != nil {

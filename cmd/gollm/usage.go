@@ -99,7 +99,7 @@ func noArguments(c *cli.Command) error {
 // from, which tells a user nothing.
 func plainError(err error) string {
 	text := err.Error()
-	for _, p := range []string{"engine: ", "bench: ", "gguf: ", "sample: ", "chat: ", "tokenizer: "} {
+	for _, p := range []string{"engine: ", "bench: ", "gguf: ", "sample: ", "chat: ", "tokenizer: ", "quantize: "} {
 		text = strings.TrimPrefix(text, p)
 	}
 	return text
