@@ -55,14 +55,16 @@ template <class T> inline uint column32(uint step, uint i) {
 }
 
 // multiply leaves the products of 64 rows and the tile's columns in shared[column·W_STRIDE + row], for
-// all threads of the threadgroup. x is the row of activations of column (thread−64)/2, for threads from 64 on.
+// all threads of the threadgroup. The matrix begins at byte `at` of weights. x is the row of activations of column
+// (thread−64)/2, for threads from 64 on.
 template <class T>
-inline void multiply(device const uchar *weights, device const float *x, device const float *norm, Tile tile,
+inline void multiply(device const uchar *weights, uint at, device const float *x, device const float *norm, Tile tile,
                      threadgroup float *shared, uint thread_index, uint simdgroup) {
   threadgroup float *w = shared, *xs = shared + TILE_VALUES * W_STRIDE, *squares = xs + TILE_COLUMNS * X_STRIDE;
   const uint row_bytes = tile.width / T::block * T::bytes + tile.width % T::block * (T::bytes / T::block);
   const bool decodes = thread_index < TILE_ROWS;
-  const Row row = row_of(weights, min(tile.first + thread_index % TILE_ROWS, tile.rows - 1), row_bytes);
+  const ulong start = at + ulong(min(tile.first + thread_index % TILE_ROWS, tile.rows - 1)) * row_bytes;
+  const Row row = {weights + (start & ~3ul), uint(start & 3)};
   const uint column = (thread_index - TILE_ROWS) / 2 % TILE_COLUMNS, part = thread_index % 2 * 16;
   float square = 0;
 

@@ -32,7 +32,7 @@ kernel void matmul(constant MatMulParams &p [[buffer(0)]],
   const uint from = group.x * TILE_COLUMNS;
   const Tile tile = {group.y * TILE_ROWS, p.rows, p.width, min(p.columns - from, uint(TILE_COLUMNS)), p.eps};
   const uint column = (thread_index - TILE_ROWS) / 2 % TILE_COLUMNS;
-  multiply<T>(weights, x + ulong(min(from + column, p.columns - 1)) * p.width, norm, tile, shared, thread_index, simdgroup);
+  multiply<T>(weights, 0, x + ulong(min(from + column, p.columns - 1)) * p.width, norm, tile, shared, thread_index, simdgroup);
   const uint rows = min(p.rows - tile.first, uint(TILE_ROWS));
   for (uint i = thread_index; i < TILE_ROWS * tile.columns; i += TILE_THREADS) {
     const uint r = i % TILE_ROWS, j = i / TILE_ROWS;

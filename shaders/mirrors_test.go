@@ -4,7 +4,12 @@ import "github.com/gollm/gollm/shaders"
 
 // mirrors are the Go mirrors of the sources' params.
 var mirrors = map[string]any{
-	"EmbedParams":  shaders.EmbedParams{},
-	"MatMulParams": shaders.MatMulParams{},
-	"MatVecParams": shaders.MatVecParams{},
+	"CombineParams":  shaders.CombineParams{},
+	"GroupParams":    shaders.GroupParams{},
+	"RouteParams":    shaders.RouteParams{},
+	"MatVecIDParams": shaders.MatVecIDParams{},
+	"MatMulIDParams": shaders.MatMulIDParams{},
+	"EmbedParams":    shaders.EmbedParams{},
+	"MatMulParams":   shaders.MatMulParams{},
+	"MatVecParams":   shaders.MatVecParams{},
 }

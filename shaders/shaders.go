@@ -20,8 +20,8 @@
 // Optional parts (a bias, a residual) are function constants, so that a pipeline without them has no
 // code for them, and no binding.
 //
-// Simdgroups are 32 wide. The language is MSL 3.0 as facts of clang and Metal share it; bfloat is used from
-// 3.1 on, and from 3.0 read as bits.
+// Simdgroups are 32 wide. The language is MSL 3.0: bfloat, which came with 3.1, is read as bits. Compile with
+// MathRelaxed: infinities and NaNs mean something here.
 //
 // # Source
 //
