@@ -75,3 +75,23 @@ inline void products(device const uchar *weights, ulong first, ulong rows, uint 
     for (uint i = 0; i < T::rows; i++) sum[i] += dot_slice<T>(row[i], s, v, total);
   }
 }
+
+// project_rows is the projection of one x by rows first to first+T::rows−1 of a matrix of `rows` rows, which begins at
+// row `origin` of weights: what one simdgroup does. Pointers to what the function constants leave out are never
+// followed.
+template <class T>
+inline void project_rows(device const uchar *weights, ulong origin, uint first, uint rows, uint width, float eps,
+                         device const float *x, device float *out, device const float *bias, float scale,
+                         device const float *residual, device const float *norm, uint lane) {
+  float sum[T::rows] = {}, squares = 0;
+  products<T>(weights, origin + first, origin + rows, width, x, norm, lane, sum, squares);
+  const float by = norm_x ? rms(simd_sum(squares), width, eps) : 1;
+  for (uint i = 0; i < T::rows; i++) {
+    const float total = simd_sum(sum[i]) * by;
+    const uint o = first + i;
+    if (lane == i && o < rows) {
+      const float y = finish(total, has_bias ? bias[o] : 0, scale);
+      out[o] = add_residual ? y + residual[o] : y;
+    }
+  }
+}

@@ -36,17 +36,7 @@ kernel void matvec(constant MatVecParams &p [[buffer(0)]],
                    uint lane [[thread_index_in_simdgroup]]) {
   const uint first = (group * simdgroups + simdgroup) * T::rows;
   if (first >= p.rows) return;
-  float sum[T::rows] = {}, squares = 0;
-  products<T>(weights, first, p.rows, p.width, x, norm, lane, sum, squares);
-  const float by = norm_x ? rms(simd_sum(squares), p.width, p.eps) : 1;
-  for (uint i = 0; i < T::rows; i++) {
-    const float total = simd_sum(sum[i]) * by;
-    const uint o = first + i;
-    if (lane == i && o < p.rows) {
-      const float y = finish(total, has_bias ? bias[o] : 0, has_scale ? scale[0] : 1);
-      out[o] = add_residual ? y + residual[o] : y;
-    }
-  }
+  project_rows<T>(weights, 0, first, p.rows, p.width, p.eps, x, out, bias, has_scale ? scale[0] : 1, residual, norm, lane);
 }
 
 #define INSTANTIATE(NAME, T) template HOST_NAME(matvec_##NAME) kernel decltype(matvec<T>) matvec<T>;

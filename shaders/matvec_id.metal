@@ -35,19 +35,9 @@ kernel void matvec_id(constant MatVecIDParams &p [[buffer(0)]],
   const uint first = (group.x * simdgroups + simdgroup) * T::rows;
   if (first >= p.rows) return;
   const uint expert = min(uint(ids[group.y]), p.experts - 1);
-  const ulong before = ulong(expert) * p.rows;
-  float sum[T::rows] = {}, squares = 0;
-  products<T>(weights, before + first, before + p.rows, p.width, x + ulong(group.y / p.repeat) * p.width, norm, lane, sum, squares);
-  const float by = norm_x ? rms(simd_sum(squares), p.width, p.eps) : 1;
-  for (uint i = 0; i < T::rows; i++) {
-    const float total = simd_sum(sum[i]) * by;
-    const uint o = first + i;
-    if (lane == i && o < p.rows) {
-      const ulong to = ulong(group.y) * p.rows + o;
-      const float y = finish(total, has_bias ? bias[before + o] : 0, has_scale ? scale[expert] : 1);
-      out[to] = add_residual ? y + residual[to] : y;
-    }
-  }
+  const ulong before = ulong(expert) * p.rows, pair = group.y;
+  project_rows<T>(weights, before, first, p.rows, p.width, p.eps, x + pair / p.repeat * p.width, out + pair * p.rows, bias + before,
+                  has_scale ? scale[expert] : 1, residual + pair * p.rows, norm, lane);
 }
 
 #define INSTANTIATE(NAME, T) template HOST_NAME(matvec_id_##NAME) kernel decltype(matvec_id<T>) matvec_id<T>;

@@ -4,12 +4,13 @@ import "github.com/gollm/gollm/shaders"
 
 // mirrors are the Go mirrors of the sources' params.
 var mirrors = map[string]any{
-	"CombineParams":  shaders.CombineParams{},
-	"GroupParams":    shaders.GroupParams{},
-	"RouteParams":    shaders.RouteParams{},
-	"MatVecIDParams": shaders.MatVecIDParams{},
-	"MatMulIDParams": shaders.MatMulIDParams{},
-	"EmbedParams":    shaders.EmbedParams{},
-	"MatMulParams":   shaders.MatMulParams{},
-	"MatVecParams":   shaders.MatVecParams{},
+	"CombineParams":   shaders.CombineParams{},
+	"GroupParams":     shaders.GroupParams{},
+	"RouteParams":     shaders.RouteParams{},
+	"MatVecIDParams":  shaders.MatVecIDParams{},
+	"MatMulIDParams":  shaders.MatMulIDParams{},
+	"EmbedParams":     shaders.EmbedParams{},
+	"MatVecQKVParams": shaders.MatVecQKVParams{},
+	"MatMulParams":    shaders.MatMulParams{},
+	"MatVecParams":    shaders.MatVecParams{},
 }
