@@ -44,9 +44,9 @@ func (m *Model) Embed(ctx context.Context, tokens []int32, o EmbedOptions) ([]fl
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	batch := min(m.options.Batch, len(tokens))
-	r, err := m.exec.Compile(p, pool.Memory(), program.Limits{Tokens: batch, Outputs: batch})
+	r, err := m.compile(p, pool.Memory(), program.Limits{Tokens: batch, Outputs: batch})
 	if err != nil {
-		return nil, fmt.Errorf("engine: %w", err)
+		return nil, err
 	}
 	s := Session{model: m, pool: pool, seq: pool.NewSequence(len(tokens)), runner: r}
 	s.step.Tables = make([][]int32, 1)

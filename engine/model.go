@@ -117,7 +117,7 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 		return nil, fmt.Errorf("engine: %s: %w", f.Name(), err)
 	}
 	if o.Progress != nil {
-		if err := warm(ctx, f, o.Progress); err != nil {
+		if err := guard(func() error { return warm(ctx, f, o.Progress) }); err != nil {
 			return nil, fmt.Errorf("engine: load %s: %w", f.Name(), err)
 		}
 	}

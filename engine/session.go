@@ -51,9 +51,9 @@ func (m *Model) NewSession() (*Session, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	s := &Session{model: m, pool: pool, seq: pool.NewSequence(m.options.Context)}
-	s.runner, err = m.exec.Compile(m.logits, pool.Memory(), m.limits(1))
+	s.runner, err = m.compile(m.logits, pool.Memory(), m.limits(1))
 	if err != nil {
-		return nil, fmt.Errorf("engine: %w", err)
+		return nil, err
 	}
 	s.tokens = make([]int32, 0, m.options.Context)
 	s.step.Tables = make([][]int32, 1)
@@ -138,9 +138,9 @@ func (s *Session) EvalEach(ctx context.Context, tokens []int32, first int, f fun
 	if s.every == nil {
 		// As many rows of logits as fit 64 MB.
 		s.most = max(1, min(s.model.options.Batch, (64<<20)/(4*vocab)))
-		r, err := s.model.exec.Compile(s.model.logits, s.pool.Memory(), s.model.limits(s.most))
+		r, err := s.model.compile(s.model.logits, s.pool.Memory(), s.model.limits(s.most))
 		if err != nil {
-			return fmt.Errorf("engine: %w", err)
+			return err
 		}
 		s.every = r
 	}

@@ -144,9 +144,9 @@ func (f *File) Close() error {
 // A split model, whose files are named NAME-00001-of-0000N.gguf and so on, is
 // opened whole by the path of any of its parts.
 //
-// The pages are shared with the file: nobody may shorten it while it is open (on
-// the systems gollm runs on, touching a page that is gone ends the program).
-// Replacing it by a rename, as Writer does, is harmless.
+// The pages are shared with the file: nobody may shorten it while it is open.
+// Touching a page that is gone ends a Go program, unless debug.SetPanicOnFault is
+// set. Replacing the file by a rename, as Writer does, is harmless.
 func Open(path string) (*File, error) {
 	f, err := openPart(path)
 	if err != nil {

@@ -1,8 +1,11 @@
 package ref
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 )
 
 // pool runs loops on a fixed set of goroutines. Loops of different callers
@@ -13,6 +16,9 @@ type pool struct {
 	work []chan loop
 	done sync.WaitGroup
 	exit sync.WaitGroup
+
+	// fault is the first one that a loop ran into, for good: see catch.
+	fault atomic.Pointer[error]
 }
 
 // body handles items [from, to) of a loop. worker tells goroutines of one
@@ -35,8 +41,9 @@ func newPool(n int) *pool {
 		p.exit.Add(1)
 		go func() {
 			defer p.exit.Done()
+			debug.SetPanicOnFault(true)
 			for l := range c {
-				l.body(i+1, l.from, l.to)
+				p.run(i+1, l)
 				p.done.Done()
 			}
 		}()
@@ -50,7 +57,7 @@ func (p *pool) each(items, grain int, body body) {
 	parts := min(p.n, max(1, items/max(1, grain)))
 	if parts == 1 {
 		// Without the lock: worker 0's scratch belongs to the caller's runner.
-		body(0, 0, items)
+		p.run(0, loop{body, 0, items})
 		return
 	}
 	p.mu.Lock()
@@ -59,8 +66,33 @@ func (p *pool) each(items, grain int, body body) {
 	for i := 1; i < parts; i++ {
 		p.work[i-1] <- loop{body, items * i / parts, items * (i + 1) / parts}
 	}
-	body(0, 0, items/parts)
+	p.run(0, loop{body, 0, items / parts})
 	p.done.Wait()
+}
+
+// run runs one goroutine's part of a loop.
+func (p *pool) run(worker int, l loop) {
+	defer p.catch()
+	l.body(worker, l.from, l.to)
+}
+
+// catch, deferred, keeps a fault as an error: of weights whose file was cut
+// off, or whose disk fails, while they are mapped. What is computed then is
+// nothing, for every runner.
+func (p *pool) catch() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	fault, ok := r.(interface {
+		error
+		Addr() uintptr
+	})
+	if !ok {
+		panic(r)
+	}
+	err := fmt.Errorf("ref: the model's file can no longer be read (cut off, or its disk fails): %w", fault)
+	p.fault.CompareAndSwap(nil, &err)
 }
 
 func (p *pool) close() {

@@ -9,6 +9,7 @@ package ref
 
 import (
 	"fmt"
+	"runtime/debug"
 	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/program"
@@ -136,10 +137,19 @@ func (r *runner) Run(s *program.Step) error {
 		return fmt.Errorf("ref: %w", err)
 	}
 	r.step, r.n, r.m = s, len(s.Tokens), len(s.Outputs)
+	r.replay()
+	if err := r.pool.fault.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (r *runner) replay() {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer r.pool.catch()
 	for _, op := range r.ops {
 		op()
 	}
-	return nil
 }
 
 // Result implements program.Runner.
