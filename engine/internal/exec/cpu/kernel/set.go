@@ -1,0 +1,249 @@
+// Package kernel holds the loops that the CPU executor spends its time in: in
+// assembly made from C (folder csrc, command c2s) where there is some for the
+// processor, in Go everywhere.
+//
+// Weights are read as they lie in the file. Quantised ones are multiplied, as
+// integers, with activations rounded to 15 bits and a scale for each 32: an error
+// of some 3e-5, where 8 bits would make it 7e-3, at nearly the same speed (16-bit
+// products are needed for Q8_0 in any case, and decoding waits for memory). Other
+// weights are multiplied as floats.
+//
+// Assembly cannot be preempted, and neither can a loop of nothing but calls of it: a
+// signal always finds it inside. So every method of Set is an ordinary Go function
+// that is not inlined, which is where the runtime may stop a goroutine, and callers
+// keep each call below some 100 µs.
+package kernel
+
+import (
+	"unsafe"
+
+	"github.com/gollm/gollm/gguf"
+)
+
+// Act is a row of activations as integers, as the kernels read it: K values in
+// whole blocks of 32.
+type Act struct {
+	Q *int16   // [K] within ±16383
+	D *float32 // [K/32] scale of each block
+	S *float32 // [K/32] sum of each block's values
+	H *float32 // [K/16] sum of each half block's values
+}
+
+// Rows is the number of weight rows in a panel of a matrix product.
+const Rows = 16
+
+type (
+	dotFunc   func(y *float32, w *byte, stride, rows, nb int, a *Act)
+	wordsFunc func(q *int16, d, m *float32, w *byte, nb int)
+	floatFunc func(y *float32, w *byte, stride, rows, n int, x *float32)
+	gemmFunc  func(acc *float32, w *int16, wd, wm *float32, x *int16, xd *float32, nb int)
+)
+
+// types bounds the gguf types with kernels.
+const types = 64
+
+// Set is the kernels for one kind of processor. Those missing are nil.
+type Set struct {
+	Name    string
+	Columns int // activations' rows in a panel of a matrix product
+
+	dot   [types]dotFunc
+	words [types]wordsFunc
+	gemm  [3]gemmFunc // by minima of a block
+
+	dotFloat, dot4Float, sumFloat [types]floatFunc
+	gemmFloat                     func(acc, w, x *float32, n int)
+	transpose                     func(dst *byte, step int, src *byte, ld, n int)
+
+	widen    [types]func(y *float32, w *byte, n int)
+	narrow   func(y *uint16, x *float32, n int)
+	quantize func(q *int16, d, s, h, x *float32, nb int)
+
+	exp        func(x *float32, top float32, sum *float32, n int)
+	silu, gelu func(y, g, u *float32, n int)
+	squares    func(sum, x *float32, n int)
+	scaleMul   func(y, x, w *float32, n int, f *float32)
+	add        func(y, a, b *float32, n int)
+}
+
+// Integer reports whether products with weights of type t are of integers.
+func (s *Set) Integer(t gguf.Type) bool { return t < types && s.words[t] != nil }
+
+// Minima returns the number of minima a block of 32 values of type t has.
+func Minima(t gguf.Type) int {
+	switch t {
+	case gguf.Q4_1, gguf.Q5_1, gguf.Q4_K, gguf.Q5_K:
+		return 1
+	case gguf.Q2_K:
+		return 2
+	}
+	return 0
+}
+
+// Dot writes the products of len(y) rows of weights of type t, which is Integer,
+// with a row of activations. The rows of cols values begin stride bytes apart in w.
+//
+//go:noinline
+func (s *Set) Dot(t gguf.Type, y []float32, w []byte, stride, cols int, a *Act) {
+	if len(y) == 0 {
+		return
+	}
+	_ = w[(len(y)-1)*stride+t.RowBytes(cols)-1]
+	s.dot[t](&y[0], &w[0], stride, len(y), cols/t.BlockSize(), a)
+}
+
+// Direct reports whether DotFloat reads weights of type t.
+func (s *Set) Direct(t gguf.Type) bool { return t < types && s.dotFloat[t] != nil }
+
+// DotFloat is Dot with weights that are Direct and a row of floats, whose length is
+// the number of columns.
+//
+//go:noinline
+func (s *Set) DotFloat(t gguf.Type, y []float32, w []byte, stride int, x []float32) {
+	if len(y) == 0 {
+		return
+	}
+	_ = w[(len(y)-1)*stride+t.RowBytes(len(x))-1]
+	if four := len(y) &^ 3; four > 0 && s.dot4Float[t] != nil {
+		s.dot4Float[t](&y[0], &w[0], stride, four, len(x), &x[0])
+		if y = y[four:]; len(y) == 0 {
+			return
+		}
+		w = w[four*stride:]
+	}
+	s.dotFloat[t](&y[0], &w[0], stride, len(y), len(x), &x[0])
+}
+
+// Sum adds to y the sum of len(f) rows of type t, F16 or F32, row i times f[i].
+//
+//go:noinline
+func (s *Set) Sum(t gguf.Type, y []float32, w []byte, stride int, f []float32) {
+	if len(f) == 0 {
+		return
+	}
+	_ = w[(len(f)-1)*stride+t.RowBytes(len(y))-1]
+	s.sumFloat[t](&y[0], &w[0], stride, len(f), len(y), &f[0])
+}
+
+// Words writes a row of weights out: cols words, a scale for each 32 of them, and
+// the minima.
+//
+//go:noinline
+func (s *Set) Words(t gguf.Type, q []int16, d, m []float32, w []byte, cols int) {
+	_, _, _, _ = q[cols-1], d[cols/32-1], m[max(1, Minima(t)*cols/32)-1], w[t.RowBytes(cols)-1]
+	s.words[t](&q[0], &d[0], &m[0], &w[0], cols/t.BlockSize())
+}
+
+// Gemm adds to acc [Columns][Rows] the products of nb blocks of two panels: w
+// [nb][16][Rows][2], wd [nb][Rows], wm [nb][minima][Rows]; x [nb][16][Columns][2], xd
+// [nb][4][Columns]: scale, sum, sums of the halves.
+//
+//go:noinline
+func (s *Set) Gemm(minima int, acc []float32, w []int16, wd, wm []float32, x []int16, xd []float32, nb int) {
+	_, _, _ = acc[s.Columns*Rows-1], w[nb*32*Rows-1], wd[nb*Rows-1]
+	_, _, _ = wm[max(1, nb*minima*Rows)-1], x[nb*32*s.Columns-1], xd[nb*4*s.Columns-1]
+	s.gemm[minima](&acc[0], &w[0], &wd[0], &wm[0], &x[0], &xd[0], nb)
+}
+
+// GemmFloat adds to acc [Columns][Rows] the product of w [n][Rows] and x
+// [n][Columns].
+//
+//go:noinline
+func (s *Set) GemmFloat(acc, w, x []float32, n int) {
+	_, _, _ = acc[s.Columns*Rows-1], w[n*Rows-1], x[n*s.Columns-1]
+	s.gemmFloat(&acc[0], &w[0], &x[0], n)
+}
+
+// Transpose writes n columns of Rows rows of src, which begin ld elements apart, so
+// that column k is at dst[k·Rows]. It may read and write up to 7 columns more.
+//
+//go:noinline
+func Transpose[T int16 | float32](s *Set, dst, src []T, ld, n int) {
+	// Elements are 32 bits: a float, or two words.
+	size := int(unsafe.Sizeof(dst[0]))
+	per := 4 / size
+	n = (n/per + 7) &^ 7
+	_, _ = dst[n*Rows*per-1], src[(Rows-1)*ld+n*per-1]
+	s.transpose((*byte)(unsafe.Pointer(&dst[0])), Rows*4, (*byte)(unsafe.Pointer(&src[0])), ld*size, n)
+}
+
+// Widen reports whether t has a conversion to floats here, and does it.
+//
+//go:noinline
+func (s *Set) Widen(t gguf.Type, y []float32, w []byte) bool {
+	if t >= types || s.widen[t] == nil {
+		return false
+	}
+	_ = w[t.RowBytes(len(y))-1]
+	s.widen[t](&y[0], &w[0], len(y))
+	return true
+}
+
+// Narrow rounds x to halves.
+//
+//go:noinline
+func (s *Set) Narrow(y []uint16, x []float32) {
+	if len(x) > 0 {
+		_ = y[len(x)-1]
+		s.narrow(&y[0], &x[0], len(x))
+	}
+}
+
+// Quantize rounds x, whole blocks of 32, to 15 bits.
+//
+//go:noinline
+func (s *Set) Quantize(q []int16, d, sums, halves, x []float32) {
+	nb := len(x) / 32
+	_, _, _, _ = q[nb*32-1], d[nb-1], sums[nb-1], halves[2*nb-1]
+	s.quantize(&q[0], &d[0], &sums[0], &halves[0], &x[0], nb)
+}
+
+// Exp replaces x, a multiple of 8 values, by e^(x-top) and returns the sum.
+//
+//go:noinline
+func (s *Set) Exp(x []float32, top float32, sum *float32) {
+	_ = x[len(x)&^7-1]
+	s.exp(&x[0], top, sum, len(x))
+}
+
+// SiLU writes g·σ(g)·u.
+//
+//go:noinline
+func (s *Set) SiLU(y, g, u []float32) { gated(y, g, u, s.silu, siluGo) }
+
+// GELU writes gelu(g)·u, gelu by the tanh approximation.
+//
+//go:noinline
+func (s *Set) GELU(y, g, u []float32) { gated(y, g, u, s.gelu, geluGo) }
+
+func gated(y, g, u []float32, wide, rest func(y, g, u *float32, n int)) {
+	g, u = g[:len(y)], u[:len(y)]
+	n := len(y) &^ 7
+	if n > 0 {
+		wide(&y[0], &g[0], &u[0], n)
+	}
+	if n < len(y) {
+		rest(&y[n], &g[n], &u[n], len(y)-n)
+	}
+}
+
+// Squares returns Σx².
+//
+//go:noinline
+func (s *Set) Squares(x []float32, sum *float32) { s.squares(sum, &x[0], len(x)) }
+
+// ScaleMul writes x·f·w.
+//
+//go:noinline
+func (s *Set) ScaleMul(y, x, w []float32, f *float32) {
+	_, _ = x[len(y)-1], w[len(y)-1]
+	s.scaleMul(&y[0], &x[0], &w[0], len(y), f)
+}
+
+// Add writes a+b.
+//
+//go:noinline
+func (s *Set) Add(y, a, b []float32) {
+	_, _ = a[len(y)-1], b[len(y)-1]
+	s.add(&y[0], &a[0], &b[0], len(y))
+}

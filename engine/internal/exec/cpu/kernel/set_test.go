@@ -1,0 +1,445 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+
+	"github.com/gollm/gollm/gguf"
+	"github.com/gollm/gollm/gguf/quant"
+)
+
+// each runs a test with every set of kernels this machine can run.
+func each(t *testing.T, f func(t *testing.T, s *Set, r *rand.Rand)) {
+	for _, s := range Sets() {
+		t.Run(s.Name, func(t *testing.T) {
+			seed := rand.Uint64()
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("seed %#x", seed)
+				}
+			})
+			f(t, s, rand.New(rand.NewPCG(seed, 0)))
+		})
+	}
+}
+
+// weights are rows of random blocks, with their values. What lies behind the
+// last byte must not be read: the slice ends there, at the end of its memory
+// for some sizes.
+func weights(r *rand.Rand, t gguf.Type, rows, cols int) (b []byte, values []float64) {
+	decode, _ := quant.Decoder(t)
+	b = make([]byte, rows*t.RowBytes(cols))
+	block := make([]float32, t.BlockSize())
+	for at := 0; at < len(b); at += t.BlockBytes() {
+	again:
+		raw := b[at : at+t.BlockBytes()]
+		for i := range raw {
+			raw[i] = byte(r.Uint32())
+		}
+		decode(block, raw)
+		largest := float32(0)
+		for _, v := range block {
+			if !(v < 200 && v > -200) {
+				goto again
+			}
+			largest = max(largest, v, -v)
+		}
+		if largest < 0.01 && len(block) > 1 {
+			goto again
+		}
+		for _, v := range block {
+			values = append(values, float64(v))
+		}
+	}
+	return b, values
+}
+
+func normal(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64())
+	}
+	return x
+}
+
+// near fails unless got is within bound of want, relative to size.
+func near(t *testing.T, what string, got float32, want, size, bound float64) {
+	t.Helper()
+	if d := math.Abs(float64(got) - want); !(d <= bound*size) {
+		t.Fatalf("%s: %v, want %v: error %.3g of %.3g is above %g", what, got, want, d, size, bound)
+	}
+}
+
+// dots is the product of a row of weights and activations, and what it is made of.
+func dots(w []float64, x []float32) (sum, size float64) {
+	for i, v := range w {
+		sum += v * float64(x[i])
+		size += v * float64(x[i]) * v * float64(x[i])
+	}
+	return sum, math.Sqrt(size)
+}
+
+// rounding is what 15 bits leave: half of 1/16383 of the largest of 32 values, which is
+// 2 to 3 times their spread. Where there are minima, quants are larger than the values
+// they make, and so are the errors.
+const rounding = 5e-4
+
+type activations struct {
+	x, d, s, h []float32
+	q          []int16
+	act        Act
+}
+
+func quantized(s *Set, x []float32) *activations {
+	a := &activations{x: x, d: make([]float32, len(x)/32), s: make([]float32, len(x)/32), h: make([]float32, len(x)/16), q: make([]int16, len(x))}
+	s.Quantize(a.q, a.d, a.s, a.h, x)
+	a.act = Act{&a.q[0], &a.d[0], &a.s[0], &a.h[0]}
+	return a
+}
+
+// dequantized is what the integers stand for: products with it are exact but for
+// the rounding of sums.
+func (a *activations) dequantized() []float32 {
+	y := make([]float32, len(a.q))
+	for i, q := range a.q {
+		y[i] = float32(q) * a.d[i/32]
+	}
+	return y
+}
+
+func TestQuantize(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		if s.quantize == nil {
+			t.Skip("has no integer kernels")
+		}
+		x := normal(r, 32*5)
+		clear(x[32:64])
+		for i := range 32 {
+			x[64+i] *= 1e30
+			x[96+i] *= 1e-37
+		}
+		x[96+31] = 1e-40
+		a := quantized(s, x)
+		for i, v := range a.dequantized() {
+			largest := 0.0
+			for _, u := range x[i/32*32:][:32] {
+				largest = max(largest, math.Abs(float64(u)))
+			}
+			if largest <= 1e-34 { // is 0
+				near(t, "a tiny value", v, 0, 0, 0)
+				continue
+			}
+			near(t, fmt.Sprint("value ", i), v, float64(x[i]), largest, 0.5001/16383+1e-7)
+		}
+		for i := range a.s {
+			sum, size := 0.0, 0.0
+			for _, v := range x[32*i : 32*i+32] {
+				sum += float64(v)
+				size += math.Abs(float64(v))
+			}
+			near(t, "sum", a.s[i], sum, size+1e-37, 1e-6)
+			near(t, "halves", a.h[2*i]+a.h[2*i+1], sum, size+1e-37, 1e-6)
+		}
+		x[7] = float32(math.NaN())
+		if a := quantized(s, x); a.d[0] == a.d[0] {
+			t.Error("a NaN was lost")
+		}
+	})
+}
+
+// TestDot holds every integer kernel against the decoded weights: even and odd
+// numbers of blocks and rows.
+func TestDot(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for typ := range gguf.Type(types) {
+			if !s.Integer(typ) {
+				continue
+			}
+			for _, blocks := range []int{1, 2, 3, 7, 16} {
+				for _, rows := range []int{1, 2, 5} {
+					cols := blocks * typ.BlockSize()
+					w, values := weights(r, typ, rows, cols)
+					a := quantized(s, normal(r, cols))
+					exact := a.dequantized()
+					y := make([]float32, rows)
+					s.Dot(typ, y, w, typ.RowBytes(cols), cols, &a.act)
+					for i := range y {
+						row := values[i*cols : (i+1)*cols]
+						what := fmt.Sprintf("%s, %d blocks, row %d of %d", typ, blocks, i, rows)
+						want, size := dots(row, a.x)
+						near(t, what, y[i], want, size, rounding)
+						if Minima(typ) == 0 { // minima multiply the sums before rounding
+							want, size = dots(row, exact)
+							near(t, what+", integers", y[i], want, size, 2e-6)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestWords holds the words that panels are made of against the decoder.
+func TestWords(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for typ := range gguf.Type(types) {
+			if !s.Integer(typ) {
+				continue
+			}
+			for _, blocks := range []int{1, 2, 5} {
+				cols := blocks * typ.BlockSize()
+				w, values := weights(r, typ, 1, cols)
+				q, d, m := make([]int16, cols), make([]float32, cols/32), make([]float32, cols/16)
+				s.Words(typ, q, d, m, w, cols)
+				for i, want := range values {
+					got := float64(q[i]) * float64(d[i/32])
+					size := math.Abs(got)
+					if k := Minima(typ); k > 0 {
+						min := float64(m[i*k/32])
+						got += min
+						size += math.Abs(min)
+					}
+					near(t, fmt.Sprintf("%s value %d", typ, i), float32(got), want, size, 1e-6)
+					if q[i] > 4096 || q[i] < -4096 {
+						t.Fatalf("%s value %d is the word %d: sums may overflow", typ, i, q[i])
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestLargest adds the largest products there are: they must fit.
+func TestLargest(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, _ *rand.Rand) {
+		if !s.Integer(gguf.Q6_K) {
+			t.Skip("has no integer kernels")
+		}
+		w := make([]byte, gguf.Q6_K.BlockBytes()) // quants of 0: -32
+		for i := 192; i < 208; i++ {
+			w[i] = 0x80 // -128
+		}
+		binary.LittleEndian.PutUint16(w[208:], 0x3c00) // 1
+		x := make([]float32, 256)
+		for i := range x {
+			x[i] = 1
+		}
+		a := quantized(s, x)
+		y := make([]float32, 1)
+		s.Dot(gguf.Q6_K, y, w, len(w), 256, &a.act)
+		near(t, "Q6_K", y[0], 256*4096, 256*4096, 1e-6)
+	})
+}
+
+// panel packs activations for Gemm.
+func panel(s *Set, rows []*activations) (x []int16, xd []float32) {
+	n := s.Columns
+	nb := len(rows[0].d)
+	x, xd = make([]int16, nb*32*n), make([]float32, nb*4*n)
+	for c, a := range rows {
+		for k, q := range a.q {
+			x[k/2*2*n+2*c+k%2] = q
+		}
+		for b := range nb {
+			for i, v := range []float32{a.d[b], a.s[b], a.h[2*b], a.h[2*b+1]} {
+				xd[(b*4+i)*n+c] = v
+			}
+		}
+	}
+	return x, xd
+}
+
+func TestGemm(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for typ := range gguf.Type(types) {
+			if !s.Integer(typ) {
+				continue
+			}
+			for _, blocks := range []int{1, 3} {
+				cols := blocks * typ.BlockSize()
+				nb := cols / 32
+				w, values := weights(r, typ, Rows, cols)
+				per := Minima(typ)
+				q, d, m := make([]int16, Rows*cols), make([]float32, Rows*(nb+8)), make([]float32, Rows*(2*nb+8))
+				for i := range Rows {
+					s.Words(typ, q[i*cols:], d[i*(nb+8):], m[i*(2*nb+8):], w[i*typ.RowBytes(cols):], cols)
+				}
+				pq, pd, pm := make([]int16, Rows*cols), make([]float32, Rows*(nb+8)), make([]float32, Rows*(2*nb+8))
+				Transpose(s, pq, q, cols, cols)
+				Transpose(s, pd, d, nb+8, nb)
+				Transpose(s, pm, m, 2*nb+8, nb*max(1, per))
+				var a []*activations
+				for range s.Columns {
+					a = append(a, quantized(s, normal(r, cols)))
+				}
+				x, xd := panel(s, a)
+				acc := make([]float32, s.Columns*Rows)
+				for i := range acc {
+					acc[i] = 1
+				}
+				s.Gemm(per, acc, pq, pd, pm, x, xd, nb)
+				for i, y := range acc {
+					want, size := dots(values[i%Rows*cols:][:cols], a[i/Rows].x)
+					near(t, fmt.Sprintf("%s, %d blocks, row %d, column %d", typ, blocks, i%Rows, i/Rows), y, want+1, size, rounding)
+				}
+			}
+		}
+	})
+}
+
+func TestGemmFloat(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for _, n := range []int{1, 2, 7, 64} {
+			ld := n + 8
+			w, p, x := normal(r, Rows*ld), make([]float32, Rows*ld), normal(r, s.Columns*n)
+			Transpose(s, p, w, ld, n)
+			acc := make([]float32, s.Columns*Rows)
+			s.GemmFloat(acc, p, x, n)
+			for i, y := range acc {
+				want, size := 0.0, 0.0
+				for k := range n {
+					v := float64(w[i%Rows*ld+k]) * float64(x[k*s.Columns+i/Rows])
+					want += v
+					size += v * v
+				}
+				near(t, fmt.Sprintf("n %d, row %d, column %d", n, i%Rows, i/Rows), y, want, math.Sqrt(size), 2e-6)
+			}
+		}
+	})
+}
+
+// TestFloat holds products and sums of float rows, at every length of tail.
+func TestFloat(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.BF16} {
+			if !s.Direct(typ) {
+				continue
+			}
+			for cols := 1; cols < 50; cols++ {
+				for _, rows := range []int{1, 3, 4, 9} {
+					raw, values := weights(r, typ, rows, cols)
+					odd := append([]byte{0}, raw...)[1:] // weights need not be aligned
+					x, y := normal(r, cols), make([]float32, rows)
+					s.DotFloat(typ, y, odd, typ.RowBytes(cols), x)
+					for i := range y {
+						want, size := dots(values[i*cols:(i+1)*cols], x)
+						near(t, fmt.Sprintf("%s, %d columns, row %d of %d", typ, cols, i, rows), y[i], want, size, 2e-6)
+					}
+					if typ == gguf.BF16 {
+						continue
+					}
+					f, out := normal(r, rows), make([]float32, cols)
+					s.Sum(typ, out, odd, typ.RowBytes(cols), f)
+					for c := range out {
+						want, size := 0.0, 0.0
+						for i := range rows {
+							v := float64(f[i]) * values[i*cols+c]
+							want += v
+							size += v * v
+						}
+						near(t, fmt.Sprintf("sum of %d rows of %d %s, column %d", rows, cols, typ, c), out[c], want, math.Sqrt(size), 2e-6)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestConversions(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		all := make([]byte, 2<<16)
+		for i := range 1 << 16 {
+			binary.LittleEndian.PutUint16(all[2*i:], uint16(i))
+		}
+		for _, typ := range []gguf.Type{gguf.F16, gguf.BF16} {
+			y, want := make([]float32, 1<<16-3), make([]float32, 1<<16-3)
+			decode, _ := quant.Decoder(typ)
+			decode(want, all)
+			if !s.Widen(typ, y, all) {
+				continue
+			}
+			for i := range y {
+				if y[i] != want[i] && want[i] == want[i] || (y[i] == y[i]) != (want[i] == want[i]) {
+					t.Fatalf("%s %#04x is %v, want %v", typ, i, y[i], want[i])
+				}
+			}
+		}
+		x := normal(r, 1003)
+		x[0], x[1], x[2], x[3] = 65504, 65520, 6e-8, float32(math.Inf(-1))
+		y := make([]uint16, len(x))
+		s.Narrow(y, x)
+		for i, v := range x {
+			if want := quant.F32ToF16(v); y[i] != want {
+				t.Fatalf("%v is rounded to %#04x, want %#04x", v, y[i], want)
+			}
+		}
+	})
+}
+
+func TestFunctions(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for n := 1; n < 40; n++ {
+			x, u, w := normal(r, n), normal(r, n), normal(r, n)
+			for i := range x {
+				x[i] *= 20
+			}
+			y := make([]float32, n)
+			s.SiLU(y, x, u)
+			for i, v := range x {
+				want := float64(v) / (1 + math.Exp(-float64(v))) * float64(u[i])
+				near(t, fmt.Sprint("silu ", v), y[i], want, math.Abs(want)+1e-30, 1e-6)
+			}
+			s.GELU(y, x, u)
+			for i, v := range x {
+				g := float64(v)
+				want := g / (1 + math.Exp(-2*math.Sqrt(2/math.Pi)*(g+0.044715*g*g*g))) * float64(u[i])
+				near(t, fmt.Sprint("gelu ", v), y[i], want, math.Abs(want)+1e-6, 2e-6)
+			}
+			var sum float32
+			s.Squares(x, &sum)
+			want := 0.0
+			for _, v := range x {
+				want += float64(v) * float64(v)
+			}
+			near(t, "squares", sum, want, want, 1e-6)
+			f := float32(0.3)
+			s.ScaleMul(y, x, w, &f)
+			for i := range y {
+				want := float64(x[i]) * float64(f) * float64(w[i])
+				near(t, "scale", y[i], want, math.Abs(want), 3e-7)
+			}
+			s.Add(y, x, w)
+			for i := range y {
+				near(t, "add", y[i], float64(x[i]+w[i]), 1, 0)
+			}
+		}
+		x := []float32{0, -1, -86.9, -87.1, -1000, float32(math.Inf(-1)), 3, 1e-9}
+		in := append([]float32(nil), x...)
+		sum, want := float32(0), 0.0
+		s.Exp(x, 3, &sum)
+		for i, v := range in {
+			e := math.Exp(float64(v) - 3)
+			near(t, fmt.Sprint("exp ", v-3), x[i], e, e+1e-32, 1e-6)
+			want += e
+		}
+		near(t, "sum of exp", sum, want, want, 1e-6)
+		nan := make([]float32, 8)
+		nan[3] = float32(math.NaN())
+		s.Exp(nan, 0, &sum)
+		if sum == sum {
+			t.Error("a NaN was lost")
+		}
+	})
+}
+
+// TestActLayout: the kernels read Act as C laid it out.
+func TestActLayout(t *testing.T) {
+	var a Act
+	if unsafe.Sizeof(a) != 32 || unsafe.Offsetof(a.D) != 8 || unsafe.Offsetof(a.S) != 16 || unsafe.Offsetof(a.H) != 24 {
+		t.Error("Act is not four pointers")
+	}
+}
