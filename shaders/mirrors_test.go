@@ -11,6 +11,7 @@ var mirrors = map[string]any{
 	"MatMulIDParams":  shaders.MatMulIDParams{},
 	"EmbedParams":     shaders.EmbedParams{},
 	"MatVecQKVParams": shaders.MatVecQKVParams{},
+	"MatVecGLUParams": shaders.MatVecGLUParams{},
 	"MatMulParams":    shaders.MatMulParams{},
 	"MatVecParams":    shaders.MatVecParams{},
 }
