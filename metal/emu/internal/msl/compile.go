@@ -183,7 +183,7 @@ func (c *Compiler) compile(ctx context.Context, source string, o kernel.Options,
 	if diags != nil {
 		return nil, newCompileError(diags, texts)
 	}
-	src := lex(pre)
+	src := lexUnit(pre)
 	u := parse(src, o)
 	u.check()
 	if len(u.errs.diags) > 0 {

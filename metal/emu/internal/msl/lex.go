@@ -101,6 +101,17 @@ func lex(in string) source {
 	return s
 }
 
+// lexUnit is lex for a whole source: an empty token stands before the first, so that every token has
+// one before it.
+func lexUnit(in string) source {
+	s := lex(in)
+	if len(s.files) == 0 {
+		s.files = []string{sourceName}
+	}
+	s.tokens = append([]token{{kind: punct, line: 1}}, s.tokens...)
+	return s
+}
+
 // puncts are C++'s operators of more than one character, longest first. ">>" is left as two tokens,
 // which is what a template argument list needs; emit joins what stood together.
 var puncts = []string{"<<=", "...", "->*", "::", "->", "++", "--", "<<", "<=", ">=", "==", "!=", "&&", "||", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "##", ".*"}

@@ -1,10 +1,16 @@
 package msl_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
+	"github.com/gollm/gollm/metal/emu/internal/msl"
+	"github.com/gollm/gollm/metal/emu/internal/simt"
 )
 
 // TestStrict has a source for each thing Apple's compiler refuses, and where and how it is refused.
@@ -57,6 +63,7 @@ func TestStrict(t *testing.T) {
 		{"constant_type", "struct S { int x; };\nconstant S a [[function_constant(0)]];", "error: invalid type 'S' for function constant"},
 		{"kernel_twice", "kernel void f(device int * y) { y[0] = 1; }\nkernel void f(device float * y) { y[0] = 1; }", "error: a kernel named 'f' is already defined"},
 		{"atomic_without_space", "kernel void f(device uint * y) { atomic_fetch_add_explicit(y, 1u, memory_order_relaxed); }", "error: no matching function"},
+		{"private_memory", "kernel void f(device float * y, uint i [[thread_position_in_grid]]) {\n  float a[40000];\n  for (int k = 0; k < 40000; k++) a[k] = y[k];\n  for (int k = 0; k < 40000; k++) y[k] = a[(k * 7919u + i) % 40000];\n}", "3:13: error: stack frame size"},
 		{"attribute_on_wrong_space", "kernel void f(device int * y [[threadgroup(0)]]) { y[0] = 1; }", "error: 'threadgroup' attribute cannot be applied to parameter 'y'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -207,5 +214,90 @@ kernel void plain(device float * y) { y[0] = width; }
 	}
 	if _, err := l.Function("nothing"); err == nil {
 		t.Error("a kernel that is not there was found")
+	}
+}
+
+// TestManyKernels: a source with more kernels than go into one object is checked whole, and its
+// kernels are compiled one by one.
+func TestManyKernels(t *testing.T) {
+	src := "#include <metal_stdlib>\nusing namespace metal;\ntemplate <typename T, int N> kernel void f(device T * y) {\n  threadgroup T s[N];\n  s[0] = N;\n  y[0] = s[0].x;\n}\n"
+	for i := range 40 {
+		src += fmt.Sprintf("template [[host_name(\"f%d\")]] kernel decltype(f<float2, %d>) f<float2, %d>;\n", i, i+1, i+1)
+	}
+	l := mustCompile(t, src, options())
+	if n := len(l.Names()); n != 40 {
+		t.Fatalf("%d kernels, want 40", n)
+	}
+	f, err := l.Function("f9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := f.Specialize(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.StaticThreadgroupMemory() != 80 || k.Args()[0].ElemSize != 8 {
+		t.Errorf("%d bytes of threadgroup memory, want 80; %+v", k.StaticThreadgroupMemory(), k.Args())
+	}
+	// One bad instance among many is found when the library is made.
+	bad := src + "template [[host_name(\"bad\")]] kernel decltype(f<float, 1>) f<float, 1>;\n"
+	if got := refused(t, bad, options()); !strings.Contains(got, "program_source:6:14: error: member reference base type '__local float' is not a structure or union") {
+		t.Error(got)
+	}
+}
+
+// TestCache: a second compiler finds what the first compiled, and a changed header or macro is another source.
+func TestCache(t *testing.T) {
+	dir := t.TempDir()
+	compileIn := func(header, macro string) string {
+		c, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := options()
+		o.Headers, o.Macros = map[string]string{"h.h": header}, map[string]string{"M": macro}
+		l, err := c.Compile(context.Background(), "#include \"h.h\"\nkernel void f(device int * y, constant T & x) { y[0] = M; }", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := l.Function("f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := f.Specialize(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]int{"struct T { int a; };": 4, "struct T { long a; };": 8}[header]; k.Args()[1].ElemSize != want {
+			t.Errorf("element of %d bytes, want %d", k.Args()[1].ElemSize, want)
+		}
+		path, err := k.(*msl.Kernel).Object(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	a := compileIn("struct T { int a; };", "1")
+	before, err := os.Stat(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := compileIn("struct T { int a; };", "1"); b != a {
+		t.Errorf("objects %s and %s of one source", a, b)
+	}
+	if after, err := os.Stat(a); err != nil || after.ModTime() != before.ModTime() {
+		t.Errorf("the object was made again: %v", err)
+	}
+	if compileIn("struct T { long a; };", "1") == a || compileIn("struct T { int a; };", "2") == a {
+		t.Error("one object for two sources")
+	}
+}
+
+func TestMissingClang(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: t.TempDir()})
+	var missing *msl.MissingToolError
+	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "apt-get install clang-19") {
+		t.Errorf("error %v does not say how to install clang", err)
 	}
 }

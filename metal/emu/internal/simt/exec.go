@@ -53,7 +53,6 @@ type object struct {
 	lib     uintptr
 	run     uintptr
 	free    uintptr
-	base    uintptr
 	setter  uintptr
 	mu      sync.Mutex // held while a kernel with function constants runs
 	entries map[string]uintptr

@@ -27,6 +27,8 @@ func Target() msl.Target {
 		Library: lib.CPU(),
 		Flags: []string{"-target", "x86_64-linux-gnu", "-march=x86-64-v3", "-O2", "-fPIC", "-gline-tables-only", "-fvisibility=hidden",
 			"-fmax-type-align=8", "-fno-stack-protector", "-fno-math-errno", "-ffp-contract=on",
+			// A thread's stack is 128 KiB (BLOCK in rt.c): a function may not take half of it.
+			"-Wframe-larger-than=49152", "-Werror=frame-larger-than",
 			"-fsanitize=kernel-address", "-mllvm", "-asan-instrumentation-with-call-threshold=0", "-mllvm", "-asan-kernel-mem-intrinsic-prefix", "-mllvm", "-asan-globals=0", "-mllvm", "-asan-stack=0",
 			"-fsanitize=integer-divide-by-zero", "-fno-sanitize-recover=integer-divide-by-zero"},
 		Runtime: runtimeSource,
