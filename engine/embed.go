@@ -39,15 +39,17 @@ func (m *Model) Embed(ctx context.Context, tokens []int32, o EmbedOptions) ([]fl
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	pool, err := kv.New(p.KV, m.kvType(), len(tokens))
+	pool, err := kv.New(m.exec, p.KV, m.kvType(), len(tokens))
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
+	defer pool.Close()
 	batch := min(m.options.Batch, len(tokens))
 	r, err := m.compile(p, pool.Memory(), program.Limits{Tokens: batch, Outputs: batch})
 	if err != nil {
 		return nil, err
 	}
+	defer program.CloseRunner(r)
 	s := Session{model: m, pool: pool, seq: pool.NewSequence(len(tokens)), runner: r}
 	s.step.Tables = make([][]int32, 1)
 	width := m.family.Common().Width

@@ -46,13 +46,14 @@ func (m *Model) NewSession() (*Session, error) {
 	if err := m.checkMemory(); err != nil {
 		return nil, err
 	}
-	pool, err := kv.New(m.logits.KV, m.kvType(), m.options.Context)
+	pool, err := kv.New(m.exec, m.logits.KV, m.kvType(), m.options.Context)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	s := &Session{model: m, pool: pool, seq: pool.NewSequence(m.options.Context)}
 	s.runner, err = m.compile(m.logits, pool.Memory(), m.limits(1))
 	if err != nil {
+		pool.Close()
 		return nil, err
 	}
 	s.tokens = make([]int32, 0, m.options.Context)
@@ -68,7 +69,13 @@ func (m *Model) limits(outputs int) program.Limits {
 
 // Close gives the session's memory back.
 func (s *Session) Close() {
+	if s.pool == nil {
+		return
+	}
 	s.seq.Close()
+	program.CloseRunner(s.runner)
+	program.CloseRunner(s.every)
+	s.pool.Close()
 	s.runner, s.every, s.pool = nil, nil, nil
 }
 

@@ -26,7 +26,7 @@ var ErrFull = errors.New("KV cache is full")
 // use; the memory itself is written by executors, each sequence by one at a
 // time.
 type Pool struct {
-	mem program.KVMemory
+	mem *program.KVMemory
 
 	mu   sync.Mutex
 	free []int32 // block numbers, the last is given first
@@ -42,24 +42,21 @@ func Size(shapes []program.KVShape, typ gguf.Type, positions int) int64 {
 	return row * BlockSize * blocks
 }
 
-// New allocates a pool of at least the given number of positions in total.
-// typ is gguf.F16 or gguf.F32.
-func New(shapes []program.KVShape, typ gguf.Type, positions int) (*Pool, error) {
+// New allocates a pool of at least the given number of positions in total, over
+// which e can run programs (nil: any executor that takes any memory). typ is
+// gguf.F16 or gguf.F32. Close it after use.
+func New(e program.Executor, shapes []program.KVShape, typ gguf.Type, positions int) (*Pool, error) {
 	if typ != gguf.F16 && typ != gguf.F32 {
 		return nil, fmt.Errorf("KV cache type %s: only F16 and F32 are supported", typ)
 	}
 	if positions <= 0 {
 		return nil, fmt.Errorf("KV cache of %d positions", positions)
 	}
-	p := &Pool{mem: program.KVMemory{Type: typ, BlockSize: BlockSize, Blocks: (positions + BlockSize - 1) / BlockSize}}
-	rows := p.mem.Blocks * BlockSize
-	for _, s := range shapes {
-		p.mem.Layers = append(p.mem.Layers, program.KVLayer{
-			Shape: s,
-			K:     make([]byte, rows*typ.RowBytes(s.KeyWidth)),
-			V:     make([]byte, rows*typ.RowBytes(s.ValueWidth)),
-		})
+	mem, err := program.NewKVMemory(e, shapes, typ, BlockSize, (positions+BlockSize-1)/BlockSize)
+	if err != nil {
+		return nil, err
 	}
+	p := &Pool{mem: mem}
 	p.free = make([]int32, p.mem.Blocks)
 	for i := range p.free {
 		p.free[i] = int32(p.mem.Blocks - 1 - i)
@@ -68,7 +65,10 @@ func New(shapes []program.KVShape, typ gguf.Type, positions int) (*Pool, error) 
 }
 
 // Memory returns the storage for executors.
-func (p *Pool) Memory() *program.KVMemory { return &p.mem }
+func (p *Pool) Memory() *program.KVMemory { return p.mem }
+
+// Close gives the storage back. No sequence or runner may use it afterwards.
+func (p *Pool) Close() { p.mem.Close() }
 
 // Positions returns how many positions the pool holds, and how many are in
 // blocks that no sequence has.

@@ -15,7 +15,7 @@ var shapes = []program.KVShape{{KeyWidth: 8, ValueWidth: 4}, {KeyWidth: 2, Value
 
 func newPool(t *testing.T, positions int) *Pool {
 	t.Helper()
-	p, err := New(shapes, gguf.F16, positions)
+	p, err := New(nil, shapes, gguf.F16, positions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func newPool(t *testing.T, positions int) *Pool {
 
 func TestNew(t *testing.T) {
 	for _, typ := range []gguf.Type{gguf.F16, gguf.F32} {
-		p, err := New(shapes, typ, 33) // two blocks
+		p, err := New(nil, shapes, typ, 33) // two blocks
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestNew(t *testing.T) {
 		typ       gguf.Type
 		positions int
 	}{{gguf.Q8_0, 32}, {gguf.F16, 0}, {gguf.F32, -1}} {
-		if _, err := New(shapes, c.typ, c.positions); err == nil {
+		if _, err := New(nil, shapes, c.typ, c.positions); err == nil {
 			t.Errorf("made a pool of %d positions of %s", c.positions, c.typ)
 		}
 	}

@@ -1,6 +1,10 @@
 package program
 
-import "github.com/gollm/gollm/gguf"
+import (
+	"reflect"
+
+	"github.com/gollm/gollm/gguf"
+)
 
 // Op is one operation of a program: a pointer to one of the structs below.
 // Executors switch on the concrete type.
@@ -260,3 +264,23 @@ func (o *SelectOutputs) Writes() []Tensor   { return []Tensor{o.Out} }
 func (o *Route) Writes() []Tensor           { return []Tensor{o.Experts, o.Weights} }
 func (o *ProjectExperts) Writes() []Tensor  { return []Tensor{o.Out} }
 func (o *CombineExperts) Writes() []Tensor  { return []Tensor{o.Out} }
+
+// Name returns the op's name, such as "RMSNorm".
+func Name(op Op) string { return reflect.TypeOf(op).Elem().Name() }
+
+// Weight returns the tensor an op reads in the type the file has it in: a
+// projection's weights or an embedding's table; nil for other ops. Vectors
+// (norms, biases, sinks) are not meant: they are small, and may be converted.
+func Weight(op Op) *gguf.Tensor {
+	switch op := op.(type) {
+	case *Embed:
+		return op.Table
+	case *EmbedPosition:
+		return op.Table
+	case *Project:
+		return op.Linear.Weight
+	case *ProjectExperts:
+		return op.Linear.Weight
+	}
+	return nil
+}

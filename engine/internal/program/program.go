@@ -83,6 +83,8 @@ type KVMemory struct {
 	BlockSize int       // positions in a block
 	Blocks    int
 	Layers    []KVLayer
+
+	free []func() // see NewKVMemory
 }
 
 // KVLayer is one layer's storage: Blocks·BlockSize rows of keys, and of values.

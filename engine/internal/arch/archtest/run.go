@@ -32,7 +32,7 @@ func NewSession(e program.Executor, f *gguf.File, cache gguf.Type, tokens int) (
 		return nil, err
 	}
 	// Twice the tokens, and room so that tables can be out of order.
-	pool, err := kv.New(p.KV, cache, 2*tokens+4*kv.BlockSize)
+	pool, err := kv.New(e, p.KV, cache, 2*tokens+4*kv.BlockSize)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func ropeCases() (cases []opCase) {
 		{name: "yarn_half_extrapolated", heads: 2, head: 64, rope: program.Rope{Dims: 64, Base: 150000, FreqScale: 0.25, AttnFactor: 0.9,
 			Yarn: &program.Yarn{ExtFactor: 0.5, BetaFast: 16, BetaSlow: 2, OrigContext: 2048}}, positions: far},
 	} {
-		cases = append(cases, opCase{s.name, 9, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: s.name, tokens: 9, build: func(c *builder) (program.Tensor, matrix) {
 			if s.positions != nil {
 				copy(c.positions, s.positions)
 			}
@@ -144,7 +144,7 @@ func attentionCases() (cases []opCase) {
 		{name: "scale", rows: 20, attend: program.Attend{Heads: 4, KVHeads: 2, Scale: 0.7}},
 	} {
 		for _, cache := range []gguf.Type{gguf.F32, gguf.F16} {
-			cases = append(cases, opCase{s.name + "_" + cache.String(), s.rows, func(c *builder) (program.Tensor, matrix) {
+			cases = append(cases, opCase{name: s.name + "_" + cache.String(), tokens: s.rows, build: func(c *builder) (program.Tensor, matrix) {
 				c.cache = cache
 				d, dv, spread := 32, 32, 1.0
 				if s.keyD > 0 {

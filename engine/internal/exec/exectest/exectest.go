@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gollm/gollm/engine/internal/kv"
@@ -22,6 +23,12 @@ type Config struct {
 	// Bound is the largest error allowed, relative to the size of what a row's
 	// values are made of.
 	Bound float64
+	// Reads reports whether the executor reads weights of a type. Others must be
+	// refused with an error that names the tensor. nil: it reads all.
+	Reads func(gguf.Type) bool
+	// StepBound is the largest error allowed between steps of different sizes,
+	// relative to a row's largest value. 0: they agree to the last bit.
+	StepBound float64
 }
 
 // Run tests every op.
@@ -47,7 +54,10 @@ func Run(t *testing.T, c Config) {
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, o := range group.cases {
-				t.Run(o.name, func(t *testing.T) { runCase(t, e, c.Bound, o) })
+				t.Run(o.name, func(t *testing.T) {
+					reads := c.Reads == nil || c.Reads(o.typ)
+					runCase(t, e, c.Bound, o, reads)
+				})
 			}
 		})
 	}
@@ -56,7 +66,8 @@ func Run(t *testing.T, c Config) {
 // opCase is a program around one op, and what must come out of it.
 type opCase struct {
 	name   string
-	tokens int // rows of the inputs
+	tokens int       // rows of the inputs
+	typ    gguf.Type // of the weights, if the case is about it
 	// build appends the op to c.b and returns its output and the values wanted.
 	build func(c *builder) (program.Tensor, matrix)
 }
@@ -98,7 +109,7 @@ func (c *builder) given(x matrix) (program.Tensor, matrix) {
 
 // runCase builds and runs a case: the rows in one step, one by one, and in
 // steps of random sizes.
-func runCase(t *testing.T, e program.Executor, bound float64, o opCase) {
+func runCase(t *testing.T, e program.Executor, bound float64, o opCase, reads bool) {
 	seed := rand.Uint64()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -116,12 +127,23 @@ func runCase(t *testing.T, e program.Executor, bound float64, o opCase) {
 	}
 
 	tables, blocks := c.tables()
-	memory := newMemory(p, c.cache, blocks)
-	limits := program.Limits{Tokens: c.n, Outputs: c.n}
-	r, err := e.Compile(p, memory, limits)
+	memory, err := program.NewKVMemory(e, p.KV, c.cache, kv.BlockSize, blocks)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer memory.Close()
+	limits := program.Limits{Tokens: c.n, Outputs: c.n}
+	r, err := e.Compile(p, memory, limits)
+	if !reads {
+		if err == nil || !strings.Contains(err.Error(), "weight_"+o.typ.String()) {
+			t.Fatalf("weights of a type the executor does not read: error %v, want one that names the tensor", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.CloseRunner(r)
 	width := p.Info(p.Result).Width
 	for name, sizes := range map[string][]int{
 		"one_step":     {c.n},
@@ -219,19 +241,6 @@ func (c *builder) tables() (tables [][]int32, blocks int) {
 		}
 	}
 	return tables, blocks
-}
-
-// newMemory allocates a cache of the given number of blocks.
-func newMemory(p *program.Program, typ gguf.Type, blocks int) *program.KVMemory {
-	m := &program.KVMemory{Type: typ, BlockSize: kv.BlockSize, Blocks: blocks}
-	for _, s := range p.KV {
-		m.Layers = append(m.Layers, program.KVLayer{
-			Shape: s,
-			K:     make([]byte, blocks*kv.BlockSize*typ.RowBytes(s.KeyWidth)),
-			V:     make([]byte, blocks*kv.BlockSize*typ.RowBytes(s.ValueWidth)),
-		})
-	}
-	return m
 }
 
 // fill makes every cached value NaN.

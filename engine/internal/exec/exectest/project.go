@@ -27,7 +27,7 @@ func projectCases() (cases []opCase) {
 		{name: "scale_then_bias", rows: 6, in: 67, out: 31, bias: true, scale: true},
 		{name: "scale_of_the_bias_too", rows: 6, in: 67, out: 31, bias: true, scale: true, scaleBias: true},
 	} {
-		cases = append(cases, opCase{s.name, s.rows, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: s.name, tokens: s.rows, build: func(c *builder) (program.Tensor, matrix) {
 			x, a := c.input(s.in, 1)
 			l := program.Linear{ScaleBias: s.scaleBias}
 			var w, bias []float64
@@ -50,7 +50,7 @@ func projectCases() (cases []opCase) {
 			if s.in%block != 0 {
 				continue
 			}
-			cases = append(cases, opCase{fmt.Sprintf("%s_%d_rows", typ, s.rows), s.rows, func(c *builder) (program.Tensor, matrix) {
+			cases = append(cases, opCase{name: fmt.Sprintf("%s_%d_rows", typ, s.rows), tokens: s.rows, typ: typ, build: func(c *builder) (program.Tensor, matrix) {
 				x, a := c.input(s.in, 1)
 				weight, w := c.weightOf(typ, s.in, s.out)
 				return c.b.Project(x, program.Linear{Weight: weight}), c.project(a, w, nil, 1, false)
@@ -121,7 +121,7 @@ func expertCases() (cases []opCase) {
 		shape{name: "bias_chooses_only", rows: 20, experts: 8, routing: program.Routing{Used: 3, Gating: program.GateSigmoid, Normalise: true}, bias: true},
 	)
 	for _, s := range shapes {
-		cases = append(cases, opCase{"route_" + s.name, s.rows, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: "route_" + s.name, tokens: s.rows, build: func(c *builder) (program.Tensor, matrix) {
 			logits := random(c.r, c.n, s.experts, 2)
 			if s.equal {
 				for _, row := range logits {
@@ -173,7 +173,7 @@ func expertCases() (cases []opCase) {
 		{name: "Q8_0", rows: 5, in: 64, mid: 32, out: 33, typ: gguf.Q8_0},
 		{name: "Q4_K", rows: 5, in: 256, mid: 256, out: 33, typ: gguf.Q4_K},
 	} {
-		cases = append(cases, opCase{"project_" + s.name, s.rows, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: "project_" + s.name, tokens: s.rows, build: func(c *builder) (program.Tensor, matrix) {
 			const all, used = 5, 2
 			logits, scores := c.input(all, 2)
 			x, a := c.input(s.in, 1)

@@ -10,18 +10,18 @@ import (
 
 func embedCases() (cases []opCase) {
 	for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q4_0, gguf.Q8_0, gguf.Q6_K} {
-		cases = append(cases, opCase{"table_" + typ.String(), 11, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: "table_" + typ.String(), tokens: 11, build: func(c *builder) (program.Tensor, matrix) {
 			// Token n poisons: the table needs its row.
 			t, values := c.weightOf(typ, 256, c.n+1)
 			return c.b.Embed(t), rowsOf(values, 256)[:c.n]
 		}})
 	}
-	cases = append(cases, opCase{"one_row", 1, func(c *builder) (program.Tensor, matrix) {
+	cases = append(cases, opCase{name: "one_row", tokens: 1, build: func(c *builder) (program.Tensor, matrix) {
 		x, want := c.input(67, 1)
 		return x, want
 	}})
 	for _, typ := range []gguf.Type{gguf.F32, gguf.F16} {
-		cases = append(cases, opCase{"position_" + typ.String(), 9, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: "position_" + typ.String(), tokens: 9, build: func(c *builder) (program.Tensor, matrix) {
 			for i := range c.positions {
 				c.positions[i] = int32(3*i + 5)
 			}
@@ -71,7 +71,7 @@ func normCases() (cases []opCase) {
 			if centred {
 				name = "layer_" + s.name
 			}
-			cases = append(cases, opCase{name, s.rows, func(c *builder) (program.Tensor, matrix) {
+			cases = append(cases, opCase{name: name, tokens: s.rows, build: func(c *builder) (program.Tensor, matrix) {
 				x := random(c.r, c.n, s.width, s.spread)
 				for _, row := range x {
 					for j := range row {
@@ -126,7 +126,7 @@ func norm(x []float64, group int, centred bool, eps float64, w, b []float64) (ou
 
 func elementwiseCases() (cases []opCase) {
 	binary := func(name string, rows, width int, build func(c *builder, x, y program.Tensor) program.Tensor, f func(x, y float64) float64) {
-		cases = append(cases, opCase{name, rows, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: name, tokens: rows, build: func(c *builder) (program.Tensor, matrix) {
 			x, a := c.input(width, 3)
 			y, b := c.input(width, 3)
 			want := make(matrix, c.n)
@@ -154,7 +154,7 @@ func elementwiseCases() (cases []opCase) {
 		unary("softcap_"+s.name, s.rows, s.width, func(c *builder, x program.Tensor) program.Tensor { return c.b.Softcap(x, 1.5) }, func(x float64) float64 { return 1.5 * math.Tanh(x/1.5) })
 	}
 	unary("add_to_itself", 5, 67, func(c *builder, x program.Tensor) program.Tensor { return c.b.Add(x, x) }, func(x float64) float64 { return 2 * x })
-	cases = append(cases, opCase{"mul_one_factor_a_row", 6, func(c *builder) (program.Tensor, matrix) {
+	cases = append(cases, opCase{name: "mul_one_factor_a_row", tokens: 6, build: func(c *builder) (program.Tensor, matrix) {
 		x, a := c.input(67, 1)
 		y, b := c.input(1, 1)
 		want := make(matrix, c.n)
@@ -166,7 +166,7 @@ func elementwiseCases() (cases []opCase) {
 		return c.b.Mul(x, y), want
 	}})
 	for _, offset := range []int{0, 1} {
-		cases = append(cases, opCase{fmt.Sprintf("scale_by_position_offset_%d", offset), 9, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: fmt.Sprintf("scale_by_position_offset_%d", offset), tokens: 9, build: func(c *builder) (program.Tensor, matrix) {
 			// Both sides of the first two steps, and far beyond.
 			copy(c.positions, []int32{0, 62, 63, 64, 65, 126, 127, 128, 5000})
 			x, a := c.input(33, 1)
@@ -203,7 +203,7 @@ func elementwiseCases() (cases []opCase) {
 			gate, up := math.Min(4*x, 7), math.Max(math.Min(4*y, 7), -7)
 			return gate * sigmoid(1.702*gate) * (up + 1)
 		})
-	cases = append(cases, opCase{"activate_extremes", 1, func(c *builder) (program.Tensor, matrix) {
+	cases = append(cases, opCase{name: "activate_extremes", tokens: 1, build: func(c *builder) (program.Tensor, matrix) {
 		x, a := c.given(matrix{{-1e30, -100, -20, 0, 20, 100, 1e30}})
 		c.size = matrix{{1, 1, 1, 1, 20, 100, 1e30}}
 		return c.b.Activate(x, program.SiLU), a.rows(func(row []float64) []float64 {
@@ -218,12 +218,12 @@ func rowCases() (cases []opCase) {
 		name        string
 		from, width int
 	}{{"first", 0, 32}, {"middle", 33, 7}, {"last", 64, 3}, {"all", 0, 67}} {
-		cases = append(cases, opCase{"split_" + s.name, 5, func(c *builder) (program.Tensor, matrix) {
+		cases = append(cases, opCase{name: "split_" + s.name, tokens: 5, build: func(c *builder) (program.Tensor, matrix) {
 			x, a := c.input(67, 1)
 			return c.b.Split(x, s.from, s.width), a.rows(func(row []float64) []float64 { return row[s.from : s.from+s.width] })
 		}})
 	}
 	// SelectOutputs is every case's last op, and chooses at random.
-	cases = append(cases, opCase{"select_outputs", 70, func(c *builder) (program.Tensor, matrix) { return c.input(67, 1) }})
+	cases = append(cases, opCase{name: "select_outputs", tokens: 70, build: func(c *builder) (program.Tensor, matrix) { return c.input(67, 1) }})
 	return cases
 }

@@ -52,7 +52,7 @@ func BenchmarkSmolLM2(b *testing.B) {
 	const context = 512
 	for _, typ := range []gguf.Type{gguf.Q4_0, gguf.Q4_1, gguf.Q8_0, gguf.F16} {
 		p := smol(b, typ)
-		pool, err := kv.New(p.KV, gguf.F16, context)
+		pool, err := kv.New(nil, p.KV, gguf.F16, context)
 		if err != nil {
 			b.Fatal(err)
 		}

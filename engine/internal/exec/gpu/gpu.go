@@ -1,0 +1,123 @@
+// Package gpu executes programs with Metal: a program becomes, for each shape of
+// step (number of tokens, of outputs), a list of kernel launches with their
+// buffers and barriers, which is encoded into a command buffer for every step.
+//
+// Weights are read in place: buffers over the file's own pages. Activations live
+// in one buffer that program.Layout divides up. What changes from step to step
+// (token ids, positions, block tables) is written to a small buffer that the
+// kernels read, so that the launches of a shape never change.
+//
+//	gpu.go        Executor, memory it hands out
+//	weights.go    tensors to buffers
+//	kernels.go    launches to pipelines
+//	lower.go      ops to launches
+//	plan.go       the launches of a shape, barriers, encoding
+//	step.go       the step buffer
+//	runner.go     Run, errors
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
+	"github.com/gollm/gollm/metal"
+)
+
+// Executor runs programs on a device.
+type Executor struct {
+	device  *metal.Device
+	weights weights
+	kernels kernels
+
+	mu      sync.Mutex
+	runners map[*runner]bool
+	memory  map[*metal.Buffer]bool // KV memory handed out
+	closed  bool
+	lost    error // the GPU takes no more work of this process
+}
+
+var (
+	_ program.Executor    = (*Executor)(nil)
+	_ program.KVAllocator = (*Executor)(nil)
+)
+
+// New returns an executor on device, which it does not take over. mappings are
+// the page-aligned mappings of the files that hold the weights
+// (gguf.File.Mappings), valid until Close; a tensor that lies elsewhere is copied.
+func New(device *metal.Device, mappings [][]byte) *Executor {
+	e := &Executor{device: device, runners: map[*runner]bool{}, memory: map[*metal.Buffer]bool{}}
+	e.weights = weights{device: device, mappings: mappings, tensors: map[*gguf.Tensor]place{}, floats: map[*gguf.Tensor]place{}}
+	e.kernels = kernels{device: device, libraries: map[string]*library{}, pipelines: map[pipelineKey]*pipeline{}}
+	return e
+}
+
+// Close gives back everything on the device: runners, KV memory, weights.
+func (e *Executor) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil
+	}
+	e.closed = true
+	for r := range e.runners {
+		r.release()
+	}
+	for b := range e.memory {
+		b.Release()
+	}
+	e.runners, e.memory = nil, nil
+	e.kernels.release()
+	e.weights.release()
+	return nil
+}
+
+// AllocateKV implements program.KVAllocator: memory of the device's that the CPU
+// sees too.
+func (e *Executor) AllocateKV(n int) ([]byte, func(), error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, nil, errClosed
+	}
+	b, err := e.device.NewBuffer(n, metal.Shared)
+	if err != nil {
+		return nil, nil, fmt.Errorf("gpu: %w", err)
+	}
+	b.SetLabel("KV cache")
+	e.memory[b] = true
+	return b.Bytes(), func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.memory[b] {
+			delete(e.memory, b)
+			b.Release()
+		}
+	}, nil
+}
+
+// memoryAt finds the KV memory that holds mem.
+func (e *Executor) memoryAt(mem []byte) (place, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for b := range e.memory {
+		if at, ok := within(b.Bytes(), mem); ok {
+			return place{b, at, len(mem)}, true
+		}
+	}
+	return place{}, false
+}
+
+// within gives the offset of part in whole, if it lies there.
+func within(whole, part []byte) (int, bool) {
+	w, p := uintptr(unsafe.Pointer(unsafe.SliceData(whole))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	if p < w || p+uintptr(len(part)) > w+uintptr(len(whole)) {
+		return 0, false
+	}
+	return int(p - w), true
+}
+
+var errClosed = errors.New("gpu: the executor is closed")

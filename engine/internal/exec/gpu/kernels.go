@@ -1,0 +1,138 @@
+package gpu
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gollm/gollm/metal"
+	"github.com/gollm/gollm/shaders"
+)
+
+// kernels compiles what launches name, once each.
+type kernels struct {
+	device *metal.Device
+
+	mu        sync.Mutex
+	libraries map[string]*library
+	pipelines map[pipelineKey]*pipeline
+}
+
+// pipelineKey names a pipeline: a kernel, and for one of a source of many
+// tensor types the type it reads, all that is compiled of the source.
+type pipelineKey struct {
+	kernel shaders.Kernel
+	typ    shaders.Type
+	typed  bool
+}
+
+type library struct {
+	once sync.Once
+	lib  *metal.Library
+	err  error
+}
+
+type pipeline struct {
+	once sync.Once
+	p    *metal.Pipeline
+	err  error
+}
+
+// want is a pipeline that is needed, and what for.
+type want struct {
+	key  pipelineKey
+	what func() string
+}
+
+// compile makes the pipelines that are missing, as many at once as there are
+// processors.
+func (k *kernels) compile(list []want) error {
+	var group sync.WaitGroup
+	errs := make([]error, len(list))
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, w := range list {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			if _, err := k.pipeline(w.key); err != nil {
+				errs[i] = fmt.Errorf("gpu: %s: kernel %s: %w", w.what(), w.key.kernel.Name, err)
+			}
+		})
+	}
+	group.Wait()
+	for _, err := range errs { // in the order of the program
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pipeline returns a pipeline, and compiles it if it is the first to ask.
+func (k *kernels) pipeline(key pipelineKey) (*metal.Pipeline, error) {
+	k.mu.Lock()
+	p := k.pipelines[key]
+	if p == nil {
+		p = new(pipeline)
+		k.pipelines[key] = p
+	}
+	k.mu.Unlock()
+	p.once.Do(func() { p.p, p.err = k.build(key) })
+	return p.p, p.err
+}
+
+func (k *kernels) build(key pipelineKey) (*metal.Pipeline, error) {
+	lib, err := k.library(key)
+	if err != nil {
+		return nil, err
+	}
+	f, err := lib.Function(key.kernel.Name, metal.Constants(key.kernel.ConstantValues()))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Release()
+	return k.device.NewPipeline(f, metal.PipelineOptions{Label: key.kernel.Name})
+}
+
+func (k *kernels) library(key pipelineKey) (*metal.Library, error) {
+	var macros map[string]string
+	if key.typed {
+		macros = shaders.Macros(key.typ)
+	}
+	name := key.kernel.Source + " " + strings.Join(slices.Sorted(maps.Keys(macros)), " ")
+	k.mu.Lock()
+	l := k.libraries[name]
+	if l == nil {
+		l = new(library)
+		k.libraries[name] = l
+	}
+	k.mu.Unlock()
+	l.once.Do(func() {
+		var text string
+		if text, l.err = shaders.Source(key.kernel.Source); l.err == nil {
+			l.lib, l.err = k.device.NewLibrary(text, metal.CompileOptions{Label: key.kernel.Source, Language: language(k.device), Macros: macros})
+		}
+	})
+	return l.lib, l.err
+}
+
+// language is what kernels are compiled as: 3.1 where there is one, for bfloat.
+// No kernel needs more, and a newer compiler may take an older language.
+func language(d *metal.Device) metal.LanguageVersion { return min(d.LanguageVersion(), metal.MSL3_1) }
+
+func (k *kernels) release() {
+	for _, p := range k.pipelines {
+		if p.p != nil {
+			p.p.Release()
+		}
+	}
+	for _, l := range k.libraries {
+		if l.lib != nil {
+			l.lib.Release()
+		}
+	}
+	k.pipelines, k.libraries = nil, nil
+}

@@ -1,0 +1,368 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
+	"github.com/gollm/gollm/metal"
+	"github.com/gollm/gollm/shaders"
+)
+
+// runner is a compiled program: its memory on the device, and a plan for each
+// shape of step that has come by.
+type runner struct {
+	e       *Executor
+	program *program.Program
+	limits  program.Limits
+	kv      *program.KVMemory
+	vocab   int
+
+	layout program.Layout
+	queue  *metal.Queue
+	arena  *metal.Buffer // activations
+	parts  *metal.Buffer // of attentions whose positions are split up; nil if none can be
+	step   *stepBuffer
+	caches []cache
+	ropes  map[*program.Rope]rope
+
+	plans  map[shape]*plan
+	clock  uint64
+	result []float32
+
+	// Of the command buffer being encoded.
+	current  *plan
+	from, to int
+	encode   func(*metal.ComputeEncoder) error
+	flying   []*metal.CommandBuffer
+}
+
+// cache is where a layer's keys and values are.
+type cache struct{ keys, values place }
+
+// rope is a rotation's table of frequencies.
+type rope struct {
+	frequencies *metal.Buffer
+	magnitude   float32
+}
+
+// Compile implements program.Executor. kv must be memory of AllocateKV. It
+// refuses a program with an op or a tensor type that the kernels do not have, and
+// compiles every kernel that steps of 1 to 8 tokens and of limits.Tokens need.
+func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits program.Limits) (program.Runner, error) {
+	if len(kv.Layers) != len(p.KV) {
+		return nil, fmt.Errorf("gpu: program keeps %d KV layers, memory has %d", len(p.KV), len(kv.Layers))
+	}
+	r := &runner{e: e, program: p, limits: limits, kv: kv, layout: p.Layout(limits), ropes: map[*program.Rope]rope{}, plans: map[shape]*plan{}}
+	r.encode = func(enc *metal.ComputeEncoder) error {
+		r.current.encode(enc, r.from, r.to)
+		return nil
+	}
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil, errClosed
+	}
+	e.runners[r] = true
+	e.mu.Unlock()
+	if err := r.prepare(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *runner) prepare() error {
+	if r.kv.BlockSize != shaders.AttentionPage && len(r.kv.Layers) > 0 {
+		return fmt.Errorf("gpu: KV blocks of %d positions, the kernels have pages of %d", r.kv.BlockSize, shaders.AttentionPage)
+	}
+	if len(r.kv.Layers) > 0 && r.kv.Type != gguf.F16 && r.kv.Type != gguf.F32 {
+		return fmt.Errorf("gpu: KV cache of type %s: the kernels have F16 and F32", r.kv.Type)
+	}
+	for i, l := range r.kv.Layers {
+		k, ok := r.e.memoryAt(l.K)
+		v, ok2 := r.e.memoryAt(l.V)
+		if !ok || !ok2 {
+			return fmt.Errorf("gpu: KV layer %d is not in memory of this executor", i)
+		}
+		r.caches = append(r.caches, cache{k, v})
+	}
+	if err := r.weights(); err != nil {
+		return err
+	}
+	var err error
+	if r.queue, err = r.e.device.NewQueue(metal.QueueOptions{Label: "gollm", Unretained: true}); err != nil {
+		return fmt.Errorf("gpu: %w", err)
+	}
+	if r.arena, err = r.e.device.NewBuffer(max(4*r.layout.Size, 16), metal.Shared); err != nil {
+		return fmt.Errorf("gpu: activations: %w", err)
+	}
+	r.arena.SetLabel("activations")
+	if r.step, err = newStepBuffer(r.e.device, r.limits); err != nil {
+		return err
+	}
+	return r.compileKernels()
+}
+
+// weights checks the ops, and gives a place to every tensor that is read as it
+// is in the file, together, so that neighbours share buffers. It finds the
+// vocabulary and the scratch memory of attentions, too.
+func (r *runner) weights() error {
+	var list []*gguf.Tensor
+	parts := 0
+	for i, op := range r.program.Ops {
+		t := program.Weight(op)
+		if t != nil {
+			if _, err := typeOf(t); err != nil {
+				return fmt.Errorf("gpu: op %d %s: %w", i, program.Name(op), err)
+			}
+			list = append(list, t)
+		}
+		switch op := op.(type) {
+		case *program.Embed:
+			r.vocab = op.Table.Rows()
+		case *program.Attention:
+			s := r.attentionShape(op)
+			if s.Key > shaders.MaxKeyHead || s.Value > shaders.MaxValueHead {
+				return fmt.Errorf("gpu: op %d attention: heads of %d and %d columns, the kernels take %d and %d", i, s.Key, s.Value, shaders.MaxKeyHead, shaders.MaxValueHead)
+			}
+			parts = max(parts, s.MaxParts(r.limits.Tokens))
+		}
+	}
+	if err := r.e.weights.bind(list); err != nil {
+		return fmt.Errorf("gpu: %w", err)
+	}
+	if parts > 0 {
+		var err error
+		if r.parts, err = r.e.device.NewBuffer(4*parts, metal.Private); err != nil {
+			return fmt.Errorf("gpu: scratch of attention: %w", err)
+		}
+		r.parts.SetLabel("attention parts")
+	}
+	return nil
+}
+
+// rotation describes a rope to its kernels, and makes its table.
+func (l *lowering) rotation(p *program.Rope, head int) (shaders.Rotation, place, error) {
+	t, ok := l.ropes[p]
+	if !ok {
+		factors, err := decode(p.Factors)
+		if err != nil {
+			return shaders.Rotation{}, place{}, err
+		}
+		frequencies, magnitude := p.Frequencies(factors)
+		turns := shaders.Turns(frequencies)
+		b, err := l.e.device.NewBuffer(max(4*len(turns), 16), metal.Shared|metal.Untracked)
+		if err != nil {
+			return shaders.Rotation{}, place{}, fmt.Errorf("frequencies: %w", err)
+		}
+		b.SetLabel("rope frequencies")
+		copy(words(b), turns)
+		t = rope{b, float32(magnitude)}
+		l.ropes[p] = t
+	}
+	return shaders.Rotation{Head: head, Dims: p.Dims, Halves: p.Pairing == program.Halves, Magnitude: t.magnitude}, place{t.frequencies, 0, t.frequencies.Len()}, nil
+}
+
+func words(b *metal.Buffer) []uint32 {
+	mem := b.Bytes()
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(mem))), len(mem)/4)
+}
+
+// compileKernels makes the pipelines of the shapes that will come.
+func (r *runner) compileKernels() error {
+	var shapes []shape
+	for n := 1; n <= min(shaders.MaxColumns, r.limits.Tokens); n++ {
+		for m := 0; m <= min(n, r.limits.Outputs); m++ {
+			shapes = append(shapes, shape{n, m, 1})
+		}
+	}
+	shapes = append(shapes, shape{1, min(1, r.limits.Outputs), 1 << 20}, shape{r.limits.Tokens, min(1, r.limits.Outputs), 1}, shape{r.limits.Tokens, r.limits.Outputs, 1})
+	var list []want
+	seen := map[pipelineKey]bool{}
+	for _, s := range shapes {
+		p, err := r.lower(s)
+		if err != nil {
+			return err
+		}
+		for i := range p.launches {
+			if l := &p.launches[i]; !seen[l.key] {
+				seen[l.key] = true
+				list = append(list, want{l.key, l.what})
+			}
+		}
+	}
+	return r.e.kernels.compile(list)
+}
+
+// planOf returns the plan of a shape: from the cache, or made now.
+func (r *runner) planOf(s shape) (*plan, error) {
+	r.clock++
+	if p := r.plans[s]; p != nil {
+		p.used = r.clock
+		return p, nil
+	}
+	p, err := r.lower(s)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.launches {
+		l := &p.launches[i]
+		if l.pipeline, err = r.e.kernels.pipeline(l.key); err != nil {
+			return nil, fmt.Errorf("gpu: %s: kernel %s: %w", l.what(), l.key.kernel.Name, err)
+		}
+	}
+	const most = 16
+	if len(r.plans) >= most {
+		oldest := shape{}
+		for s, p := range r.plans {
+			if o := r.plans[oldest]; o == nil || p.used < o.used {
+				oldest = s
+			}
+		}
+		delete(r.plans, oldest)
+	}
+	p.used = r.clock
+	r.plans[s] = p
+	return p, nil
+}
+
+// Run implements program.Runner. An error of the GPU leaves the runner usable,
+// but for those after which the system takes no more work from the process; then
+// every further Run says so. The KV cache holds anything at the step's positions
+// after an error, and what it held at all others.
+func (r *runner) Run(s *program.Step) error {
+	r.result = nil
+	if err := r.usable(); err != nil {
+		return err
+	}
+	if err := s.Check(r.limits, r.kv, r.vocab); err != nil {
+		return fmt.Errorf("gpu: %w", err)
+	}
+	pages, moved, err := r.step.write(s, r.kv)
+	if err != nil {
+		return err
+	}
+	if moved {
+		clear(r.plans)
+	}
+	p, err := r.planOf(shape{len(s.Tokens), len(s.Outputs), 1 << bits.Len(uint(pages-1))})
+	if err != nil {
+		return err
+	}
+	if err := r.run(p); err != nil {
+		return r.failed(s, err)
+	}
+	if len(s.Outputs) > 0 {
+		at := r.tensor(r.program.Result, len(s.Outputs))
+		mem := r.arena.Bytes()[at.offset:]
+		r.result = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(mem))), at.size/4)
+	}
+	return nil
+}
+
+// Result implements program.Runner.
+func (r *runner) Result() []float32 { return r.result }
+
+// bytesPerBuffer bounds the memory that the launches of one command buffer move,
+// so that none holds the GPU for so long that the system ends it: tenths of a
+// second on the slowest chip.
+const bytesPerBuffer = 4 << 30
+
+// run encodes the plan into command buffers, and waits for them.
+func (r *runner) run(p *plan) (err error) {
+	defer func() {
+		for i, cb := range r.flying {
+			if e := cb.Wait(); err == nil {
+				err = e // of the first that failed: those after it fail in its wake
+			}
+			cb.Release()
+			r.flying[i] = nil
+		}
+		r.flying = r.flying[:0]
+		r.current = nil
+	}()
+	r.current = p
+	for r.from, r.to = 0, 0; r.to < len(p.launches); r.from = r.to {
+		for moved := int64(0); r.to < len(p.launches) && (moved == 0 || moved < bytesPerBuffer); r.to++ {
+			moved += max(1, p.launches[r.to].Read+p.launches[r.to].Written)
+		}
+		cb, err := r.queue.CommandBuffer()
+		if err != nil {
+			return err
+		}
+		err = cb.Compute(metal.ComputeOptions{Label: "step"}, r.encode)
+		if err == nil {
+			err = cb.Commit()
+		}
+		if err != nil {
+			cb.Release()
+			return err
+		}
+		r.flying = append(r.flying, cb)
+	}
+	return nil
+}
+
+// failed says which step an error of the GPU happened to, and notes whether
+// there can be another.
+func (r *runner) failed(s *program.Step, err error) error {
+	err = fmt.Errorf("gpu: step of %d tokens from position %d: %w", len(s.Tokens), s.Positions[0], err)
+	var m *metal.Error
+	if errors.As(err, &m) && m.Domain == "MTLCommandBufferErrorDomain" && slices.Contains([]int{metal.CodeIgnored, metal.CodeNotPermitted, metal.CodeDeviceRemoved}, m.Code) {
+		r.e.mu.Lock()
+		if r.e.lost == nil {
+			r.e.lost = err
+		}
+		r.e.mu.Unlock()
+	}
+	return err
+}
+
+// usable returns why no step can run any more, if so.
+func (r *runner) usable() error {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	switch {
+	case r.e.closed:
+		return errClosed
+	case !r.e.runners[r]:
+		return errors.New("gpu: the runner is closed")
+	case r.e.lost != nil:
+		return fmt.Errorf("gpu: closed, since the GPU takes no more work after: %w", r.e.lost)
+	}
+	return nil
+}
+
+// Close gives the runner's memory on the device back. It must not be running.
+func (r *runner) Close() error {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	if r.e.runners[r] {
+		delete(r.e.runners, r)
+		r.release()
+	}
+	return nil
+}
+
+func (r *runner) release() {
+	for _, b := range []*metal.Buffer{r.arena, r.parts} {
+		if b != nil {
+			b.Release()
+		}
+	}
+	if r.step != nil {
+		r.step.buffer.Release()
+	}
+	for _, t := range r.ropes {
+		t.frequencies.Release()
+	}
+	if r.queue != nil {
+		r.queue.Release()
+	}
+	r.result = nil
+}

@@ -1,0 +1,64 @@
+package program
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/gollm/gollm/gguf"
+)
+
+// A KVAllocator is an Executor that cannot run over just any memory: its
+// programs' KV memory must be its own.
+type KVAllocator interface {
+	// AllocateKV returns n bytes, and a function that gives them back, to be
+	// called once, when no Runner uses them any more. Close of the executor gives
+	// back what is left. The contents are undefined.
+	AllocateKV(n int) (mem []byte, free func(), err error)
+}
+
+// NewKVMemory allocates storage of the given number of blocks of blockSize
+// positions for programs with these shapes, that e can run over. e may be nil,
+// for an executor that takes any memory. Close it after use.
+func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks int) (*KVMemory, error) {
+	m := &KVMemory{Type: typ, BlockSize: blockSize, Blocks: blocks}
+	var allocator KVAllocator
+	if a, ok := e.(KVAllocator); ok {
+		allocator = a
+	}
+	rows := blocks * blockSize
+	for i, s := range shapes {
+		k, v := rows*typ.RowBytes(s.KeyWidth), rows*typ.RowBytes(s.ValueWidth)
+		layer := KVLayer{Shape: s}
+		if allocator == nil {
+			layer.K, layer.V = make([]byte, k), make([]byte, v)
+		} else {
+			// Values begin on a cache line of their own.
+			at := (k + 255) &^ 255
+			mem, free, err := allocator.AllocateKV(at + v)
+			if err != nil {
+				m.Close()
+				return nil, fmt.Errorf("KV cache of layer %d of %d, %d positions: %w", i, len(shapes), rows, err)
+			}
+			m.free = append(m.free, free)
+			layer.K, layer.V = mem[:k:k], mem[at:at+v:at+v]
+		}
+		m.Layers = append(m.Layers, layer)
+	}
+	return m, nil
+}
+
+// Close gives the memory back. It may be called twice.
+func (m *KVMemory) Close() {
+	for _, f := range m.free {
+		f()
+	}
+	m.free, m.Layers = nil, nil
+}
+
+// CloseRunner gives back what a runner holds beside Go's memory, if it does. r
+// may be nil.
+func CloseRunner(r Runner) {
+	if c, ok := r.(io.Closer); ok {
+		c.Close()
+	}
+}

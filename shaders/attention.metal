@@ -1,0 +1,219 @@
+// attention: softmax(scale·q·k)·v of each row's query over the cached positions of its sequence.
+//
+//   q [rows][H·D]   keys, values: pages of 32 positions, [pages][32][G·D] and [G·DV], of half or float   out [rows][H·DV]
+//
+// attention_rows: a threadgroup takes one row, one KV head with up to HB of the query heads that share it (so that a key is
+// read once for all of them), and one of p.splits ranges of the row's pages. Each of its simdgroups takes every
+// SIMDS-th page of the range. A page is as long as a simdgroup is wide, so that
+//   scores: 4 lanes a key, 8 keys a round: the lanes of a key read 64 bytes in one go and two shuffles add them up;
+//           after 4 rounds each lane holds the score of one key, and the softmax is two reductions a head;
+//   values: a lane owns NV columns and goes through the keys: whole rows are read in order.
+// Of each head a simdgroup keeps the largest score, the sum of the weights and NV columns of the weighted values
+// in registers: NV·HB is at most 32. The end of the range joins the simdgroups; attention_join the ranges.
+//
+// Masked positions are not read: what the cache holds there is anything at all.
+#include "common.h"
+
+constant uint D [[function_constant(0)]];  // width of a key head
+constant uint DV [[function_constant(1)]]; // width of a value head
+constant bool SINKS [[function_constant(2)]];
+constant bool SOFTCAP [[function_constant(3)]];
+constant bool ALIBI [[function_constant(4)]];
+constant bool SPLIT [[function_constant(5)]]; // ranges are left for attention_join
+
+#define PAGE 32
+#define SIMDS 4
+#define NOTHING -1e30f // below every score, and yet a number: fast math knows no infinity
+
+struct AttentionParams {
+  uint heads;    // H
+  uint kv_heads; // G
+  uint splits;   // ranges a row's pages are cut into
+  uint window;   // most positions seen, the own included; 0 is all
+  uint chunk;    // only the own chunk of this many positions is seen; 0 is all
+  float scale;
+  float softcap;
+  float alibi;  // the largest bias
+  float powers; // ALiBi: largest power of two not above H
+};
+
+// first_seen is the first position a row at position own may see.
+inline uint first_seen(constant AttentionParams &p, uint own) {
+  uint first = 0;
+  if (p.window > 0 && own >= p.window) first = own - p.window + 1;
+  if (p.chunk > 0) first = max(first, own / p.chunk * p.chunk);
+  return first;
+}
+
+// slope is ALiBi's of a head: a geometric series, and every second value of the finer one beyond a power of two.
+inline float slope(constant AttentionParams &p, uint head) {
+  float h = float(head);
+  return h < p.powers ? exp2(-p.alibi / p.powers * (h + 1.0f)) : exp2(-p.alibi / 2.0f / p.powers * (2.0f * (h - p.powers) + 1.0f));
+}
+
+template <typename T, uint NV, uint HB>
+kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device const float *q [[buffer(1)]],
+                           device const T *keys [[buffer(2)]], device const T *values [[buffer(3)]],
+                           device float *out [[buffer(4)]], // with SPLIT the ranges' parts: [rows][H][splits][DV + 2]
+                           device const int *positions [[buffer(5)]],
+                           device const int *starts [[buffer(6)]], // of the rows' block tables
+                           device const int *tables [[buffer(7)]], device const float *sinks [[buffer(8), function_constant(SINKS)]],
+                           threadgroup float *shared [[threadgroup(0)]], uint3 at [[threadgroup_position_in_grid]],
+                           uint t [[thread_position_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
+                           uint simd [[simdgroup_index_in_threadgroup]]) {
+  uint split = at.x, row = at.z, share = p.heads / p.kv_heads;
+  uint group = at.y % p.kv_heads, part = at.y / p.kv_heads * HB;
+  uint head = group * share + part, heads = min(HB, share - part);
+  uint own = uint(positions[row]), first = first_seen(p, own);
+  uint begin = first / PAGE, pages = own / PAGE + 1 - begin;
+  uint each = (pages + p.splits - 1) / p.splits;
+  uint end = begin + min(pages, (split + 1) * each);
+  begin += split * each;
+  tables += starts[row];
+
+  // shared: the queries [HB][D], then each simdgroup's weights [HB][PAGE]; at the end the simdgroups' sums.
+  threadgroup float *weights = shared + HB * D + simd * HB * PAGE;
+  device const float *qs = q + (ulong(row) * p.heads + head) * D;
+  for (uint i = t; i < HB * D; i += SIMDS * LANES) shared[i] = i < heads * D ? qs[i] * p.scale : 0.0f;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+
+  constexpr uint W = NV < 4 ? NV : 4; // values of one load
+  const bool whole = DV == NV * LANES;
+  float top[HB], sum[HB], acc[HB][NV];
+  for (uint h = 0; h < HB; h++) {
+    top[h] = NOTHING;
+    sum[h] = 0;
+    for (uint i = 0; i < NV; i++) acc[h][i] = 0;
+  }
+  uint quarter = lane % 4, key = lane % 4 * 8 + lane / 4; // the key whose score this lane ends up with
+  for (uint page = begin + simd; page < end; page += SIMDS) {
+    ulong base = ulong(tables[page]) * PAGE;
+    uint from = first > page * PAGE ? first - page * PAGE : 0, to = min(uint(PAGE), own - page * PAGE + 1);
+    float score[HB];
+    for (uint round = 0; round < 4; round++) {
+      float s[HB];
+      for (uint h = 0; h < HB; h++) s[h] = 0;
+      uint j = round * 8 + lane / 4;
+      if (j >= from && j < to) {
+        device const T *k = keys + ((base + j) * p.kv_heads + group) * D;
+        if (D % 16 == 0) {
+          for (uint c = 4 * quarter; c < D; c += 16) {
+            float4 x = float4(*(device const vec<T, 4> *)(k + c));
+            for (uint h = 0; h < HB; h++) s[h] += dot(x, *(threadgroup const float4 *)(shared + h * D + c));
+          }
+        } else {
+          for (uint c = quarter; c < D; c += 4)
+            for (uint h = 0; h < HB; h++) s[h] += float(k[c]) * shared[h * D + c];
+        }
+      }
+      for (uint h = 0; h < HB; h++) {
+        s[h] += simd_shuffle_xor(s[h], 1);
+        s[h] += simd_shuffle_xor(s[h], 2);
+        if (round == quarter) score[h] = s[h];
+      }
+    }
+    bool seen = key >= from && key < to;
+    for (uint h = 0; h < HB; h++) {
+      float s = score[h];
+      if (SOFTCAP) s = p.softcap * precise::tanh(s / p.softcap);
+      if (ALIBI) s -= slope(p, head + h) * float(int(own) - int(page * PAGE + key));
+      float largest = max(top[h], simd_max(seen ? s : NOTHING));
+      float shrink = exp(top[h] - largest), w = seen ? exp(s - largest) : 0.0f;
+      top[h] = largest;
+      sum[h] = sum[h] * shrink + simd_sum(w);
+      for (uint i = 0; i < NV; i++) acc[h][i] *= shrink;
+      weights[h * PAGE + key] = w;
+    }
+    simdgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint j = from; j < to; j++) {
+      device const T *v = values + ((base + j) * p.kv_heads + group) * DV;
+      float x[NV];
+      if (whole) {
+        for (uint i = 0; i < NV; i += W) {
+          vec<T, W> y = *(device const vec<T, W> *)(v + i * LANES + lane * W);
+          for (uint n = 0; n < W; n++) x[i + n] = float(y[n]);
+        }
+      } else {
+        for (uint i = 0; i < NV; i++) {
+          uint c = i / W * W * LANES + lane * W + i % W;
+          x[i] = c < DV ? float(v[c]) : 0.0f;
+        }
+      }
+      for (uint h = 0; h < HB; h++) {
+        float w = weights[h * PAGE + j];
+        for (uint i = 0; i < NV; i++) acc[h][i] += w * x[i];
+      }
+    }
+    simdgroup_barrier(mem_flags::mem_threadgroup);
+  }
+
+  // Join the simdgroups: [SIMDS][HB] of the largest scores, the same of the sums, then [SIMDS][HB][DV].
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  threadgroup float *tops = shared, *sums = shared + SIMDS * HB, *parts = shared + 2 * SIMDS * HB;
+  for (uint h = 0; h < HB; h++) {
+    if (lane == 0) {
+      tops[simd * HB + h] = top[h];
+      sums[simd * HB + h] = sum[h];
+    }
+    for (uint i = 0; i < NV; i++) {
+      uint c = i / W * W * LANES + lane * W + i % W;
+      if (c < DV) parts[(simd * HB + h) * DV + c] = acc[h][i];
+    }
+  }
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  for (uint i = t; i < heads * DV; i += SIMDS * LANES) {
+    uint h = i / DV, c = i % DV;
+    float largest = NOTHING, total = 0, y = 0;
+    for (uint n = 0; n < SIMDS; n++) largest = max(largest, tops[n * HB + h]);
+    if (SINKS && !SPLIT) {
+      largest = max(largest, sinks[head + h]);
+      total = exp(sinks[head + h] - largest);
+    }
+    for (uint n = 0; n < SIMDS; n++) {
+      float f = exp(tops[n * HB + h] - largest);
+      total += f * sums[n * HB + h];
+      y += f * parts[(n * HB + h) * DV + c];
+    }
+    ulong place = ulong(row) * p.heads + head + h;
+    if (SPLIT) {
+      device float *o = out + (place * p.splits + split) * (DV + 2);
+      o[c] = y;
+      if (c == 0) {
+        o[DV] = largest;
+        o[DV + 1] = total;
+      }
+    } else {
+      out[place * DV + c] = y / total;
+    }
+  }
+}
+
+// attention_join puts the ranges of each row and head together: a simdgroup a head and row.
+kernel void attention_join(constant AttentionParams &p [[buffer(0)]], device const float *parts [[buffer(1)]],
+                           device float *out [[buffer(2)]], device const float *sinks [[buffer(3), function_constant(SINKS)]],
+                           uint2 at [[threadgroup_position_in_grid]], uint lane [[thread_index_in_simdgroup]]) {
+  ulong place = ulong(at.y) * p.heads + at.x;
+  parts += place * p.splits * (DV + 2);
+  float largest = NOTHING, total = 0;
+  for (uint n = 0; n < p.splits; n++) largest = max(largest, parts[n * (DV + 2) + DV]);
+  if (SINKS) {
+    largest = max(largest, sinks[at.x]);
+    total = exp(sinks[at.x] - largest);
+  }
+  for (uint n = 0; n < p.splits; n++) total += parts[n * (DV + 2) + DV + 1] * exp(parts[n * (DV + 2) + DV] - largest);
+  for (uint c = lane; c < DV; c += LANES) {
+    float y = 0;
+    for (uint n = 0; n < p.splits; n++) y += parts[n * (DV + 2) + c] * exp(parts[n * (DV + 2) + DV] - largest);
+    out[place * DV + c] = y / total;
+  }
+}
+
+#define ATTENTION(NAME, T, NV, HB) \
+  template HOST_NAME(attention_##NAME##_##NV##_##HB) kernel decltype(attention_rows<T, NV, HB>) attention_rows<T, NV, HB>;
+#define ATTENTIONS(NAME, T)                                                                                          \
+  ATTENTION(NAME, T, 2, 1) ATTENTION(NAME, T, 2, 2) ATTENTION(NAME, T, 2, 4) ATTENTION(NAME, T, 2, 8)                \
+  ATTENTION(NAME, T, 4, 1) ATTENTION(NAME, T, 4, 2) ATTENTION(NAME, T, 4, 4) ATTENTION(NAME, T, 4, 8)                \
+  ATTENTION(NAME, T, 8, 1) ATTENTION(NAME, T, 8, 2) ATTENTION(NAME, T, 8, 4)                                         \
+  ATTENTION(NAME, T, 16, 1) ATTENTION(NAME, T, 16, 2)
+ATTENTIONS(f16, half)
+ATTENTIONS(f32, float)

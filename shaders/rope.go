@@ -1,0 +1,93 @@
+package shaders
+
+import "math"
+
+// RopeParams are those of rope.
+type RopeParams struct {
+	Rows, Width, Head, Dims uint32
+	Magnitude               float32
+}
+
+// StoreParams are those of store_kv.
+type StoreParams struct {
+	Rows, Keys, Values, Head, Dims uint32
+	Magnitude                      float32
+}
+
+// Buffers of rope.
+const (
+	RopeX = 1 + iota
+	RopeOut
+	RopeFrequencies // see Turns
+	RopePositions   // [rows] int32
+)
+
+// Buffers of store_kv.
+const (
+	StoreK = 1 + iota
+	StoreV
+	StoreKeys   // the layer's cache
+	StoreValues // the layer's cache
+	StoreSlots  // [rows] int32: each row's place in the cache
+	StoreFrequencies
+	StorePositions
+)
+
+// Rotation says how keys and queries are turned.
+type Rotation struct {
+	Head, Dims int
+	Halves     bool // pairs (i, i+dims/2), else (2i, 2i+1)
+	Magnitude  float32
+}
+
+// Turns gives frequencies, radians a position, as the kernels take them: the fraction of a turn in 64 bits of
+// fixed point, the upper word first.
+func Turns(frequencies []float64) []uint32 {
+	var out []uint32
+	for _, f := range frequencies {
+		turns := f / (2 * math.Pi)
+		turns -= math.Floor(turns)
+		hi, lo := math.Modf(turns * (1 << 32))
+		out = append(out, uint32(hi), uint32(lo*(1<<32)))
+	}
+	return out
+}
+
+// Rope turns the heads of [rows][width].
+func Rope(rows, width int, r Rotation) Launch {
+	items := width / r.Head * (r.Head - r.Dims/2)
+	threads := min(256, 32*ceil(items, 32))
+	return Launch{
+		Kernel:  Kernel{Source: "rope", Name: "rope", Constants: [8]any{r.Halves, false}},
+		Params:  paramBytes(RopeParams{uint32(rows), uint32(width), uint32(r.Head), uint32(r.Dims), r.Magnitude}),
+		Groups:  Size{ceil(items, threads), rows, 1},
+		Threads: Size{threads, 1, 1},
+		Read:    int64(4*rows*width + 4*r.Dims + 4*rows),
+		Written: int64(4 * rows * width),
+	}
+}
+
+// StoreKV writes rows of keys and values to a layer's cache of floats of half or full size; r, if not nil,
+// turns the keys first.
+func StoreKV(rows, keys, values int, half bool, r *Rotation) Launch {
+	p := StoreParams{Rows: uint32(rows), Keys: uint32(keys), Values: uint32(values)}
+	k := Kernel{Source: "rope", Name: "store_kv_f32", Constants: [8]any{false, r != nil}}
+	items, bytes := keys+values, 4
+	if r != nil {
+		k.Constants[0] = r.Halves
+		p.Head, p.Dims, p.Magnitude = uint32(r.Head), uint32(r.Dims), r.Magnitude
+		items = keys/r.Head*(r.Head-r.Dims/2) + values
+	}
+	if half {
+		k.Name, bytes = "store_kv_f16", 2
+	}
+	threads := min(256, 32*ceil(items, 32))
+	return Launch{
+		Kernel:  k,
+		Params:  paramBytes(p),
+		Groups:  Size{ceil(items, threads), rows, 1},
+		Threads: Size{threads, 1, 1},
+		Read:    int64(4*rows*(keys+values) + 4*rows),
+		Written: int64(bytes * rows * (keys + values)),
+	}
+}

@@ -1,0 +1,71 @@
+// sample: the largest logits of each row, largest first, the lower token first among equals.
+//
+//   ids[i, j], values[i, j] = the j-th largest of x[i]      x [rows][width], ids and values [rows][k]
+//
+// top_k: a threadgroup a row. In each of k rounds every thread looks at its share of the row for the largest value that
+// comes after the one chosen last (order is total: by value, then by number), and a reduction finds the threadgroup's.
+// k passes over a row in cache are right for the k that samplers ask for (1 for greedy, 40 to 100 otherwise), and no
+// row is too wide. A value that is not a number is never chosen; where too few are left, ids are -1.
+#include "common.h"
+
+struct SampleParams {
+  uint rows;
+  uint width;
+  uint k;
+};
+
+struct Candidate {
+  float value;
+  int id; // -1 is none
+};
+
+// before reports whether a comes before b.
+inline bool before(Candidate a, Candidate b) {
+  if (a.id < 0 || b.id < 0) return b.id < 0 && a.id >= 0;
+  return a.value > b.value || (a.value == b.value && a.id < b.id);
+}
+
+kernel void top_k(constant SampleParams &p [[buffer(0)]], device const float *x [[buffer(1)]], device int *ids [[buffer(2)]],
+                  device float *values [[buffer(3)]], uint row [[threadgroup_position_in_grid]],
+                  uint t [[thread_position_in_threadgroup]], uint threads [[threads_per_threadgroup]],
+                  uint lane [[thread_index_in_simdgroup]], uint simd [[simdgroup_index_in_threadgroup]],
+                  uint simds [[simdgroups_per_threadgroup]]) {
+  threadgroup float best_value[LANES];
+  threadgroup int best_id[LANES];
+  x += ulong(row) * p.width;
+  Candidate last = {0.0f, -1};
+  for (uint j = 0; j < p.k; j++) {
+    Candidate best = {0.0f, -1};
+    for (uint i = t; i < p.width; i += threads) {
+      // Not a number: by its bits, since fast math takes none to occur.
+      if ((as_type<uint>(x[i]) & 0x7fffffffu) > 0x7f800000u) continue;
+      Candidate c = {x[i], int(i)};
+      if ((j == 0 || before(last, c)) && before(c, best)) best = c;
+    }
+    for (ushort d = LANES / 2; d > 0; d /= 2) {
+      Candidate other = {simd_shuffle_xor(best.value, d), simd_shuffle_xor(best.id, d)};
+      if (before(other, best)) best = other;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup); // of the round before
+    if (lane == 0) {
+      best_value[simd] = best.value;
+      best_id[simd] = best.id;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint s = 0; s < simds; s++) {
+      Candidate other = {best_value[s], best_id[s]};
+      if (before(other, best)) best = other;
+    }
+    if (t == 0) {
+      ids[row * p.k + j] = best.id;
+      values[row * p.k + j] = best.value;
+    }
+    if (best.id < 0 && t == 0)
+      for (uint n = j; n < p.k; n++) {
+        ids[row * p.k + n] = -1;
+        values[row * p.k + n] = 0;
+      }
+    if (best.id < 0) return;
+    last = best;
+  }
+}
