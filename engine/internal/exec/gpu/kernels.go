@@ -113,7 +113,7 @@ func (k *kernels) library(key pipelineKey) (*metal.Library, error) {
 	l.once.Do(func() {
 		var text string
 		if text, l.err = shaders.Source(key.kernel.Source); l.err == nil {
-			l.lib, l.err = k.device.NewLibrary(text, metal.CompileOptions{Label: key.kernel.Source, Language: language(k.device), Macros: macros})
+			l.lib, l.err = k.device.NewLibrary(text, metal.CompileOptions{Label: key.kernel.Source, Language: language(k.device), Math: metal.MathRelaxed, Macros: macros})
 		}
 	})
 	return l.lib, l.err
