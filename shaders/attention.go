@@ -5,7 +5,7 @@ import "fmt"
 // AttentionParams are those of attention.metal.
 type AttentionParams struct {
 	Heads, KVHeads, Splits, Window, Chunk uint32
-	Scale, Softcap, ALiBi, Powers         float32
+	Scale, Softcap, Alibi, Powers         float32
 }
 
 // Buffers of attention_rows.
@@ -128,7 +128,7 @@ func (s AttentionShape) params(splits int) AttentionParams {
 	return AttentionParams{
 		Heads: uint32(s.Heads), KVHeads: uint32(s.KVHeads), Splits: uint32(splits),
 		Window: uint32(s.Window), Chunk: uint32(s.Chunk),
-		Scale: s.Scale, Softcap: s.Softcap, ALiBi: s.ALiBi, Powers: float32(powers),
+		Scale: s.Scale, Softcap: s.Softcap, Alibi: s.ALiBi, Powers: float32(powers),
 	}
 }
 

@@ -39,9 +39,16 @@ func NewSession(e program.Executor, f *gguf.File, cache gguf.Type, tokens int) (
 	poison(pool.Memory())
 	r, err := e.Compile(p, pool.Memory(), program.Limits{Tokens: 2 * tokens, Outputs: 2 * tokens})
 	if err != nil {
+		pool.Close()
 		return nil, err
 	}
 	return &Session{Vocab: m.Common().Vocab, runner: r, memory: pool.Memory(), pool: pool}, nil
+}
+
+// Close gives the session's memory back.
+func (s *Session) Close() {
+	program.CloseRunner(s.runner)
+	s.pool.Close()
 }
 
 // poison fills the cache with NaN: a position that is read without having been

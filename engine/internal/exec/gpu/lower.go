@@ -32,12 +32,15 @@ func (r *runner) lower(s shape) (*plan, error) {
 
 // emit appends a launch, unless it has no rows to work on.
 func (l *lowering) emit(s shaders.Launch, b ...binding) {
-	l.emitTyped(pipelineKey{kernel: s.Kernel}, s, b...)
+	l.add(pipelineKey{kernel: s.Kernel}, s, b)
 }
 
 // emitTyped is emit of a kernel that reads weights of a type.
-func (l *lowering) emitTyped(key pipelineKey, s shaders.Launch, b ...binding) {
-	key.kernel = s.Kernel
+func (l *lowering) emitTyped(typ shaders.Type, s shaders.Launch, b ...binding) {
+	l.add(pipelineKey{s.Kernel, typ, true}, s, b)
+}
+
+func (l *lowering) add(key pipelineKey, s shaders.Launch, b []binding) {
 	l.plan.launches = append(l.plan.launches, launch{Launch: s, key: key, bindings: b, op: l.op, source: l.at})
 }
 
@@ -66,14 +69,6 @@ func (l *lowering) in(index int, t program.Tensor) binding {
 
 func (l *lowering) out(index int, t program.Tensor) binding {
 	return binding{index, l.tensor(t, l.rows(t)), writes}
-}
-
-// slice is rows [from, from+n) of a tensor.
-func (l *lowering) slice(b binding, t program.Tensor, from, n int) binding {
-	row := 4 * l.width(t)
-	b.offset += from * row
-	b.size = n * row
-	return b
 }
 
 // stepped is a section of the step buffer.
@@ -152,6 +147,12 @@ func (l *lowering) lower() error {
 	case *program.SelectOutputs:
 		l.emit(shaders.CopyRows(l.outputs, l.width(op.X)), l.in(shaders.CopyX, op.X), l.out(shaders.CopyOut, op.Out),
 			l.stepped(shaders.CopyRowNumbers, l.step.outputs))
+	case *program.Route:
+		return l.route(op)
+	case *program.ProjectExperts:
+		return l.projectExperts(op)
+	case *program.CombineExperts:
+		l.combineExperts(op)
 	default:
 		return fmt.Errorf("the GPU does not know this op (%T)", op)
 	}

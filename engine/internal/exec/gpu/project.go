@@ -28,7 +28,7 @@ func (l *lowering) embed(table *gguf.Tensor, ids binding, out program.Tensor) er
 		return err
 	}
 	s := shaders.Embed(typ, shaders.EmbedParams{Width: uint32(table.Cols()), Rows: uint32(table.Rows()), Count: uint32(l.tokens), Scale: 1})
-	l.emitTyped(pipelineKey{typ: typ, typed: true}, s, l.weight(shaders.EmbedTable, table), ids, l.out(shaders.EmbedOut, out))
+	l.emitTyped(typ, s, l.weight(shaders.EmbedTable, table), ids, l.out(shaders.EmbedOut, out))
 	return nil
 }
 
@@ -39,21 +39,23 @@ func (l *lowering) project(op *program.Project) error {
 		return err
 	}
 	parts := shaders.Parts{Bias: op.Linear.Bias != nil, Scale: op.Linear.Scale != nil, ScaleBias: op.Linear.ScaleBias}
-	optional, err := l.vectors(nil, shaders.LinearBias, op.Linear.Bias, op.Linear.Scale)
+	list, err := l.vectors([]binding{l.weight(shaders.LinearWeights, w), l.in(shaders.LinearX, op.X), l.out(shaders.LinearOut, op.Out)},
+		shaders.LinearBias, op.Linear.Bias, op.Linear.Scale)
 	if err != nil {
 		return err
 	}
-	p := shaders.MatVecParams{Width: uint32(w.Cols()), Rows: uint32(w.Rows())}
-	rows := l.rows(op.X)
-	for at := 0; at < rows; at += shaders.MaxColumns {
-		n := min(rows-at, shaders.MaxColumns)
-		s := shaders.MatVecN(typ, p, parts, n)
-		if n == 1 {
-			s = shaders.MatVec(typ, p, parts)
-		}
-		list := append([]binding{l.weight(shaders.LinearWeights, w), l.slice(l.in(shaders.LinearX, op.X), op.X, at, n),
-			l.slice(l.out(shaders.LinearOut, op.Out), op.Out, at, n)}, optional...)
-		l.emitTyped(pipelineKey{typ: typ, typed: true}, s, list...)
-	}
+	l.emitTyped(typ, linear(typ, w.Cols(), w.Rows(), l.rows(op.X), parts), list...)
 	return nil
+}
+
+// linear picks a projection's kernel by the number of rows of activations.
+func linear(typ shaders.Type, width, rows, columns int, parts shaders.Parts) shaders.Launch {
+	p := shaders.MatVecParams{Width: uint32(width), Rows: uint32(rows)}
+	switch {
+	case columns == 1:
+		return shaders.MatVec(typ, p, parts)
+	case columns <= shaders.MaxColumns:
+		return shaders.MatVecN(typ, p, parts, columns)
+	}
+	return shaders.MatMul(typ, shaders.MatMulParams{Width: p.Width, Rows: p.Rows, Columns: uint32(columns)}, parts)
 }

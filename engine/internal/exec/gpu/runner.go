@@ -22,13 +22,14 @@ type runner struct {
 	kv      *program.KVMemory
 	vocab   int
 
-	layout program.Layout
-	queue  *metal.Queue
-	arena  *metal.Buffer // activations
-	parts  *metal.Buffer // of attentions whose positions are split up; nil if none can be
-	step   *stepBuffer
-	caches []cache
-	ropes  map[*program.Rope]rope
+	layout  program.Layout
+	queue   *metal.Queue
+	arena   *metal.Buffer // activations
+	parts   *metal.Buffer // of attentions whose positions are split up; nil if none can be
+	step    *stepBuffer
+	grouped grouped
+	caches  []cache
+	ropes   map[*program.Rope]rope
 
 	plans  map[shape]*plan
 	clock  uint64
@@ -125,6 +126,10 @@ func (r *runner) weights() error {
 		switch op := op.(type) {
 		case *program.Embed:
 			r.vocab = op.Table.Rows()
+		case *program.Route:
+			if err := r.experts(op); err != nil {
+				return fmt.Errorf("gpu: op %d route: %w", i, err)
+			}
 		case *program.Attention:
 			s := r.attentionShape(op)
 			if s.Key > shaders.MaxKeyHead || s.Value > shaders.MaxValueHead {
@@ -180,6 +185,9 @@ func (r *runner) compileKernels() error {
 		for m := 0; m <= min(n, r.limits.Outputs); m++ {
 			shapes = append(shapes, shape{n, m, 1})
 		}
+	}
+	if n := min(groupTokens-1, r.limits.Tokens); n > shaders.MaxColumns {
+		shapes = append(shapes, shape{n, min(1, r.limits.Outputs), 1})
 	}
 	shapes = append(shapes, shape{1, min(1, r.limits.Outputs), 1 << 20}, shape{r.limits.Tokens, min(1, r.limits.Outputs), 1}, shape{r.limits.Tokens, r.limits.Outputs, 1})
 	var list []want
@@ -350,7 +358,7 @@ func (r *runner) Close() error {
 }
 
 func (r *runner) release() {
-	for _, b := range []*metal.Buffer{r.arena, r.parts} {
+	for _, b := range []*metal.Buffer{r.arena, r.parts, r.grouped.buffer} {
 		if b != nil {
 			b.Release()
 		}

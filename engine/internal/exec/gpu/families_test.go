@@ -1,0 +1,67 @@
+package gpu
+
+import (
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"github.com/gollm/gollm/engine/internal/arch/archtest"
+	"github.com/gollm/gollm/gguf"
+)
+
+// bound is the largest relative error of logits with a cache of float16.
+const bound = 5e-3
+
+// TestFamilies holds every family's tiny model against what the oracle computed:
+// as one prompt, one token at a time, and in steps shared with another
+// sequence.
+func TestFamilies(t *testing.T) {
+	d, _ := device(t)
+	for i, c := range archtest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			seed := archtest.Seeds[i%len(archtest.Seeds)]
+			want, err := c.Logits(seed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), "m.gguf")
+			if err := c.Write(path, seed); err != nil {
+				t.Fatal(err)
+			}
+			f, err := gguf.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			e := New(d, f.Mappings())
+			defer e.Close()
+			s, err := archtest.NewSession(e, f, gguf.F16, archtest.Length)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			tokens := archtest.Tokens(seed, s.Vocab)
+			// The three ways take turns: each family goes two of them.
+			ways := []struct {
+				name string
+				run  func() ([][]float32, error)
+			}{
+				{"prompt", func() ([][]float32, error) { return s.Prompt(tokens) }},
+				{"one by one", func() ([][]float32, error) { return s.OneByOne(tokens) }},
+				{"shared", func() ([][]float32, error) { return s.Shared(tokens, rand.New(rand.NewPCG(seed, 2))) }},
+			}
+			for j, w := range ways {
+				if j == i%len(ways) {
+					continue
+				}
+				got, err := w.run()
+				if err != nil {
+					t.Fatalf("%s: %v", w.name, err)
+				}
+				if _, err := archtest.Difference(archtest.Pick(got), want, bound); err != nil {
+					t.Errorf("seed %d, %s: %v", seed, w.name, err)
+				}
+			}
+		})
+	}
+}
