@@ -303,7 +303,7 @@ func (r *runner) run(p *plan) (err error) {
 		if err != nil {
 			return err
 		}
-		err = cb.Compute(metal.ComputeOptions{Label: "step"}, r.encode)
+		err = cb.Compute(metal.ComputeOptions{}, r.encode) // a label would cost a string for every step
 		if err == nil {
 			err = cb.Commit()
 		}
