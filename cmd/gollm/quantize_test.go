@@ -2,13 +2,50 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gollm/gollm/gguf"
 )
+
+// TestQuantizedPerplexity: what quantising to a type costs in perplexity is known
+// from another, independent count (scored a little differently, hence the ratios).
+func TestQuantizedPerplexity(t *testing.T) {
+	const stories, text = "../../testdata/stories260K.gguf", "../../testdata/tinystories_sample.txt"
+	perplexity := func(model string) float64 {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		args := []string{"gollm", "perplexity", "-m", model, "-f", text, "-c", "256"}
+		if status := gollm(args, strings.NewReader(""), &stdout, &stderr); status != 0 {
+			t.Fatal(stderr.String())
+		}
+		_, after, ok := strings.Cut(stdout.String(), "PPL = ")
+		if !ok {
+			t.Fatalf("no perplexity in %q", stdout.String())
+		}
+		ppl, err := strconv.ParseFloat(strings.Fields(after)[0], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ppl
+	}
+	f32 := perplexity(stories)
+	for typ, ladder := range map[string]float64{"F16": 6.866, "Q8_0": 6.892, "Q5_0": 7.003, "Q5_1": 7.075, "Q4_1": 7.137, "IQ4_NL": 7.381, "Q4_0": 7.635} {
+		path := filepath.Join(t.TempDir(), typ+".gguf")
+		var stdout, stderr bytes.Buffer
+		if status := gollm([]string{"gollm", "quantize", stories, path, typ}, strings.NewReader(""), &stdout, &stderr); status != 0 {
+			t.Fatal(stderr.String())
+		}
+		got, want := perplexity(path)/f32, ladder/6.866
+		if !(math.Abs(got/want-1) <= 0.005) {
+			t.Errorf("%s: perplexity %.4f times that of F32, want %.4f", typ, got, want)
+		}
+	}
+}
 
 func TestQuantizeCommand(t *testing.T) {
 	const stories = "../../testdata/stories260K.gguf"
