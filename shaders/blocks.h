@@ -1,18 +1,18 @@
 // blocks.h: every tensor type's layout, and how a thread reads it.
 //
 // A row of weights is blocks, and a block is one or more slices. A slice is what one lane takes at a
-// time: 32 values of a quantised type, so that a lane loads 8 to 32 bytes and the scales that go with them once;
-// 16 bytes of a plain type. A simdgroup's 32 lanes take 32 neighbouring slices, 1024 values of a row,
-// and their loads fall into neighbouring bytes.
+// time: 8 to 16 bytes, 4 to 32 values. A simdgroup's 32 lanes take 32 neighbouring slices, so that each of its loads falls
+// on few cache lines, and every line is used up while it is there. A whole block of 32 a lane would read the scale once
+// instead of twice, and spread each 2-byte load of a simdgroup over 5 to 9 lines instead of 3.
 //
 // The values of a slice are not always neighbours: a byte of Q4_K holds a column and the one 32 further.
-// They come in runs, each of neighbouring columns under one scale:
+// They come in runs, each of neighbouring columns; one scale goes with one or more of its runs.
 //
 //   block    values in a block                bytes    of a block
-//   values   in a slice                       runs     in a slice, 32 columns apart
+//   values   in a slice                       runs     in a slice, `stride` columns apart
 //   column(part)                              first column of the block's slice `part`
-//   slice(w, at, part, q, scale, shift)       reads the slice of the block at byte `at` of w:
-//                                             value i = scale[r]·q[i] + shift[r], r its run
+//   slice(w, at, part, q, scale, shift)       reads the slice of the block at byte `at` of w: value i is
+//                                             scale[k]·q[i] + shift[k], k = i·scales/values
 //   rows     of the matrix that a simdgroup of matvec takes at once (see there)
 //
 // w is a multiple of 4 bytes into the tensor, whose own address is a multiple of 32, and loads keep to the
@@ -42,7 +42,7 @@ inline uint spread(uint bits) { return (bits & 15) * 0x00204081u & 0x01010101u; 
 
 // at(w, c) is the value in column c, for rows whose width is no multiple of the block.
 struct F32 {
-  enum { block = 4, bytes = 16, values = 4, runs = 1, rows = 2, plain = 1 };
+  enum { block = 4, bytes = 16, values = 4, runs = 1, stride = 0, scales = 1, rows = 2, plain = 1 };
   static uint column(uint) { return 0; }
   static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
     q[0] = *(device const float4 *)(w + at);
@@ -53,7 +53,7 @@ struct F32 {
 };
 
 struct F16 {
-  enum { block = 8, bytes = 16, values = 8, runs = 1, rows = 2, plain = 1 };
+  enum { block = 8, bytes = 16, values = 8, runs = 1, stride = 0, scales = 1, rows = 2, plain = 1 };
   static uint column(uint) { return 0; }
   static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
     const uint4 u = *(device const uint4 *)(w + at);
@@ -67,7 +67,7 @@ struct F16 {
 
 // BF16 is the upper half of a float; read as bits it needs no bfloat, which MSL has from 3.1 on.
 struct BF16 {
-  enum { block = 8, bytes = 16, values = 8, runs = 1, rows = 2, plain = 1 };
+  enum { block = 8, bytes = 16, values = 8, runs = 1, stride = 0, scales = 1, rows = 2, plain = 1 };
   static uint column(uint) { return 0; }
   static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
     const uint4 u = *(device const uint4 *)(w + at);
@@ -81,84 +81,87 @@ struct BF16 {
 
 // ---- 32 values a block: the low nibbles of 16 bytes are values 0 to 15, the high ones 16 to 31 ----
 
-// What a quantised type has in common. There is no column without a block.
+// A slice is 8 bytes of nibbles: 8 columns from 8·part on, and those 16 further. There is no column without a block.
 struct Block32 {
-  static uint column(uint) { return 0; }
+  enum { block = 32, values = 16, runs = 2, stride = 16, scales = 1, rows = 4, plain = 0 };
+  static uint column(uint part) { return 8 * part; }
   static float at(device const uchar *, uint) { return 0; }
 };
 
 // Q4_0: d half, 16 bytes of nibbles; d·(q−8).
 struct Q4_0 : Block32 {
-  enum { block = 32, bytes = 18, values = 32, runs = 1, rows = 4, plain = 0 };
-  static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
+  enum { bytes = 18 };
+  static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = -8 * scale[0];
-    for (uint i = 0; i < 4; i++) {
-      const uint u = word(p + 1 + 2 * i);
+    for (uint i = 0; i < 2; i++) {
+      const uint u = word(p + 1 + 4 * part + 2 * i);
       q[i] = ::bytes(u & 0x0f0f0f0fu);
-      q[i + 4] = ::bytes(u >> 4 & 0x0f0f0f0fu);
+      q[i + 2] = ::bytes(u >> 4 & 0x0f0f0f0fu);
     }
   }
 };
 
 // Q4_1: d and m half, 16 bytes of nibbles; d·q + m.
 struct Q4_1 : Block32 {
-  enum { block = 32, bytes = 20, values = 32, runs = 1, rows = 4, plain = 0 };
-  static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
+  enum { bytes = 20 };
+  static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const uint *p = (device const uint *)(w + at);
     const float2 dm = halves(p[0]);
     scale[0] = dm.x;
     shift[0] = dm.y;
-    for (uint i = 0; i < 4; i++) {
-      const uint u = p[1 + i];
+    for (uint i = 0; i < 2; i++) {
+      const uint u = p[1 + 2 * part + i];
       q[i] = ::bytes(u & 0x0f0f0f0fu);
-      q[i + 4] = ::bytes(u >> 4 & 0x0f0f0f0fu);
+      q[i + 2] = ::bytes(u >> 4 & 0x0f0f0f0fu);
     }
   }
 };
 
 // Q5_0: d half, a word of 32 fifth bits, 16 bytes of nibbles; d·(q−16).
 struct Q5_0 : Block32 {
-  enum { block = 32, bytes = 22, values = 32, runs = 1, rows = 4, plain = 0 };
-  static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
+  enum { bytes = 22 };
+  static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = -16 * scale[0];
-    const uint high = word(p + 1);
-    for (uint i = 0; i < 4; i++) {
-      const uint u = word(p + 3 + 2 * i);
+    const uint high = word(p + 1) >> (8 * part);
+    for (uint i = 0; i < 2; i++) {
+      const uint u = word(p + 3 + 4 * part + 2 * i);
       q[i] = ::bytes((u & 0x0f0f0f0fu) | spread(high >> (4 * i)) << 4);
-      q[i + 4] = ::bytes((u >> 4 & 0x0f0f0f0fu) | spread(high >> (4 * i + 16)) << 4);
+      q[i + 2] = ::bytes((u >> 4 & 0x0f0f0f0fu) | spread(high >> (4 * i + 16)) << 4);
     }
   }
 };
 
 // Q5_1: d and m half, a word of 32 fifth bits, 16 bytes of nibbles; d·q + m.
 struct Q5_1 : Block32 {
-  enum { block = 32, bytes = 24, values = 32, runs = 1, rows = 4, plain = 0 };
-  static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
+  enum { bytes = 24 };
+  static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const uint2 *p = (device const uint2 *)(w + at);
-    const uint2 head = p[0];
+    const uint2 head = p[0], u = p[1 + part];
     const float2 dm = halves(head.x);
     scale[0] = dm.x;
     shift[0] = dm.y;
-    for (uint i = 0; i < 4; i++) {
-      const uint u = i % 2 == 0 ? p[1 + i / 2].x : p[1 + i / 2].y;
-      q[i] = ::bytes((u & 0x0f0f0f0fu) | spread(head.y >> (4 * i)) << 4);
-      q[i + 4] = ::bytes((u >> 4 & 0x0f0f0f0fu) | spread(head.y >> (4 * i + 16)) << 4);
+    const uint high = head.y >> (8 * part);
+    for (uint i = 0; i < 2; i++) {
+      q[i] = ::bytes((u[i] & 0x0f0f0f0fu) | spread(high >> (4 * i)) << 4);
+      q[i + 2] = ::bytes((u[i] >> 4 & 0x0f0f0f0fu) | spread(high >> (4 * i + 16)) << 4);
     }
   }
 };
 
-// Q8_0: d half, 32 signed bytes; d·q.
-struct Q8_0 : Block32 {
-  enum { block = 32, bytes = 34, values = 32, runs = 1, rows = 2, plain = 0 };
-  static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
+// Q8_0: d half, 32 signed bytes; d·q. A slice is 8 bytes again, 8 columns.
+struct Q8_0 {
+  enum { block = 32, bytes = 34, values = 8, runs = 1, stride = 0, scales = 1, rows = 4, plain = 0 };
+  static uint column(uint part) { return 8 * part; }
+  static float at(device const uchar *, uint) { return 0; }
+  static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = 0;
-    for (uint i = 0; i < 8; i++) q[i] = signed_bytes(word(p + 1 + 2 * i));
+    for (uint i = 0; i < 2; i++) q[i] = signed_bytes(word(p + 1 + 4 * part + 2 * i));
   }
 };
 
@@ -171,15 +174,15 @@ inline float4 iq4(uint u) {
 
 // IQ4_NL: d half, 16 bytes of nibbles; d·level.
 struct IQ4_NL : Block32 {
-  enum { block = 32, bytes = 18, values = 32, runs = 1, rows = 4, plain = 0 };
-  static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
+  enum { bytes = 18 };
+  static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = 0;
-    for (uint i = 0; i < 4; i++) {
-      const uint u = word(p + 1 + 2 * i);
+    for (uint i = 0; i < 2; i++) {
+      const uint u = word(p + 1 + 4 * part + 2 * i);
       q[i] = iq4(u);
-      q[i + 4] = iq4(u >> 4);
+      q[i + 2] = iq4(u >> 4);
     }
   }
 };
@@ -192,23 +195,22 @@ inline float fp4(uint n) {
 }
 inline float4 fp4x4(uint u) { return float4(fp4(u), fp4(u >> 8), fp4(u >> 16), fp4(u >> 24)); }
 
-// MXFP4: a power of two e, 16 bytes of 4-bit floats; 2^(e−127)·fp4. The block's 17 bytes begin anywhere:
-// five words hold them, shifted into place.
+// MXFP4: a power of two e, 16 bytes of 4-bit floats; 2^(e−127)·fp4. The block's 17 bytes begin anywhere: the three
+// words that hold 8 of them are shifted into place.
 struct MXFP4 : Block32 {
-  enum { block = 32, bytes = 17, values = 32, runs = 1, rows = 4, plain = 0 };
-  static void slice(device const uchar *w, uint at, uint, thread float4 *q, thread float *scale, thread float *shift) {
-    device const uint *p = (device const uint *)(w + (at & ~3u));
-    const uint off = (at & 3) * 8;
-    uint u[5];
-    for (uint i = 0; i < 5; i++) u[i] = p[i];
-    const uint e = u[0] >> off & 255;
+  enum { bytes = 17 };
+  static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
+    const uint e = w[at], from = at + 1 + 8 * part;
     scale[0] = as_type<float>(e < 2 ? 0x00200000u << e : (e - 1) << 23); // half of 2^(e−127): fp4 is doubled
     shift[0] = 0;
-    for (uint i = 0; i < 4; i++) {
-      // Bytes off/8+1 to off/8+4 of the words i and i+1.
-      const uint v = off == 24 ? u[i + 1] : u[i] >> (off + 8) | u[i + 1] << (24 - off);
+    device const uint *p = (device const uint *)(w + (from & ~3u));
+    const uint by = from % 4 * 8;
+    uint u[3] = {p[0], p[1], 0};
+    if (by > 0) u[2] = p[2];
+    for (uint i = 0; i < 2; i++) {
+      const uint v = by > 0 ? u[i] >> by | u[i + 1] << (32 - by) : u[i];
       q[i] = fp4x4(v);
-      q[i + 4] = fp4x4(v >> 4);
+      q[i + 2] = fp4x4(v >> 4);
     }
   }
 };
@@ -218,7 +220,7 @@ struct MXFP4 : Block32 {
 // IQ4_XS: d half, eight times two high scale bits, eight nibbles of low ones, 8·16 bytes laid out as
 // IQ4_NL; d·(s−32)·level. A slice is a sub-block.
 struct IQ4_XS {
-  enum { block = 256, bytes = 136, values = 32, runs = 1, rows = 4, plain = 0 };
+  enum { block = 256, bytes = 136, values = 32, runs = 1, stride = 0, scales = 1, rows = 4, plain = 0 };
   static uint column(uint part) { return 32 * part; }
   static float at(device const uchar *, uint) { return 0; }
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
@@ -235,7 +237,7 @@ struct IQ4_XS {
   }
 };
 
-// Q2_K, Q3_K and Q6_K: of each 128 values, a byte holds one of each of four runs of 32. A slice is 8
+// Q2_K, Q3_K and Q6_K: of each 128 values, a byte holds one of each of four runs of 32. A slice of the first two is 8
 // such bytes: 8 columns of each run. Its scales are those of sub-blocks 8·(part/4) + 2·r + part%4/2.
 struct Quarters {
   static uint column(uint part) { return part / 4 * 128 + part % 4 * 8; }
@@ -245,7 +247,7 @@ struct Quarters {
 // Q2_K: 16 bytes of scale (low nibble) and min (high), 64 bytes of 2-bit quants, d and dmin half;
 // d·s·q − dmin·m.
 struct Q2_K : Quarters {
-  enum { block = 256, bytes = 84, values = 32, runs = 4, rows = 4, plain = 0 };
+  enum { block = 256, bytes = 84, values = 32, runs = 4, stride = 32, scales = 4, rows = 4, plain = 0 };
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const uint *p = (device const uint *)(w + at);
     const uint n = part / 4, c = part % 4;
@@ -264,7 +266,7 @@ struct Q2_K : Quarters {
 // Q3_K: 32 bytes of third bits (bit 4n+r of a byte is run r of half n), 64 bytes of 2-bit quants, 16
 // scales of 6 bits in 12 bytes (8 bytes of two low nibbles, 4 of four high pairs), d half; d·(s−32)·(q−4).
 struct Q3_K : Quarters {
-  enum { block = 256, bytes = 110, values = 32, runs = 4, rows = 2, plain = 0 };
+  enum { block = 256, bytes = 110, values = 32, runs = 4, stride = 32, scales = 4, rows = 2, plain = 0 };
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
     const uint n = part / 4, c = part % 4;
@@ -283,25 +285,24 @@ struct Q3_K : Quarters {
 };
 
 // Q6_K: 128 bytes of low nibbles (of each 64: runs 0 and 2, then runs 1 and 3), 64 bytes of four times 2
-// high bits, 16 signed scales, d half; d·s·(q−32).
-struct Q6_K : Quarters {
-  enum { block = 256, bytes = 210, values = 32, runs = 4, rows = 2, plain = 0 };
+// high bits, 16 signed scales, d half; d·s·(q−32). A slice is 4 columns of each run: 4 bytes of each kind.
+struct Q6_K {
+  enum { block = 256, bytes = 210, values = 16, runs = 4, stride = 32, scales = 4, rows = 2, plain = 0 };
+  static uint column(uint part) { return part / 8 * 128 + part % 8 * 4; }
+  static float at(device const uchar *, uint) { return 0; }
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
-    const uint n = part / 4, c = part % 4;
+    const uint n = part / 8, c = part % 8;
+    const uint l0 = word(p + 32 * n + 2 * c), l1 = word(p + 32 * n + 16 + 2 * c), h = word(p + 64 + 16 * n + 2 * c);
     const float d = half_at(p[104]);
     for (uint r = 0; r < 4; r++) {
-      scale[r] = d * float(as_type<char2>(p[96 + 4 * n + r])[c / 2]);
+      scale[r] = d * float(as_type<char2>(p[96 + 4 * n + r])[c / 4]);
       shift[r] = -32 * scale[r];
     }
-    for (uint i = 0; i < 2; i++) { // four bytes of each
-      const uint l0 = word(p + 32 * n + 4 * c + 2 * i), l1 = word(p + 32 * n + 16 + 4 * c + 2 * i);
-      const uint h = word(p + 64 + 16 * n + 4 * c + 2 * i);
-      q[i] = ::bytes((l0 & 0x0f0f0f0fu) | (h << 4 & 0x30303030u));
-      q[i + 2] = ::bytes((l1 & 0x0f0f0f0fu) | (h << 2 & 0x30303030u));
-      q[i + 4] = ::bytes((l0 >> 4 & 0x0f0f0f0fu) | (h & 0x30303030u));
-      q[i + 6] = ::bytes((l1 >> 4 & 0x0f0f0f0fu) | (h >> 2 & 0x30303030u));
-    }
+    q[0] = ::bytes((l0 & 0x0f0f0f0fu) | (h << 4 & 0x30303030u));
+    q[1] = ::bytes((l1 & 0x0f0f0f0fu) | (h << 2 & 0x30303030u));
+    q[2] = ::bytes((l0 >> 4 & 0x0f0f0f0fu) | (h & 0x30303030u));
+    q[3] = ::bytes((l1 >> 4 & 0x0f0f0f0fu) | (h >> 2 & 0x30303030u));
   }
 };
 
@@ -312,7 +313,7 @@ struct Nibbles {
   static float at(device const uchar *, uint) { return 0; }
   // Scale and min of sub-blocks 2j and 2j+1: below 4 the low 6 bits of their bytes, from 4 on a nibble of
   // the third word and the 2 bits the first two have left.
-  static void scales(uint4 head, uint j, thread float *scale, thread float *shift) {
+  static void unpack(uint4 head, uint j, thread float *scale, thread float *shift) {
     const float2 dm = halves(head.x);
     for (uint r = 0; r < 2; r++) {
       const uint by = 16 * (j % 2) + 8 * r;
@@ -325,10 +326,10 @@ struct Nibbles {
 
 // Q4_K: header, 128 bytes of nibbles; d·s·q − dmin·m.
 struct Q4_K : Nibbles {
-  enum { block = 256, bytes = 144, values = 32, runs = 2, rows = 4, plain = 0 };
+  enum { block = 256, bytes = 144, values = 32, runs = 2, stride = 32, scales = 2, rows = 4, plain = 0 };
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const uint4 *p = (device const uint4 *)(w + at);
-    scales(p[0], part / 2, scale, shift);
+    unpack(p[0], part / 2, scale, shift);
     const uint4 u = p[1 + part];
     for (uint i = 0; i < 4; i++) {
       q[i] = ::bytes(u[i] & 0x0f0f0f0fu);
@@ -339,10 +340,10 @@ struct Q4_K : Nibbles {
 
 // Q5_K: header, 32 bytes of fifth bits (bit k of a byte is sub-block k), 128 bytes of nibbles.
 struct Q5_K : Nibbles {
-  enum { block = 256, bytes = 176, values = 32, runs = 2, rows = 2, plain = 0 };
+  enum { block = 256, bytes = 176, values = 32, runs = 2, stride = 32, scales = 2, rows = 2, plain = 0 };
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const uint4 *p = (device const uint4 *)(w + at);
-    scales(p[0], part / 2, scale, shift);
+    unpack(p[0], part / 2, scale, shift);
     const uint4 u = p[3 + part], h = p[1 + part % 2] >> (part / 2 * 2);
     for (uint i = 0; i < 4; i++) {
       q[i] = ::bytes((u[i] & 0x0f0f0f0fu) | (h[i] & 0x01010101u) << 4);
@@ -367,7 +368,7 @@ inline Row row_of(device const uchar *weights, ulong row, uint row_bytes) {
 template <class T> inline uint column_of(uint s) {
   return s / (T::block / T::values) * T::block + T::column(s % (T::block / T::values));
 }
-template <class T> inline uint run_of(uint s, uint r) { return column_of<T>(s) + 32 * r; }
+template <class T> inline uint run_of(uint s, uint r) { return column_of<T>(s) + T::stride * r; }
 
 template <class T> inline void quants(Row row, uint s, thread float4 *q, thread float *scale, thread float *shift) {
   constexpr uint parts = T::block / T::values;
@@ -376,9 +377,9 @@ template <class T> inline void quants(Row row, uint s, thread float4 *q, thread 
 
 // The values of a slice, in its order.
 template <class T> inline void decode(Row row, uint s, thread float4 *v) {
-  float scale[T::runs], shift[T::runs];
+  float scale[T::scales], shift[T::scales];
   quants<T>(row, s, v, scale, shift);
-  constexpr uint n = T::values / T::runs / 4;
+  constexpr uint n = T::values / T::scales / 4;
   for (uint i = 0; i < T::values / 4; i++) v[i] = scale[i / n] * v[i] + shift[i / n];
 }
 

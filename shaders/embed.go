@@ -18,7 +18,7 @@ const (
 // Embed looks rows of a table up: kernels embed_TYPE.
 func Embed(t Type, p EmbedParams) Launch {
 	// A thread for each slice, and one more for the tail of plain types.
-	slices := int(p.Width)/t.sliceSize() + 1
+	slices := int(p.Width)/layouts[t].slice + 1
 	threads := min(slices, 128)
 	return Launch{
 		Kernel:  Kernel{Source: "embed", Name: "embed_" + layouts[t].name},

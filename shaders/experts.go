@@ -29,7 +29,7 @@ func MatVecID(t Type, p MatVecIDParams, o Parts, pairs int) Launch {
 	return Launch{
 		Kernel:  Kernel{Source: "matvec_id", Name: "matvec_id_" + layouts[t].name, Constants: o.constants()},
 		Params:  paramBytes(p),
-		Groups:  Size{ceil(rows, t.matVecRows()*matVecSimdgroups), pairs, 1},
+		Groups:  Size{ceil(rows, layouts[t].rows*matVecSimdgroups), pairs, 1},
 		Threads: Size{32 * matVecSimdgroups, 1, 1},
 		Read:    int64(pairs)*(int64(rows)*int64(t.RowBytes(width))+o.bytes(width, rows, 1)) + int64(pairs)/int64(p.Repeat)*int64(width)*4,
 		Written: int64(pairs) * int64(rows) * 4,

@@ -18,17 +18,17 @@ inline float finish(float sum, float bias, float scale) {
 // to the products. Each simdgroup sees the whole of x anyway and sums its squares on the way.
 inline float rms(float squares, uint width, float eps) { return rsqrt(squares / width + eps); }
 
-// Sum of a slice's products with x, which is in the slice's order; total is the sum of x over each run.
+// Sum of a slice's products with x, which is in the slice's order; total is the sum of the x that share a scale.
 template <class T> inline float dot_slice(Row row, uint s, thread const float4 *x, thread const float *total) {
   float4 q[T::values / 4];
-  float scale[T::runs], shift[T::runs];
+  float scale[T::scales], shift[T::scales];
   quants<T>(row, s, q, scale, shift);
-  constexpr uint n = T::values / T::runs / 4;
+  constexpr uint n = T::values / T::scales / 4;
   float sum = 0;
-  for (uint r = 0; r < T::runs; r++) {
-    float4 products = q[r * n] * x[r * n];
-    for (uint i = 1; i < n; i++) products += q[r * n + i] * x[r * n + i];
-    sum += scale[r] * ((products.x + products.y) + (products.z + products.w)) + shift[r] * total[r];
+  for (uint k = 0; k < T::scales; k++) {
+    float4 products = q[k * n] * x[k * n];
+    for (uint i = 1; i < n; i++) products += q[k * n + i] * x[k * n + i];
+    sum += scale[k] * ((products.x + products.y) + (products.z + products.w)) + shift[k] * total[k];
   }
   return sum;
 }
@@ -56,7 +56,7 @@ inline void products(device const uchar *weights, ulong first, ulong rows, uint 
   constexpr uint n = T::values / T::runs / 4;
   for (uint s = lane; s < width / T::values; s += LANES) {
     float4 v[T::values / 4];
-    float total[T::runs];
+    float total[T::scales] = {};
     for (uint r = 0; r < T::runs; r++) {
       device const float4 *from = (device const float4 *)(x + run_of<T>(s, r));
       device const float4 *by = (device const float4 *)(norm + run_of<T>(s, r));
@@ -70,7 +70,7 @@ inline void products(device const uchar *weights, ulong first, ulong rows, uint 
         v[r * n + i] = e;
         t += e;
       }
-      total[r] = (t.x + t.y) + (t.z + t.w);
+      total[r * T::scales / T::runs] += (t.x + t.y) + (t.z + t.w);
     }
     for (uint i = 0; i < T::rows; i++) sum[i] += dot_slice<T>(row[i], s, v, total);
   }

@@ -1,7 +1,7 @@
 // matmul.h: the tile of matmul and matmul_id: 64 rows of weights times 32 columns (tokens).
 //
 // For each step of 32 values of the rows, two simdgroups decode 64 rows of weights into threadgroup memory
-// (a thread a row: one slice, whose scales are read once) while the other two fetch the same values of 32
+// (a thread a row) while the other two fetch the same values of 32
 // rows of x; then each of the four multiplies a quarter, 32 rows by 16 columns: 8 accumulators of 8×8, fed by 4 + 2
 // matrices per 8 values, so that a matrix loaded is used 2 to 4 times and the accumulators take 16 of a thread's
 // registers. A slice's values may lie in runs 32 columns apart (blocks.h): a sum does not mind its order, as long
@@ -50,8 +50,9 @@ template <class T> inline void decode32(Row row, uint step, uint width, thread f
 // The column of value i (a multiple of 4) of a step.
 template <class T> inline uint column32(uint step, uint i) {
   if (T::plain) return step * TILE_VALUES + i;
-  constexpr uint run = T::values / T::runs;
-  return run_of<T>(step, i / run) + i % run;
+  constexpr uint per = TILE_VALUES / T::values, run = T::values / T::runs;
+  const uint k = i % T::values;
+  return run_of<T>(step * per + i / T::values, k / run) + k % run;
 }
 
 // multiply leaves the products of 64 rows and the tile's columns in shared[column·W_STRIDE + row], for

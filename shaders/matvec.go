@@ -50,7 +50,7 @@ const matVecSimdgroups = 2
 
 // MatVec projects one row of activations: kernels matvec_TYPE.
 func MatVec(t Type, p MatVecParams, o Parts) Launch {
-	return matVec("matvec", t, p, o, o.constants(), 1, t.matVecRows())
+	return matVec("matvec", t, p, o, o.constants(), 1, layouts[t].rows)
 }
 
 // MatVecN projects 2 to MaxColumns rows of activations, with the weights read once: kernels
@@ -58,7 +58,11 @@ func MatVec(t Type, p MatVecParams, o Parts) Launch {
 func MatVecN(t Type, p MatVecParams, o Parts, columns int) Launch {
 	c := o.constants()
 	c[5] = uint32(columns)
-	return matVec("matvec_n", t, p, o, c, columns, 2)
+	rows := 4
+	if layouts[t].slice > 16 {
+		rows = 2
+	}
+	return matVec("matvec_n", t, p, o, c, columns, rows)
 }
 
 func matVec(source string, t Type, p MatVecParams, o Parts, constants [8]any, columns, rows int) Launch {
@@ -71,13 +75,4 @@ func matVec(source string, t Type, p MatVecParams, o Parts, constants [8]any, co
 		Read:    int64(n)*int64(t.RowBytes(width)) + int64(columns)*int64(width)*4 + o.bytes(width, n, columns),
 		Written: int64(columns) * int64(n) * 4,
 	}
-}
-
-// matVecRows is T::rows of blocks.h: the rows a simdgroup of matvec takes at once.
-func (t Type) matVecRows() int {
-	switch t {
-	case F32, F16, BF16, Q8_0, Q3_K, Q5_K, Q6_K:
-		return 2
-	}
-	return 4
 }

@@ -5,10 +5,10 @@
 // Reads the weights once, and x once for every 4 or 2 rows (from cache), writes rows floats. It is bound by
 // memory: a token costs weights ÷ bandwidth, and all that matters is that loads are wide, many and
 // independent. So a simdgroup takes T::rows rows at once (4, or 2 of the types whose slices need
-// more registers): the loads of all its rows are in flight together, and x, 32 values a lane kept in
-// registers, is loaded once for all of them. Lanes split the row by slices of 32 values, so that a simdgroup reads
-// 500 to 1100 neighbouring bytes of each row at a time. Sums end in one simd_sum: no barriers, no
-// threadgroup memory. Threadgroups are two simdgroups, small enough that a matrix of 576 rows still makes 72
+// more registers): the loads of all its rows are in flight together, and a slice of x, 4 to 32 values a lane kept in
+// registers, is loaded once for all of them. Lanes split the row by slices, so that a simdgroup reads 270 to
+// 700 neighbouring bytes of each row at a time. Sums end in one simd_sum: no barriers, no threadgroup
+// memory. Threadgroups are two simdgroups, small enough that a matrix of 576 rows still makes 72
 // of them, and large enough for 24 resident simdgroups within the threadgroups a core can hold.
 //
 // Everything optional is in linear.h. With norm_x the row of x is RMS-normalised by the way.

@@ -34,7 +34,7 @@ func MatVecGLU(t Type, p MatVecGLUParams, o Parts, activation uint32, byID bool,
 	l := Launch{
 		Kernel:  Kernel{Source: "matvec_glu", Name: "matvec_glu_" + layouts[t].name, Constants: c},
 		Params:  paramBytes(p),
-		Groups:  Size{ceil(rows, t.matVecRows()*matVecSimdgroups), pairs, 1},
+		Groups:  Size{ceil(rows, layouts[t].rows*matVecSimdgroups), pairs, 1},
 		Threads: Size{32 * matVecSimdgroups, 1, 1},
 		Read:    int64(pairs)*2*int64(rows)*int64(t.RowBytes(width)) + int64(pairs)/int64(p.Repeat)*int64(width)*4 + int64(pairs)*2*o.bytes(width, rows, 1),
 		Written: int64(pairs) * int64(rows) * 4,

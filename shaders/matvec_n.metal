@@ -4,10 +4,10 @@
 //
 // Reads the weights once for all columns: it should cost little more than one column, for it is bound
 // by memory up to the point where arithmetic takes as long. Small batches, parallel requests and speculation live on
-// that. So a slice of weights is decoded once, into registers (two rows of 32 floats), and meets the columns one
-// by one; x comes four values at a time, from cache, each load used by both rows. 64 registers of
-// weights and 16 sums leave room for the loads in flight under the 128 a thread may have before it spills. The number
-// of columns is a function constant: the loops over it are unrolled.
+// that. So slices of weights are decoded once, into registers (four rows of up to 16 values, two of 32), and meet the
+// columns one by one; x comes four values at a time, from cache, each load used by all rows. 64 registers of
+// weights and up to 32 sums stay below the 128 a thread may have before it spills. The number of columns is a
+// function constant: the loops over it are unrolled.
 #include "common.h"
 #include "linear.h"
 
@@ -34,7 +34,7 @@ kernel void matvec_n(constant MatVecParams &p [[buffer(0)]],
                      uint simdgroup [[simdgroup_index_in_threadgroup]],
                      uint simdgroups [[simdgroups_per_threadgroup]],
                      uint lane [[thread_index_in_simdgroup]]) {
-  constexpr uint R = 2; // rows of weights at once
+  constexpr uint R = T::values > 16 ? 2 : 4; // rows of weights at once
   const uint first = (group * simdgroups + simdgroup) * R;
   if (first >= p.rows) return;
   const uint row_bytes = p.width / T::block * T::bytes + p.width % T::block * (T::bytes / T::block);

@@ -38,7 +38,7 @@ func MatVecQKV(t, u Type, p MatVecQKVParams, bias, norm bool) Launch {
 	c := o.constants()
 	c[5] = p.Rows2 > 0
 	width, rows := int(p.Width), int(p.Rows0+p.Rows1+p.Rows2)
-	units := ceil(int(p.Rows0), t.matVecRows()) + ceil(int(p.Rows1), t.matVecRows()) + ceil(int(p.Rows2), u.matVecRows())
+	units := ceil(int(p.Rows0), layouts[t].rows) + ceil(int(p.Rows1), layouts[t].rows) + ceil(int(p.Rows2), layouts[u].rows)
 	return Launch{
 		Kernel:  Kernel{Source: "matvec_qkv", Name: name, Constants: c},
 		Params:  paramBytes(p),

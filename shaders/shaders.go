@@ -97,6 +97,9 @@ func inline(b *strings.Builder, file string, written map[string]bool) error {
 		return err
 	}
 	for line := range strings.Lines(string(text)) {
+		if line == "#pragma once\n" { // a warning in what is now the main file
+			continue
+		}
 		if rest, ok := strings.CutPrefix(line, `#include "`); ok {
 			header, _, ok := strings.Cut(rest, `"`)
 			if !ok {

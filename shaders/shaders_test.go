@@ -97,8 +97,8 @@ func TestSource(t *testing.T) {
 	if n := strings.Count(source, "#include <metal_stdlib>"); n != 1 {
 		t.Errorf("common.h is there %d times", n)
 	}
-	if strings.Contains(source, `#include "`) {
-		t.Error("an include is left")
+	if strings.Contains(source, `#include "`) || strings.Contains(source, "#pragma once") {
+		t.Error("an include or a #pragma once is left")
 	}
 	if _, err := shaders.Source("nosuch"); err == nil || !strings.Contains(err.Error(), "nosuch.metal") {
 		t.Errorf("nosuch: %v", err)

@@ -27,26 +27,28 @@ const (
 // Types lists them all.
 var Types = [...]Type{F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4}
 
+// layouts has for each type its name in a kernel's host_name, values and bytes of a block, and what blocks.h says
+// of it: values of a slice, and rows a simdgroup of matvec takes at once.
 var layouts = [...]struct {
-	name         string // in a kernel's host_name
-	block, bytes int
+	name                      string
+	block, bytes, slice, rows int
 }{
-	F32:    {"f32", 1, 4},
-	F16:    {"f16", 1, 2},
-	BF16:   {"bf16", 1, 2},
-	Q4_0:   {"q4_0", 32, 18},
-	Q4_1:   {"q4_1", 32, 20},
-	Q5_0:   {"q5_0", 32, 22},
-	Q5_1:   {"q5_1", 32, 24},
-	Q8_0:   {"q8_0", 32, 34},
-	Q2_K:   {"q2_K", 256, 84},
-	Q3_K:   {"q3_K", 256, 110},
-	Q4_K:   {"q4_K", 256, 144},
-	Q5_K:   {"q5_K", 256, 176},
-	Q6_K:   {"q6_K", 256, 210},
-	IQ4_NL: {"iq4_nl", 32, 18},
-	IQ4_XS: {"iq4_xs", 256, 136},
-	MXFP4:  {"mxfp4", 32, 17},
+	F32:    {"f32", 1, 4, 4, 2},
+	F16:    {"f16", 1, 2, 8, 2},
+	BF16:   {"bf16", 1, 2, 8, 2},
+	Q4_0:   {"q4_0", 32, 18, 16, 4},
+	Q4_1:   {"q4_1", 32, 20, 16, 4},
+	Q5_0:   {"q5_0", 32, 22, 16, 4},
+	Q5_1:   {"q5_1", 32, 24, 16, 4},
+	Q8_0:   {"q8_0", 32, 34, 8, 4},
+	Q2_K:   {"q2_K", 256, 84, 32, 4},
+	Q3_K:   {"q3_K", 256, 110, 32, 2},
+	Q4_K:   {"q4_K", 256, 144, 32, 4},
+	Q5_K:   {"q5_K", 256, 176, 32, 2},
+	Q6_K:   {"q6_K", 256, 210, 16, 2},
+	IQ4_NL: {"iq4_nl", 32, 18, 16, 4},
+	IQ4_XS: {"iq4_xs", 256, 136, 32, 4},
+	MXFP4:  {"mxfp4", 32, 17, 16, 4},
 }
 
 // TypeNamed finds a type by GGUF's name of it ("Q4_K"); false if the kernels do not read it.
@@ -75,15 +77,4 @@ func Macros(types ...Type) map[string]string {
 		m["WITH_"+t.String()] = "1"
 	}
 	return m
-}
-
-// sliceSize is the values a lane reads at a time: T::values of blocks.h.
-func (t Type) sliceSize() int {
-	switch t {
-	case F32:
-		return 4
-	case F16, BF16:
-		return 8
-	}
-	return 32
 }
