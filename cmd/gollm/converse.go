@@ -48,9 +48,12 @@ func converse(ctx context.Context, c *cli.Command, s *engine.Session, o engine.G
 	fmt.Fprintln(ui, "/help lists what you can type.")
 
 	// An interrupt ends the answer it falls into, not the program; between
-	// answers the editor sees it as a key. Only SIGTERM ends the program now.
-	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM)
+	// answers the editor sees it as a key. What ends the program does so in order,
+	// with the terminal as it was; a reader of the answers that leaves is an error.
+	ctx, stop := signal.NotifyContext(context.WithoutCancel(ctx), syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
 	interrupt := make(chan os.Signal, 1)
 	signal.Notify(interrupt, os.Interrupt)
 	defer signal.Stop(interrupt)
@@ -86,11 +89,13 @@ func converse(ctx context.Context, c *cli.Command, s *engine.Session, o engine.G
 			loud := in.Quiet()
 			err := t.answer(ctx, unquote(text), interrupt)
 			loud()
-			if err != nil {
-				fmt.Fprintf(ui, "gollm: %s\n", plainError(err))
-			}
-			if ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil:
 				return ctx.Err()
+			case errors.Is(err, syscall.EPIPE):
+				return err
+			case err != nil:
+				fmt.Fprintf(ui, "gollm: %s\n", plainError(err))
 			}
 		}
 	}

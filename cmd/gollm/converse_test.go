@@ -33,7 +33,16 @@ type terminal struct {
 	read int          // of all, by expect
 }
 
+// onTerminal starts a command on a new terminal.
 func onTerminal(t *testing.T, args ...string) *terminal {
+	t.Helper()
+	c := newTerminal(t, args...)
+	c.start()
+	return c
+}
+
+// newTerminal returns a command that is yet to be started.
+func newTerminal(t *testing.T, args ...string) *terminal {
 	t.Helper()
 	p, tty, err := pty.Open()
 	if err != nil {
@@ -45,13 +54,18 @@ func onTerminal(t *testing.T, args ...string) *terminal {
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = tty, tty, tty
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	c.before = c.state()
+	return c
+}
+
+func (c *terminal) start() {
+	c.t.Helper()
 	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	go func() {
 		b := make([]byte, 4096)
 		for {
-			n, err := p.Read(b)
+			n, err := c.pty.Read(b)
 			c.mu.Lock()
 			c.all.Write(b[:n])
 			c.mu.Unlock()
@@ -60,7 +74,6 @@ func onTerminal(t *testing.T, args ...string) *terminal {
 			}
 		}
 	}()
-	return c
 }
 
 func (c *terminal) resize(rows, cols uint16) {
@@ -242,18 +255,46 @@ func TestConverseInterrupt(t *testing.T) {
 // TestConverseTerminated ends the program by a signal, while it answers and
 // while it waits.
 func TestConverseTerminated(t *testing.T) {
-	for _, answering := range []bool{false, true} {
-		c := onTerminal(t, "run", "-m", withTemplate(t, chatTemplate), "--temp", "0", "-c", "500000", "--ignore-eos")
-		c.prompted()
-		if answering {
-			c.send("Tell me a story\r")
-			c.expect(`\r\n[^\r]{20}`)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP} {
+		for _, answering := range []bool{false, true} {
+			terminated(t, sig, answering)
 		}
-		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		c.end(130)
 	}
+}
+
+func terminated(t *testing.T, sig syscall.Signal, answering bool) {
+	t.Helper()
+	c := onTerminal(t, "run", "-m", withTemplate(t, chatTemplate), "--temp", "0", "-c", "500000", "--ignore-eos")
+	c.prompted()
+	if answering {
+		c.send("Tell me a story\r")
+		c.expect(`\r\n[^\r]{20}`)
+	}
+	if err := c.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	c.end(130)
+}
+
+// TestConversePiped sends the answers to a pipe, whose reader then leaves.
+func TestConversePiped(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := newTerminal(t, "run", "-m", withTemplate(t, chatTemplate), "--temp", "0", "-c", "500000", "--ignore-eos")
+	c.cmd.Stdout = w
+	c.start()
+	w.Close()
+	c.prompted()
+	c.send("Tell me a story\r")
+	if _, err := io.ReadFull(r, make([]byte, 20)); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	c.expect(`gollm: write the text: .*broken pipe`)
+	c.end(1)
 }
 
 // TestConverseForgets fills the context: the oldest turns go, the program stays.
