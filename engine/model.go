@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/gollm/gollm/engine/chat"
 	"github.com/gollm/gollm/engine/internal/arch"
-	"github.com/gollm/gollm/engine/internal/exec/ref"
 	"github.com/gollm/gollm/engine/internal/kv"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/engine/tokenizer"
@@ -43,10 +43,6 @@ type Options struct {
 // DefaultContext bounds the context that Options.Context 0 picks.
 const DefaultContext = 8192
 
-// Devices lists what Options.Device may be. "cpu" is the fastest the processor
-// has; "ref" is the reference executor: plain Go, slow, obvious.
-func Devices() []string { return []string{"cpu", "ref"} }
-
 // ErrNoTemplate is returned by ChatPrompt for a model without a chat template.
 var ErrNoTemplate = errors.New("model has no chat template")
 
@@ -56,6 +52,7 @@ type Model struct {
 	family  arch.Family
 	tok     *tokenizer.Tokenizer
 	exec    program.Executor
+	gpu     *device // nil when the CPU runs the model
 	options Options // with the defaults filled in
 
 	logits *program.Program
@@ -104,9 +101,7 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
-	switch o.Device {
-	case "", "cpu", "ref":
-	default:
+	if o.Device != "" && !slices.Contains(Devices(), o.Device) {
 		return nil, fmt.Errorf("engine: no device %q here (have %v)", o.Device, Devices())
 	}
 	m := &Model{file: f, family: family, options: o}
@@ -121,7 +116,9 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 			return nil, fmt.Errorf("engine: load %s: %w", f.Name(), err)
 		}
 	}
-	m.exec = ref.New(o.Threads)
+	if err := m.open(); err != nil {
+		return nil, fmt.Errorf("engine: %s: %w", f.Name(), err)
+	}
 	return m, nil
 }
 
@@ -154,7 +151,11 @@ func warm(ctx context.Context, f *gguf.File, progress func(done, total int64)) e
 // Close releases the model and closes its file. No session of it may be used
 // afterwards.
 func (m *Model) Close() error {
-	return errors.Join(m.exec.Close(), m.file.Close())
+	err := m.exec.Close()
+	if m.gpu != nil {
+		m.gpu.close()
+	}
+	return errors.Join(err, m.file.Close())
 }
 
 // Info is what can be said of a model.

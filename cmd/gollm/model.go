@@ -57,6 +57,9 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 	case o.Batch < 1:
 		return o, usagef("--batch-size %d: must be at least 1", o.Batch)
 	}
+	if o.Device == "" && c.Int("n-gpu-layers") == 0 {
+		o.Device = "cpu"
+	}
 	return o, checkDevice(c, o.Threads)
 }
 
@@ -71,7 +74,7 @@ func checkDevice(c *cli.Command, threads ...int) error {
 		return usagef("--device %s: not available here (have %s)", device, strings.Join(engine.Devices(), ", "))
 	case layers < -1:
 		return usagef("--n-gpu-layers %d: must be -1, for all, or more", layers)
-	case c.IsSet("n-gpu-layers") && layers != 0:
+	case c.IsSet("n-gpu-layers") && layers != 0 && !slices.Contains(engine.Devices(), "metal") && device != "emu":
 		fmt.Fprintln(c.Root().ErrWriter, "gollm: no GPU here that gollm can use: all layers run on the CPU")
 	}
 	return nil

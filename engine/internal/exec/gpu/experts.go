@@ -1,8 +1,6 @@
 package gpu
 
 import (
-	"fmt"
-
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
@@ -25,9 +23,6 @@ func (l *lowering) groups(experts, pairs int) (order, tiles place) {
 // experts allocates what routed ops need, once it is known that there are any.
 func (r *runner) experts(op *program.Route) error {
 	experts, used := r.program.Info(op.X).Width, r.program.Info(op.Weights).Width
-	if experts > shaders.MaxExperts || used > shaders.MaxUsed {
-		return fmt.Errorf("%d of %d experts, the kernels take %d of %d", used, experts, shaders.MaxUsed, shaders.MaxExperts)
-	}
 	pairs := r.program.Info(op.X).MaxRows(r.limits) * used
 	tiles := (4*pairs + 255) &^ 255
 	n := tiles + 12*shaders.TileCount(experts, pairs)

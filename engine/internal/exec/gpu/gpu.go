@@ -121,3 +121,13 @@ func within(whole, part []byte) (int, bool) {
 }
 
 var errClosed = errors.New("gpu: the executor is closed")
+
+// UnsupportedError says that the kernels cannot run a program: what Check and
+// Compile return for an op or a tensor type they do not have.
+type UnsupportedError struct{ What string }
+
+func (e *UnsupportedError) Error() string { return "gpu: " + e.What }
+
+func unsupported(format string, args ...any) error {
+	return &UnsupportedError{fmt.Sprintf(format, args...)}
+}

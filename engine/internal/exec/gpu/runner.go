@@ -109,18 +109,17 @@ func (r *runner) prepare() error {
 	return r.compileKernels()
 }
 
-// weights checks the ops, and gives a place to every tensor that is read as it
-// is in the file, together, so that neighbours share buffers. It finds the
-// vocabulary and the scratch memory of attentions, too.
+// weights gives a place to every tensor that is read as it is in the file,
+// together, so that neighbours share buffers. It finds the vocabulary and
+// allocates the scratch memory of attention and experts, too.
 func (r *runner) weights() error {
+	if err := r.e.Check(r.program); err != nil {
+		return err
+	}
 	var list []*gguf.Tensor
 	parts := 0
 	for i, op := range r.program.Ops {
-		t := program.Weight(op)
-		if t != nil {
-			if _, err := typeOf(t); err != nil {
-				return fmt.Errorf("gpu: op %d %s: %w", i, program.Name(op), err)
-			}
+		if t := program.Weight(op); t != nil {
 			list = append(list, t)
 		}
 		switch op := op.(type) {
@@ -128,14 +127,10 @@ func (r *runner) weights() error {
 			r.vocab = op.Table.Rows()
 		case *program.Route:
 			if err := r.experts(op); err != nil {
-				return fmt.Errorf("gpu: op %d route: %w", i, err)
+				return fmt.Errorf("gpu: op %d Route: %w", i, err)
 			}
 		case *program.Attention:
-			s := r.attentionShape(op)
-			if s.Key > shaders.MaxKeyHead || s.Value > shaders.MaxValueHead {
-				return fmt.Errorf("gpu: op %d attention: heads of %d and %d columns, the kernels take %d and %d", i, s.Key, s.Value, shaders.MaxKeyHead, shaders.MaxValueHead)
-			}
-			parts = max(parts, s.MaxParts(r.limits.Tokens))
+			parts = max(parts, r.attentionShape(op).MaxParts(r.limits.Tokens))
 		}
 	}
 	if err := r.e.weights.bind(list); err != nil {
