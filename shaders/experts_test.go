@@ -1,6 +1,7 @@
 package shaders_test
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -149,15 +150,21 @@ func TestRoute(t *testing.T) {
 		for _, g := range []shaders.Gating{shaders.GateSoftmax, shaders.GateSigmoid, shaders.GateSoftmaxSelected} {
 			for option := range 4 {
 				selection, normalise := option&1 != 0, option&2 != 0
-				x, bias := r.normal(c.rows*c.experts), r.normal(c.experts)
-				for i := range bias {
-					bias[i] *= 0.1
-				}
-				if c.ties {
-					for i := range x {
-						x[i] = float32(int(2 * x[i]))
+				var x, bias []float32
+				for first := true; first || tooClose(x, bias, g, c.experts, c.used); first = false {
+					x, bias = r.normal(c.rows*c.experts), r.normal(c.experts)
+					for i := range bias {
+						bias[i] *= 0.1
 					}
-					clear(bias)
+					if c.ties {
+						for i := range x {
+							x[i] = float32(int(2 * x[i]))
+						}
+						clear(bias)
+					}
+					if !selection {
+						clear(bias)
+					}
 				}
 				scale := float32(1 + r.rng.IntN(2))
 				p := shaders.RouteParams{Experts: uint32(c.experts), Used: uint32(c.used), Count: uint32(c.rows), Scale: scale}
@@ -165,8 +172,6 @@ func TestRoute(t *testing.T) {
 				buffers := map[int]memory{shaders.RouteX: r.floats(x), shaders.RouteExperts: experts, shaders.RouteWeights: weights}
 				if selection {
 					buffers[shaders.RouteSelect] = r.floats(bias)
-				} else {
-					clear(bias)
 				}
 				r.run(step{shaders.Route(p, g, selection, normalise), buffers})
 				name := fmt.Sprintf("%s gating %d selection %t normalise %t", c.name, g, selection, normalise)
@@ -186,38 +191,56 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// choose is route in double precision.
-func choose(x, bias []float32, g shaders.Gating, used int, normalise bool) ([]int32, []float64) {
-	gated := make([]float64, len(x))
+// tooClose reports scores that are equal but for rounding where that decides who is chosen, or in what order.
+func tooClose(x, bias []float32, g shaders.Gating, experts, used int) bool {
+	for from := 0; from < len(x); from += experts {
+		gated := gate(x[from:from+experts], g)
+		var scores []float64
+		for e, v := range gated {
+			scores = append(scores, -v-float64(bias[e]))
+		}
+		slices.Sort(scores)
+		for i := range min(used, experts-1) {
+			if gap := scores[i+1] - scores[i]; gap != 0 && gap < 1e-5*math.Abs(scores[i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// gate gives the scores of logits, without a selection bias.
+func gate(x []float32, g shaders.Gating) (gated []float64) {
 	sum := 0.0
 	for _, v := range x {
 		sum += math.Exp(float64(v))
 	}
-	ids := make([]int32, len(x))
-	for e, v := range x {
-		ids[e] = int32(e)
+	for _, v := range x {
 		switch g {
 		case shaders.GateSoftmax:
-			gated[e] = math.Exp(float64(v)) / sum
+			gated = append(gated, math.Exp(float64(v))/sum)
 		case shaders.GateSigmoid:
-			gated[e] = 1 / (1 + math.Exp(-float64(v)))
+			gated = append(gated, 1/(1+math.Exp(-float64(v))))
 		default:
-			gated[e] = float64(v)
+			gated = append(gated, float64(v))
 		}
 	}
+	return gated
+}
+
+// choose is route in double precision.
+func choose(x, bias []float32, g shaders.Gating, used int, normalise bool) ([]int32, []float64) {
+	gated := gate(x, g)
+	ids := make([]int32, len(x))
+	for e := range ids {
+		ids[e] = int32(e)
+	}
 	slices.SortStableFunc(ids, func(a, b int32) int {
-		sa, sb := gated[a]+float64(bias[a]), gated[b]+float64(bias[b])
-		switch {
-		case sa > sb:
-			return -1
-		case sa < sb:
-			return 1
-		}
-		return 0
+		return cmp.Compare(gated[b]+float64(bias[b]), gated[a]+float64(bias[a]))
 	})
 	ids = ids[:used]
 	w := make([]float64, used)
-	sum = 0
+	sum := 0.0
 	for j, e := range ids {
 		w[j] = gated[e]
 		if g == shaders.GateSoftmaxSelected {

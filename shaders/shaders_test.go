@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
+	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
 )
 
@@ -102,5 +104,32 @@ func TestSource(t *testing.T) {
 	}
 	if _, err := shaders.Source("nosuch"); err == nil || !strings.Contains(err.Error(), "nosuch.metal") {
 		t.Errorf("nosuch: %v", err)
+	}
+}
+
+// TestMacros compiles a source for some types: the others' kernels are not there.
+func TestMacros(t *testing.T) {
+	r := newRig(t)
+	source, err := shaders.Source("matvec_qkv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		types []shaders.Type
+		want  []string
+	}{
+		{[]shaders.Type{shaders.F16}, []string{"matvec_qkv_f16"}},
+		{[]shaders.Type{shaders.Q6_K, shaders.Q4_K}, []string{"matvec_qkv_q4_K", "matvec_qkv_q4_K_q6_K", "matvec_qkv_q6_K"}},
+	} {
+		lib, err := r.dev.NewLibrary(source, metal.CompileOptions{Language: metal.MSL3_0, Macros: shaders.Macros(c.types...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := lib.Names()
+		slices.Sort(names)
+		if !slices.Equal(names, c.want) {
+			t.Errorf("%v: %q, want %q", c.types, names, c.want)
+		}
+		lib.Release()
 	}
 }
