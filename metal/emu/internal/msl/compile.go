@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +24,7 @@ import (
 )
 
 // version is part of every cache key: raise it when the front end changes what it writes.
-const version = "1"
+const version = "2"
 
 // wholeLimit is how many kernels a source may have to be compiled into one object. A library of
 // hundreds of instantiations is checked as a whole and its kernels compiled as they are asked for.
@@ -202,8 +203,8 @@ func (c *Compiler) compile(ctx context.Context, source string, o kernel.Options,
 		em = emit(u.src.files, u.rewrite())
 		l.Text = em.text
 		if l.Whole && !c.cfg.Target.ConstantsByValue {
-			obj = filepath.Join(c.cfg.CacheDir, "k-"+key+".so")
-			os.Remove(obj) // there is no description of it, so it is not to be trusted
+			// Beside the cache's file, which another process may be using, and then in its place.
+			obj = filepath.Join(tmp, "whole.so")
 			ds, err = c.build(ctx, obj, l.Text+l.footer(l.all(), true, false))
 		} else {
 			obj = filepath.Join(tmp, "check.o")
@@ -235,6 +236,15 @@ func (c *Compiler) compile(ctx context.Context, source string, o kernel.Options,
 	}
 	if err := l.readTable(obj); err != nil {
 		return nil, err
+	}
+	if l.Whole && !c.cfg.Target.ConstantsByValue {
+		b, err := os.ReadFile(obj)
+		if err == nil {
+			err = writeFile(filepath.Join(c.cfg.CacheDir, "k-"+key+".so"), b)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("msl: cache: %w", err)
+		}
 	}
 	if o.Strict {
 		if err := c.checkRecursion(ctx, u, l, tmp); err != nil {
@@ -414,15 +424,17 @@ func (c *Compiler) precompiled(ctx context.Context, flags []string) (string, err
 		return path, nil
 	}
 	header := filepath.Join(c.cfg.CacheDir, name+".h")
-	if err := writeFile(header, []byte(t.Library)); err != nil {
-		return "", fmt.Errorf("msl: cache: %w", err)
+	if b, err := os.ReadFile(header); err != nil || string(b) != t.Library {
+		if err := writeFile(header, []byte(t.Library)); err != nil {
+			return "", fmt.Errorf("msl: cache: %w", err)
+		}
 	}
-	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	tmp := beside(path)
 	mode := "-c"
 	if !t.Link {
 		mode = "-S" // -c would run an assembler of the GPU's maker
 	}
-	args := append(append([]string(nil), flags...), mode, "-Xclang", "-emit-pch", header, "-o", tmp)
+	args := append(append([]string(nil), flags...), mode, "-Xclang", "-emit-pch", "-Xclang", "-fno-pch-timestamp", header, "-o", tmp)
 	if _, _, err := c.run(ctx, c.cfg.CacheDir, args); err != nil {
 		return "", fmt.Errorf("msl: the standard library does not compile: %w", err)
 	}
@@ -483,7 +495,7 @@ func (c *Compiler) build(ctx context.Context, path, text string) ([]diagnostic, 
 	if _, err := os.Stat(path); err == nil {
 		return nil, nil
 	}
-	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	tmp := beside(path)
 	defer os.Remove(tmp)
 	if !c.cfg.Target.Link {
 		if ds, err := c.clangText(ctx, tmp, text); err != nil {
@@ -535,13 +547,16 @@ func (c *Compiler) runtime(ctx context.Context) (string, error) {
 	if err := writeFile(src, []byte(c.cfg.Target.Runtime)); err != nil {
 		return "", fmt.Errorf("msl: cache: %w", err)
 	}
-	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	tmp := beside(path)
 	args := []string{"-x", "c", "-std=gnu17", "-O2", "-fPIC", "-ffreestanding", "-fno-stack-protector", "-fvisibility=hidden", "-march=x86-64-v3", "-c", src, "-o", tmp}
 	if _, _, err := c.run(ctx, c.cfg.CacheDir, args); err != nil {
 		return "", fmt.Errorf("msl: the runtime does not compile: %w", err)
 	}
 	return path, os.Rename(tmp, path)
 }
+
+// beside names a temporary file that no other compiler, in this process or another, names.
+func beside(path string) string { return fmt.Sprintf("%s.%016x", path, rand.Uint64()) }
 
 // writeFile writes a file whole or not at all.
 func writeFile(path string, b []byte) error {

@@ -203,7 +203,7 @@ func (r *rewriter) typeAt(t []token, i int) int {
 	}
 	name := t[i].text
 	switch {
-	case vectorName.MatchString(name):
+	case vectorName.MatchString(name) || r.u.bfloats && (name == "half" || name == "bfloat"):
 		return i + 1
 	case name == "vec" || r.u.types[name]:
 		if i+1 < len(t) && t[i+1].is("<") {

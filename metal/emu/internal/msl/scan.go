@@ -31,6 +31,7 @@ type unit struct {
 	decls     []*decl
 	types     map[string]bool // names that may stand for a vector: aliases and type template parameters
 	structs   map[string]bool
+	bfloats   bool             // bfloat is used: conversions between it and half go through the library
 	params    map[string]bool  // those of types that are template parameters
 	ints      map[string]int64 // constant integers known by name
 	constants []*constant
@@ -99,6 +100,7 @@ func (u *unit) collectTypes() {
 		if t[i].kind != ident || i+1 >= len(t) {
 			continue
 		}
+		u.bfloats = u.bfloats || strings.HasPrefix(t[i].text, "bfloat")
 		switch t[i].text {
 		case "typedef":
 			j := i + 1

@@ -106,6 +106,7 @@ func TestAccepted(t *testing.T) {
 		{"implicit_half_from_float", "kernel void f(device float * x, device half * y) { half h = x[0]; y[0] = h; }"},
 		{"half_literals", "kernel void f(device half * y) { y[0] = 1.5h + half(2.0); y[1] *= 0.5; }"},
 		{"scalar_of_greater_rank", "kernel void f(device half4 * y, device float * s) { y[0] = s[0] * y[1]; y[1] *= 2.0f; y[2] = y[0] / s[1] + 1.0; }"},
+		{"bfloat_to_half", "typedef matrix<bfloat, 4, 4> bfloat4x4;\nkernel void f(device bfloat * b, device half * h, device bfloat4 * b4, device half4 * h4, device bfloat4x4 * m) { h[0] = half(b[0]); b[1] = (bfloat)h[1]; h4[0] = half4(b4[0]); b4[1] = (bfloat4)h4[1]; half z(b[2]); h[2] = z; half4x4 x = (half4x4)m[0]; h4[2] = x[1]; }"},
 		{"words_of_opencl", "kernel void f(device int * y) { int local = 1, global = 2, generic = 3; y[0] = local + global + generic; }"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -299,5 +300,34 @@ func TestMissingClang(t *testing.T) {
 	var missing *msl.MissingToolError
 	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "apt-get install clang-19") {
 		t.Errorf("error %v does not say how to install clang", err)
+	}
+}
+
+// TestCacheShared: compilers that know nothing of each other fill one empty cache at once, as
+// the test processes of several packages do.
+func TestCacheShared(t *testing.T) {
+	dir := t.TempDir()
+	errs := make(chan error)
+	const n = 4
+	for i := range n {
+		go func() {
+			c, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: dir})
+			for k := 0; err == nil && k < 3; k++ {
+				var l kernel.Library
+				var f kernel.Function
+				src := fmt.Sprintf("kernel void f(device int * y) { y[0] = %d; }", (i+k)%3)
+				if l, err = c.Compile(context.Background(), src, options()); err == nil {
+					if f, err = l.Function("f"); err == nil {
+						_, err = f.Specialize(nil)
+					}
+				}
+			}
+			errs <- err
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -167,7 +167,13 @@ template <class E, class A> constexpr E component(A a, int i) {
 template <class T, class A> constexpr T convert(A a) {
   typedef typename shape<T>::elem E;
   constexpr int N = shape<T>::n;
+  typedef typename shape<A>::elem F;
   if constexpr (metal::is_same<T, A>::value) return a;
+  else if constexpr ((metal::is_same<E, bfloat>::value && metal::is_same<F, half>::value) || (metal::is_same<E, half>::value && metal::is_same<F, bfloat>::value)) {
+    // Two types of one size: clang's code generator knows no conversion between them.
+    if constexpr (shape<A>::n == 1) return convert<T>((float)a);
+    else return convert<T>(convert<metal::vec<float, shape<A>::n>>(a));
+  }
   else if constexpr (shape<T>::mask) {
     if constexpr (shape<A>::n == 1) return T((bool)a);
     else { T r; for (int i = 0; i < N; i++) r[i] = (bool)a[i]; return r; }
@@ -181,13 +187,15 @@ template <class T, class A> constexpr T convert(A a) {
 }
 
 template <class T, class A> MSL_FUNC constexpr T cast(A a) {
-  if constexpr (shape<T>::n == 1 && !metal::is_same<T, A>::value) return (T)a;
+  if constexpr (metal::is_same<T, half>::value && metal::is_same<A, bfloat>::value) return (T)(float)a;
+  else if constexpr (metal::is_same<T, bfloat>::value && metal::is_same<A, half>::value) return (T)(float)a;
+  else if constexpr (shape<T>::n == 1 && !metal::is_same<T, A>::value) return (T)a;
   else return convert<T>(a);
 }
 template <class T, class A> struct is_number { static constexpr bool value = metal::is_arithmetic<A>::value; };
 
 template <class T> MSL_FUNC constexpr T make() { return T(); }
-template <class T, class A> MSL_FUNC constexpr T make(A a) { if constexpr (shape<T>::n > 1) return convert<T>(a); else return T(a); }
+template <class T, class A> MSL_FUNC constexpr T make(A a) { if constexpr (shape<T>::n > 1 || (metal::is_floating_point<T>::value && shape<A>::n == 1)) return cast<T>(a); else return T(a); }
 template <class T, class A, class B> MSL_FUNC constexpr T make(A a, B b) {
   typedef typename shape<T>::elem E;
   if constexpr (shape<T>::n == 1) return T(a, b);
@@ -259,7 +267,7 @@ template <class T, int N> struct packed_vec;
     T MEMBERS; \
     packed_vec() = default; \
     constexpr packed_vec(vec<T, N> v) : INIT {} \
-    template <class U> constexpr explicit packed_vec(vec<U, N> u) : packed_vec(__builtin_convertvector(u, vec<T, N>)) {} \
+    template <class U> constexpr explicit packed_vec(vec<U, N> u) : packed_vec(msl_::convert<vec<T, N>>(u)) {} \
     constexpr packed_vec(T s) : packed_vec((vec<T, N>)s) {} \
     constexpr operator vec<T, N>() const { return vec<T, N>{GET}; } \
     T & operator[](int i) { return (&x)[i]; } \
@@ -305,7 +313,7 @@ template <class T, int C, int R> struct matrix {
     T e[C * R] = {a, b, c, (T)r...};
     for (int i = 0; i < C; i++) for (int j = 0; j < R; j++) columns[i][j] = e[i * R + j];
   }
-  template <class U> explicit matrix(const matrix<U, C, R> & m) { for (int i = 0; i < C; i++) columns[i] = __builtin_convertvector(m.columns[i], vec<T, R>); }
+  template <class U> explicit matrix(const matrix<U, C, R> & m) { for (int i = 0; i < C; i++) columns[i] = msl_::convert<vec<T, R>>(m.columns[i]); }
   vec<T, R> & operator[](int i) { return columns[i]; }
   const vec<T, R> & operator[](int i) const { return columns[i]; }
   matrix & operator*=(T s) { for (int i = 0; i < C; i++) columns[i] = columns[i] * s; return *this; }
