@@ -308,7 +308,7 @@ func TestMissingClang(t *testing.T) {
 func TestCacheShared(t *testing.T) {
 	dir := t.TempDir()
 	errs := make(chan error)
-	const n = 4
+	const n = 2
 	for i := range n {
 		go func() {
 			c, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: dir})
