@@ -95,7 +95,7 @@ struct Q4_0 : Block32 {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = -8 * scale[0];
-    for (uint i = 0; i < 2; i++) {
+    UNROLL for (uint i = 0; i < 2; i++) {
       const uint u = word(p + 1 + 4 * part + 2 * i);
       q[i] = ::bytes(u & 0x0f0f0f0fu);
       q[i + 2] = ::bytes(u >> 4 & 0x0f0f0f0fu);
@@ -111,7 +111,7 @@ struct Q4_1 : Block32 {
     const float2 dm = halves(p[0]);
     scale[0] = dm.x;
     shift[0] = dm.y;
-    for (uint i = 0; i < 2; i++) {
+    UNROLL for (uint i = 0; i < 2; i++) {
       const uint u = p[1 + 2 * part + i];
       q[i] = ::bytes(u & 0x0f0f0f0fu);
       q[i + 2] = ::bytes(u >> 4 & 0x0f0f0f0fu);
@@ -127,7 +127,7 @@ struct Q5_0 : Block32 {
     scale[0] = half_at(p[0]);
     shift[0] = -16 * scale[0];
     const uint high = word(p + 1) >> (8 * part);
-    for (uint i = 0; i < 2; i++) {
+    UNROLL for (uint i = 0; i < 2; i++) {
       const uint u = word(p + 3 + 4 * part + 2 * i);
       q[i] = ::bytes((u & 0x0f0f0f0fu) | spread(high >> (4 * i)) << 4);
       q[i + 2] = ::bytes((u >> 4 & 0x0f0f0f0fu) | spread(high >> (4 * i + 16)) << 4);
@@ -145,7 +145,7 @@ struct Q5_1 : Block32 {
     scale[0] = dm.x;
     shift[0] = dm.y;
     const uint high = head.y >> (8 * part);
-    for (uint i = 0; i < 2; i++) {
+    UNROLL for (uint i = 0; i < 2; i++) {
       q[i] = ::bytes((u[i] & 0x0f0f0f0fu) | spread(high >> (4 * i)) << 4);
       q[i + 2] = ::bytes((u[i] >> 4 & 0x0f0f0f0fu) | spread(high >> (4 * i + 16)) << 4);
     }
@@ -161,7 +161,7 @@ struct Q8_0 {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = 0;
-    for (uint i = 0; i < 2; i++) q[i] = signed_bytes(word(p + 1 + 4 * part + 2 * i));
+    UNROLL for (uint i = 0; i < 2; i++) q[i] = signed_bytes(word(p + 1 + 4 * part + 2 * i));
   }
 };
 
@@ -179,7 +179,7 @@ struct IQ4_NL : Block32 {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = 0;
-    for (uint i = 0; i < 2; i++) {
+    UNROLL for (uint i = 0; i < 2; i++) {
       const uint u = word(p + 1 + 4 * part + 2 * i);
       q[i] = iq4(u);
       q[i + 2] = iq4(u >> 4);
@@ -207,7 +207,7 @@ struct MXFP4 : Block32 {
     const uint by = from % 4 * 8;
     uint u[3] = {p[0], p[1], 0};
     if (by > 0) u[2] = p[2];
-    for (uint i = 0; i < 2; i++) {
+    UNROLL for (uint i = 0; i < 2; i++) {
       const uint v = by > 0 ? u[i] >> by | u[i + 1] << (32 - by) : u[i];
       q[i] = fp4x4(v);
       q[i + 2] = fp4x4(v >> 4);
@@ -229,7 +229,7 @@ struct IQ4_XS {
     const int s = int(head.y >> (4 * part) & 15) | int(head.x >> (16 + 2 * part) & 3) << 4;
     scale[0] = half_at(ushort(head.x)) * float(s - 32);
     shift[0] = 0;
-    for (uint i = 0; i < 4; i++) {
+    UNROLL for (uint i = 0; i < 4; i++) {
       const uint u = i % 2 == 0 ? p[1 + 2 * part + i / 2].x : p[1 + 2 * part + i / 2].y;
       q[i] = iq4(u);
       q[i + 4] = iq4(u >> 4);
@@ -253,7 +253,7 @@ struct Q2_K : Quarters {
     const uint n = part / 4, c = part % 4;
     const float2 dm = halves(p[20]);
     const uint u0 = p[4 + 8 * n + 2 * c], u1 = p[5 + 8 * n + 2 * c];
-    for (uint r = 0; r < 4; r++) {
+    UNROLL for (uint r = 0; r < 4; r++) {
       const uint s = p[2 * n + r / 2] >> (16 * (r % 2) + 8 * (c / 2));
       scale[r] = dm.x * float(s & 15);
       shift[r] = -dm.y * float(s >> 4 & 15);
@@ -274,7 +274,7 @@ struct Q3_K : Quarters {
     const uint u0 = word(p + 16 + 16 * n + 4 * c), u1 = word(p + 18 + 16 * n + 4 * c);
     const float d = half_at(p[54]);
     const uint from = 8 * (c / 2) + 4 * n; // of the nibble in its pair of bytes
-    for (uint r = 0; r < 4; r++) {
+    UNROLL for (uint r = 0; r < 4; r++) {
       const int s = int(p[48 + r] >> from & 15) | int(p[52 + r % 2] >> (from + r / 2 * 2) & 3) << 4;
       scale[r] = d * float(s - 32);
       shift[r] = -4 * scale[r];
@@ -295,7 +295,7 @@ struct Q6_K {
     const uint n = part / 8, c = part % 8;
     const uint l0 = word(p + 32 * n + 2 * c), l1 = word(p + 32 * n + 16 + 2 * c), h = word(p + 64 + 16 * n + 2 * c);
     const float d = half_at(p[104]);
-    for (uint r = 0; r < 4; r++) {
+    UNROLL for (uint r = 0; r < 4; r++) {
       scale[r] = d * float(as_type<char2>(p[96 + 4 * n + r])[c / 4]);
       shift[r] = -32 * scale[r];
     }
@@ -315,7 +315,7 @@ struct Nibbles {
   // the third word and the 2 bits the first two have left.
   static void unpack(uint4 head, uint j, thread float *scale, thread float *shift) {
     const float2 dm = halves(head.x);
-    for (uint r = 0; r < 2; r++) {
+    UNROLL for (uint r = 0; r < 2; r++) {
       const uint by = 16 * (j % 2) + 8 * r;
       const uint a = head.y >> by, b = head.z >> by, c = head.w >> by;
       scale[r] = dm.x * float(j < 2 ? a & 63 : (c & 15) | (a >> 2 & 48));
@@ -331,7 +331,7 @@ struct Q4_K : Nibbles {
     device const uint4 *p = (device const uint4 *)(w + at);
     unpack(p[0], part / 2, scale, shift);
     const uint4 u = p[1 + part];
-    for (uint i = 0; i < 4; i++) {
+    UNROLL for (uint i = 0; i < 4; i++) {
       q[i] = ::bytes(u[i] & 0x0f0f0f0fu);
       q[i + 4] = ::bytes(u[i] >> 4 & 0x0f0f0f0fu);
     }
@@ -345,7 +345,7 @@ struct Q5_K : Nibbles {
     device const uint4 *p = (device const uint4 *)(w + at);
     unpack(p[0], part / 2, scale, shift);
     const uint4 u = p[3 + part], h = p[1 + part % 2] >> (part / 2 * 2);
-    for (uint i = 0; i < 4; i++) {
+    UNROLL for (uint i = 0; i < 4; i++) {
       q[i] = ::bytes((u[i] & 0x0f0f0f0fu) | (h[i] & 0x01010101u) << 4);
       q[i + 4] = ::bytes((u[i] >> 4 & 0x0f0f0f0fu) | (h[i] >> 1 & 0x01010101u) << 4);
     }
@@ -380,7 +380,7 @@ template <class T> inline void decode(Row row, uint s, thread float4 *v) {
   float scale[T::scales], shift[T::scales];
   quants<T>(row, s, v, scale, shift);
   constexpr uint n = T::values / T::scales / 4;
-  for (uint i = 0; i < T::values / 4; i++) v[i] = scale[i / n] * v[i] + shift[i / n];
+  UNROLL for (uint i = 0; i < T::values / 4; i++) v[i] = scale[i / n] * v[i] + shift[i / n];
 }
 
 // ---- instantiation ----

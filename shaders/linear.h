@@ -25,9 +25,9 @@ template <class T> inline float dot_slice(Row row, uint s, thread const float4 *
   quants<T>(row, s, q, scale, shift);
   constexpr uint n = T::values / T::scales / 4;
   float sum = 0;
-  for (uint k = 0; k < T::scales; k++) {
+  UNROLL for (uint k = 0; k < T::scales; k++) {
     float4 products = q[k * n] * x[k * n];
-    for (uint i = 1; i < n; i++) products += q[k * n + i] * x[k * n + i];
+    UNROLL for (uint i = 1; i < n; i++) products += q[k * n + i] * x[k * n + i];
     sum += scale[k] * ((products.x + products.y) + (products.z + products.w)) + shift[k] * total[k];
   }
   return sum;
@@ -41,7 +41,7 @@ inline void products(device const uchar *weights, ulong first, ulong rows, uint 
                      device const float *norm, uint lane, thread float *sum, thread float &squares) {
   const uint row_bytes = width / T::block * T::bytes + width % T::block * (T::bytes / T::block);
   Row row[T::rows];
-  for (uint i = 0; i < T::rows; i++) row[i] = row_of(weights, min(first + i, rows - 1), row_bytes);
+  UNROLL for (uint i = 0; i < T::rows; i++) row[i] = row_of(weights, min(first + i, rows - 1), row_bytes);
   if (T::plain && width % T::block != 0) {
     for (uint c = lane; c < width; c += LANES) {
       float v = x[c];
@@ -49,7 +49,7 @@ inline void products(device const uchar *weights, ulong first, ulong rows, uint 
         squares += v * v;
         v *= norm[c];
       }
-      for (uint i = 0; i < T::rows; i++) sum[i] += v * T::at(row[i].w + row[i].at, c);
+      UNROLL for (uint i = 0; i < T::rows; i++) sum[i] += v * T::at(row[i].w + row[i].at, c);
     }
     return;
   }
@@ -57,11 +57,11 @@ inline void products(device const uchar *weights, ulong first, ulong rows, uint 
   for (uint s = lane; s < width / T::values; s += LANES) {
     float4 v[T::values / 4];
     float total[T::scales] = {};
-    for (uint r = 0; r < T::runs; r++) {
+    UNROLL for (uint r = 0; r < T::runs; r++) {
       device const float4 *from = (device const float4 *)(x + run_of<T>(s, r));
       device const float4 *by = (device const float4 *)(norm + run_of<T>(s, r));
       float4 t = 0;
-      for (uint i = 0; i < n; i++) {
+      UNROLL for (uint i = 0; i < n; i++) {
         float4 e = from[i];
         if (norm_x) {
           squares += dot(e, e);
@@ -72,7 +72,7 @@ inline void products(device const uchar *weights, ulong first, ulong rows, uint 
       }
       total[r * T::scales / T::runs] += (t.x + t.y) + (t.z + t.w);
     }
-    for (uint i = 0; i < T::rows; i++) sum[i] += dot_slice<T>(row[i], s, v, total);
+    UNROLL for (uint i = 0; i < T::rows; i++) sum[i] += dot_slice<T>(row[i], s, v, total);
   }
 }
 
@@ -86,7 +86,7 @@ inline void project_rows(device const uchar *weights, ulong origin, uint first, 
   float sum[T::rows] = {}, squares = 0;
   products<T>(weights, origin + first, origin + rows, width, x, norm, lane, sum, squares);
   const float by = norm_x ? rms(simd_sum(squares), width, eps) : 1;
-  for (uint i = 0; i < T::rows; i++) {
+  UNROLL for (uint i = 0; i < T::rows; i++) {
     const float total = simd_sum(sum[i]) * by;
     const uint o = first + i;
     if (lane == i && o < rows) {

@@ -38,13 +38,13 @@ struct Tile {
 template <class T> inline void decode32(Row row, uint step, uint width, thread float4 *v) {
   constexpr uint per = TILE_VALUES / T::values;
   if (T::plain && (width % T::block != 0 || (step + 1) * TILE_VALUES > width)) {
-    for (uint i = 0; i < TILE_VALUES; i++) {
+    UNROLL for (uint i = 0; i < TILE_VALUES; i++) {
       const uint c = step * TILE_VALUES + i;
       v[i / 4][i % 4] = c < width ? T::at(row.w + row.at, c) : 0;
     }
     return;
   }
-  for (uint j = 0; j < per; j++) decode<T>(row, step * per + j, v + j * (T::values / 4));
+  UNROLL for (uint j = 0; j < per; j++) decode<T>(row, step * per + j, v + j * (T::values / 4));
 }
 
 // The column of value i (a multiple of 4) of a step.
@@ -70,8 +70,8 @@ inline void multiply(device const uchar *weights, uint at, device const float *x
   float square = 0;
 
   simdgroup_float8x8 sum[2][4];
-  for (uint c = 0; c < 2; c++)
-    for (uint r = 0; r < 4; r++) sum[c][r] = make_filled_simdgroup_matrix<float, 8, 8>(0);
+  UNROLL for (uint c = 0; c < 2; c++)
+    UNROLL for (uint r = 0; r < 4; r++) sum[c][r] = make_filled_simdgroup_matrix<float, 8, 8>(0);
   threadgroup const float *my_w = w + simdgroup % 2 * 32;
   threadgroup const float *my_x = xs + simdgroup / 2 * 16 * X_STRIDE;
 
@@ -79,10 +79,10 @@ inline void multiply(device const uchar *weights, uint at, device const float *x
     if (decodes) {
       float4 v[TILE_VALUES / 4];
       decode32<T>(row, step, tile.width, v);
-      for (uint i = 0; i < TILE_VALUES; i++) w[i * W_STRIDE + thread_index] = v[i / 4][i % 4];
+      UNROLL for (uint i = 0; i < TILE_VALUES; i++) w[i * W_STRIDE + thread_index] = v[i / 4][i % 4];
     } else {
       threadgroup float *to = xs + column * X_STRIDE + part;
-      for (uint i = 0; i < 16; i += 4) {
+      UNROLL for (uint i = 0; i < 16; i += 4) {
         const uint c = column32<T>(step, part + i);
         float4 v = 0, by = 1;
         if (column >= tile.columns) {
@@ -99,24 +99,24 @@ inline void multiply(device const uchar *weights, uint at, device const float *x
           square += dot(v, v);
           v *= by;
         }
-        for (uint k = 0; k < 4; k++) to[i + k] = v[k];
+        UNROLL for (uint k = 0; k < 4; k++) to[i + k] = v[k];
       }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint k = 0; k < TILE_VALUES; k += 8) {
+    UNROLL for (uint k = 0; k < TILE_VALUES; k += 8) {
       simdgroup_float8x8 a[2], b[4];
-      for (uint c = 0; c < 2; c++) simdgroup_load(a[c], my_x + c * 8 * X_STRIDE + k, X_STRIDE);
-      for (uint r = 0; r < 4; r++) simdgroup_load(b[r], my_w + k * W_STRIDE + r * 8, W_STRIDE);
-      for (uint c = 0; c < 2; c++)
-        for (uint r = 0; r < 4; r++) simdgroup_multiply_accumulate(sum[c][r], a[c], b[r], sum[c][r]);
+      UNROLL for (uint c = 0; c < 2; c++) simdgroup_load(a[c], my_x + c * 8 * X_STRIDE + k, X_STRIDE);
+      UNROLL for (uint r = 0; r < 4; r++) simdgroup_load(b[r], my_w + k * W_STRIDE + r * 8, W_STRIDE);
+      UNROLL for (uint c = 0; c < 2; c++)
+        UNROLL for (uint r = 0; r < 4; r++) simdgroup_multiply_accumulate(sum[c][r], a[c], b[r], sum[c][r]);
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
 
   if (norm_x && !decodes) squares[thread_index - TILE_ROWS] = square;
   threadgroup float *out = shared + simdgroup / 2 * 16 * W_STRIDE + simdgroup % 2 * 32;
-  for (uint c = 0; c < 2; c++)
-    for (uint r = 0; r < 4; r++) simdgroup_store(sum[c][r], out + c * 8 * W_STRIDE + r * 8, W_STRIDE);
+  UNROLL for (uint c = 0; c < 2; c++)
+    UNROLL for (uint r = 0; r < 4; r++) simdgroup_store(sum[c][r], out + c * 8 * W_STRIDE + r * 8, W_STRIDE);
   threadgroup_barrier(mem_flags::mem_threadgroup);
 }
 

@@ -49,7 +49,7 @@ kernel void matvec_glu(constant MatVecGLUParams &p [[buffer(0)]],
   products<T>(gate, before + first, end, p.width, x, norm, lane, g, squares);
   products<T>(up, before + first, end, p.width, x, norm, lane, u, again);
   const float by = norm_x ? rms(simd_sum(squares), p.width, p.eps) : 1;
-  for (uint i = 0; i < T::rows; i++) {
+  UNROLL for (uint i = 0; i < T::rows; i++) {
     const float a = simd_sum(g[i]) * by, b = simd_sum(u[i]) * by;
     const uint o = first + i;
     if (lane == i && o < p.rows)

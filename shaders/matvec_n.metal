@@ -7,7 +7,7 @@
 // that. So slices of weights are decoded once, into registers (four rows of up to 16 values, two of 32), and meet the
 // columns one by one; x comes four values at a time, from cache, each load used by all rows. 64 registers of
 // weights and up to 32 sums stay below the 128 a thread may have before it spills. The number of columns is a
-// function constant: the loops over it are unrolled.
+// function constant; the loops over columns are written for 8, so that no sum is indexed at run time.
 #include "common.h"
 #include "linear.h"
 
@@ -39,50 +39,53 @@ kernel void matvec_n(constant MatVecParams &p [[buffer(0)]],
   if (first >= p.rows) return;
   const uint row_bytes = p.width / T::block * T::bytes + p.width % T::block * (T::bytes / T::block);
   Row row[R];
-  for (uint i = 0; i < R; i++) row[i] = row_of(weights, min(first + i, p.rows - 1), row_bytes);
+  UNROLL for (uint i = 0; i < R; i++) row[i] = row_of(weights, min(first + i, p.rows - 1), row_bytes);
   float sum[R][MAX_COLUMNS] = {}, squares[MAX_COLUMNS] = {};
 
   if (T::plain && p.width % T::block != 0) {
     for (uint c = lane; c < p.width; c += LANES) {
       float w[R];
-      for (uint i = 0; i < R; i++) w[i] = T::at(row[i].w + row[i].at, c);
-      for (uint j = 0; j < columns; j++) {
+      UNROLL for (uint i = 0; i < R; i++) w[i] = T::at(row[i].w + row[i].at, c);
+      UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
+        if (j >= columns) break;
         float v = x[ulong(j) * p.width + c];
         if (norm_x) {
           squares[j] += v * v;
           v *= norm[c];
         }
-        for (uint i = 0; i < R; i++) sum[i][j] += w[i] * v;
+        UNROLL for (uint i = 0; i < R; i++) sum[i][j] += w[i] * v;
       }
     }
   } else {
     constexpr uint n = T::values / T::runs / 4;
     for (uint s = lane; s < p.width / T::values; s += LANES) {
       float4 w[R][T::values / 4];
-      for (uint i = 0; i < R; i++) decode<T>(row[i], s, w[i]);
+      UNROLL for (uint i = 0; i < R; i++) decode<T>(row[i], s, w[i]);
       if (norm_x) { // the norm's weights go with the matrix: once for all columns
-        for (uint r = 0; r < T::runs; r++) {
+        UNROLL for (uint r = 0; r < T::runs; r++) {
           device const float4 *by = (device const float4 *)(norm + run_of<T>(s, r));
-          for (uint k = 0; k < n; k++)
-            for (uint i = 0; i < R; i++) w[i][r * n + k] *= by[k];
+          UNROLL for (uint k = 0; k < n; k++)
+            UNROLL for (uint i = 0; i < R; i++) w[i][r * n + k] *= by[k];
         }
       }
-      for (uint j = 0; j < columns; j++) {
-        for (uint r = 0; r < T::runs; r++) {
+      UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
+        if (j >= columns) break;
+        UNROLL for (uint r = 0; r < T::runs; r++) {
           device const float4 *from = (device const float4 *)(x + ulong(j) * p.width + run_of<T>(s, r));
-          for (uint k = 0; k < n; k++) {
+          UNROLL for (uint k = 0; k < n; k++) {
             const float4 v = from[k];
             if (norm_x) squares[j] += dot(v, v);
-            for (uint i = 0; i < R; i++) sum[i][j] += dot(w[i][r * n + k], v);
+            UNROLL for (uint i = 0; i < R; i++) sum[i][j] += dot(w[i][r * n + k], v);
           }
         }
       }
     }
   }
 
-  for (uint j = 0; j < columns; j++) {
+  UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
+    if (j >= columns) break;
     const float by = norm_x ? rms(simd_sum(squares[j]), p.width, p.eps) : 1;
-    for (uint i = 0; i < R; i++) {
+    UNROLL for (uint i = 0; i < R; i++) {
       const float total = simd_sum(sum[i][j]) * by;
       const uint o = first + i;
       if (lane == i && o < p.rows) {
