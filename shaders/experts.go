@@ -51,6 +51,37 @@ func MatMulID(t Type, p MatMulIDParams, o Parts, experts, pairs int) Launch {
 	}
 }
 
+// MatVecCombineParams are the params of matvec_combine.
+type MatVecCombineParams struct {
+	Width   uint32 // of x and of the rows of the weights
+	Rows    uint32 // of one expert's weights, the width of the result
+	Experts uint32 // of the weights
+	Used    uint32 // experts of a token
+}
+
+// Buffers of matvec_combine beside those of MatVecID: x is [tokens·Used][Width], the result and a residual are
+// [tokens][Rows].
+const LinearExpertWeights = 7 // [tokens][Used]
+
+// MatVecCombine is MatVecID and Combine in one, for a few tokens: kernels matvec_combine_TYPE. o cannot have a norm.
+func MatVecCombine(t Type, p MatVecCombineParams, o Parts, tokens int) Launch {
+	o.Norm = false
+	width, rows, pairs := int(p.Width), int(p.Rows), tokens*int(p.Used)
+	l := Launch{
+		Kernel:  Kernel{Source: "matvec_combine", Name: "matvec_combine_" + layouts[t].name, Constants: o.constants()},
+		Params:  paramBytes(p),
+		Groups:  Size{ceil(rows, layouts[t].rows*matVecSimdgroups), tokens, 1},
+		Threads: Size{32 * matVecSimdgroups, 1, 1},
+		Written: int64(tokens) * int64(rows) * 4,
+	}
+	if o.Residual {
+		l.Read = l.Written
+		o.Residual = false
+	}
+	l.Read += int64(pairs) * (int64(rows)*int64(t.RowBytes(width)) + int64(width)*4 + 8 + o.bytes(width, rows, 1))
+	return l
+}
+
 // CombineParams are the params of combine.
 type CombineParams struct {
 	Width uint32

@@ -307,3 +307,42 @@ func TestCombine(t *testing.T) {
 		}
 	}
 }
+
+func TestMatVecCombine(t *testing.T) {
+	eachType(t, func(r *rig, typ shaders.Type) {
+		for i, c := range []struct{ width, rows, experts, used, tokens int }{{512, 5, 4, 2, 1}, {256, 9, 5, 3, 2}, {256, 1, 1, 1, 1}} {
+			o := everyPart[r.rng.IntN(len(everyPart))]
+			if i == 1 {
+				o = shaders.Parts{Bias: true, Scale: true, ScaleBias: r.rng.IntN(2) == 0, Residual: true}
+			}
+			o.Norm = false
+			residual := o.Residual
+			o.Residual = false // of the pairs, in the reference
+			e := r.experts(typ, c.width, c.rows, c.experts, c.tokens, c.used, 1, o)
+			o.Residual = residual
+			weights, resid := r.normal(len(e.ids)), r.normal(c.tokens*c.rows)
+			var want []float64
+			for token := range c.tokens {
+				for j := range c.rows {
+					sum := 0.0
+					if residual {
+						sum = float64(resid[token*c.rows+j])
+					}
+					for k := range c.used {
+						sum += float64(weights[token*c.used+k]) * e.want[(token*c.used+k)*c.rows+j]
+					}
+					want = append(want, sum)
+				}
+			}
+			out := r.alloc(4 * len(want))
+			if residual { // in place
+				out = r.floats(resid)
+				e.buffers[shaders.LinearResidual] = out
+			}
+			e.buffers[shaders.LinearOut], e.buffers[shaders.LinearIDs], e.buffers[shaders.LinearExpertWeights] = out, r.ints(e.ids), r.floats(weights)
+			p := shaders.MatVecCombineParams{Width: uint32(c.width), Rows: uint32(c.rows), Experts: uint32(c.experts), Used: uint32(c.used)}
+			r.run(step{shaders.MatVecCombine(typ, p, o, c.tokens), e.buffers})
+			r.check(fmt.Sprintf("%+v %+v", c, o), out.floats(), want, c.rows, e.size, bound)
+		}
+	})
+}
