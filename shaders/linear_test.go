@@ -3,6 +3,8 @@ package shaders_test
 import (
 	"fmt"
 	"math"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/gollm/gollm/shaders"
@@ -198,4 +200,42 @@ func TestMatMul(t *testing.T) {
 			r.check(fmt.Sprintf("%s %d %+v", c.name, c.columns, c.parts), l.buffers[shaders.LinearOut].floats(), l.want, c.rows, l.size, bound)
 		}
 	})
+}
+
+// TestLinearRandom runs projections of random types, shapes and parts. GOLLM_ROUNDS sets how many.
+func TestLinearRandom(t *testing.T) {
+	rounds := 40
+	if s := os.Getenv("GOLLM_ROUNDS"); s != "" {
+		var err error
+		if rounds, err = strconv.Atoi(s); err != nil {
+			t.Fatalf("GOLLM_ROUNDS: %v", err)
+		}
+	}
+	r := newRig(t)
+	for range rounds {
+		typ := shaders.Types[r.rng.IntN(len(shaders.Types))]
+		width := typ.BlockSize() * (1 + r.rng.IntN(max(3, 600/typ.BlockSize())))
+		rows, columns := 1+r.rng.IntN(90), 1
+		bit := func() bool { return r.rng.IntN(3) == 0 }
+		parts := shaders.Parts{Bias: bit(), Scale: bit(), ScaleBias: bit(), Residual: bit(), Norm: bit()}
+		op := r.rng.IntN(3)
+		switch op {
+		case 1:
+			columns = 1 + r.rng.IntN(shaders.MaxColumns)
+		case 2:
+			columns = 1 + r.rng.IntN(70)
+		}
+		l := r.linear(typ, width, rows, columns, parts)
+		var launch shaders.Launch
+		switch p := (shaders.MatVecParams{Width: uint32(width), Rows: uint32(rows), Eps: l.eps}); op {
+		case 0:
+			launch = shaders.MatVec(typ, p, parts)
+		case 1:
+			launch = shaders.MatVecN(typ, p, parts, columns)
+		case 2:
+			launch = shaders.MatMul(typ, shaders.MatMulParams{Width: p.Width, Rows: p.Rows, Columns: uint32(columns), Eps: p.Eps}, parts)
+		}
+		r.run(step{launch, l.buffers})
+		r.check(fmt.Sprintf("%s %d×%d×%d %+v", launch.Kernel.Name, rows, width, columns, parts), l.buffers[shaders.LinearOut].floats(), l.want, rows, l.size, bound)
+	}
 }
