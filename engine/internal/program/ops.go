@@ -266,7 +266,12 @@ func (o *ProjectExperts) Writes() []Tensor  { return []Tensor{o.Out} }
 func (o *CombineExperts) Writes() []Tensor  { return []Tensor{o.Out} }
 
 // Name returns the op's name, such as "RMSNorm".
-func Name(op Op) string { return reflect.TypeOf(op).Elem().Name() }
+func Name(op Op) string {
+	if f, ok := op.(*Fused); ok {
+		return f.Rule
+	}
+	return reflect.TypeOf(op).Elem().Name()
+}
 
 // Weight returns the tensor an op reads in the type the file has it in: a
 // projection's weights or an embedding's table; nil for other ops. Vectors

@@ -90,7 +90,12 @@ func (l *lowering) projectExperts(op *program.ProjectExperts) error {
 	return nil
 }
 
-func (l *lowering) combineExperts(op *program.CombineExperts) {
-	p := shaders.CombineParams{Width: uint32(l.width(op.X)), Used: uint32(l.width(op.Weights)), Count: uint32(l.rows(op.Out))}
-	l.emit(shaders.Combine(p, false), l.in(shaders.CombineX, op.X), l.in(shaders.CombineWeights, op.Weights), l.out(shaders.CombineOut, op.Out))
+// combine lowers a CombineExperts, with a residual if one is added.
+func (l *lowering) combine(op *program.CombineExperts, residual, out program.Tensor) {
+	list := []binding{l.in(shaders.CombineX, op.X), l.in(shaders.CombineWeights, op.Weights), l.out(shaders.CombineOut, out)}
+	if !residual.None() {
+		list = append(list, l.in(shaders.CombineResidual, residual))
+	}
+	p := shaders.CombineParams{Width: uint32(l.width(op.X)), Used: uint32(l.width(op.Weights)), Count: uint32(l.rows(out))}
+	l.emit(shaders.Combine(p, !residual.None()), list...)
 }

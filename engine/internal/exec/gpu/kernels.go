@@ -22,11 +22,12 @@ type kernels struct {
 }
 
 // pipelineKey names a pipeline: a kernel, and for one of a source of many
-// tensor types the type it reads, all that is compiled of the source.
+// tensor types the two it reads, often the same: all that is compiled of the
+// source.
 type pipelineKey struct {
-	kernel shaders.Kernel
-	typ    shaders.Type
-	typed  bool
+	kernel   shaders.Kernel
+	typ, too shaders.Type
+	typed    bool
 }
 
 type library struct {
@@ -100,7 +101,7 @@ func (k *kernels) build(key pipelineKey) (*metal.Pipeline, error) {
 func (k *kernels) library(key pipelineKey) (*metal.Library, error) {
 	var macros map[string]string
 	if key.typed {
-		macros = shaders.Macros(key.typ)
+		macros = shaders.Macros(key.typ, key.too)
 	}
 	name := key.kernel.Source + " " + strings.Join(slices.Sorted(maps.Keys(macros)), " ")
 	k.mu.Lock()

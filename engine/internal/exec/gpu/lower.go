@@ -37,7 +37,12 @@ func (l *lowering) emit(s shaders.Launch, b ...binding) {
 
 // emitTyped is emit of a kernel that reads weights of a type.
 func (l *lowering) emitTyped(typ shaders.Type, s shaders.Launch, b ...binding) {
-	l.add(pipelineKey{s.Kernel, typ, true}, s, b)
+	l.add(pipelineKey{s.Kernel, typ, typ, true}, s, b)
+}
+
+// emitTypes is emit of a kernel that reads weights of two types.
+func (l *lowering) emitTypes(types []shaders.Type, s shaders.Launch, b ...binding) {
+	l.add(pipelineKey{s.Kernel, types[0], types[1], true}, s, b)
 }
 
 func (l *lowering) add(key pipelineKey, s shaders.Launch, b []binding) {
@@ -101,12 +106,12 @@ func (l *lowering) vectors(list []binding, first int, tensors ...*gguf.Tensor) (
 }
 
 func (l *lowering) lower() error {
-	for _, t := range l.op.Writes() {
-		if l.rows(t) == 0 {
-			return nil // a step without outputs
-		}
+	if w := l.op.Writes(); len(w) > 0 && l.rows(w[0]) == 0 {
+		return nil // a step without outputs
 	}
 	switch op := l.op.(type) {
+	case *program.Fused:
+		return l.fused(op)
 	case *program.Embed:
 		return l.embed(op.Table, l.stepped(shaders.EmbedIDs, l.step.tokens), op.Out)
 	case *program.EmbedPosition:
@@ -116,7 +121,7 @@ func (l *lowering) lower() error {
 	case *program.LayerNorm:
 		return l.norm(op.X, op.Norm, op.Group, op.Out, true)
 	case *program.Project:
-		return l.project(op)
+		return l.projectWith(op, nil, program.Tensor{}, op.Out)
 	case *program.Add:
 		l.elementwise(shaders.ElementAdd, op.A, op.B, op.Out, 0, 0)
 	case *program.Mul:
@@ -152,7 +157,7 @@ func (l *lowering) lower() error {
 	case *program.ProjectExperts:
 		return l.projectExperts(op)
 	case *program.CombineExperts:
-		l.combineExperts(op)
+		l.combine(op, program.Tensor{}, op.Out)
 	default:
 		return fmt.Errorf("the GPU does not know this op (%T)", op)
 	}

@@ -32,30 +32,38 @@ func (l *lowering) embed(table *gguf.Tensor, ids binding, out program.Tensor) er
 	return nil
 }
 
-func (l *lowering) project(op *program.Project) error {
+// projectWith lowers a projection, with what is fused with it: the norm before
+// it, or a residual added.
+func (l *lowering) projectWith(op *program.Project, norm *program.RMSNorm, residual, out program.Tensor) error {
 	w := op.Linear.Weight
 	typ, err := typeOf(w)
 	if err != nil {
 		return err
 	}
-	parts := shaders.Parts{Bias: op.Linear.Bias != nil, Scale: op.Linear.Scale != nil, ScaleBias: op.Linear.ScaleBias}
-	list, err := l.vectors([]binding{l.weight(shaders.LinearWeights, w), l.in(shaders.LinearX, op.X), l.out(shaders.LinearOut, op.Out)},
-		shaders.LinearBias, op.Linear.Bias, op.Linear.Scale)
+	list, err := l.vectors([]binding{l.weight(shaders.LinearWeights, w), l.out(shaders.LinearOut, out)}, shaders.LinearBias, op.Linear.Bias, op.Linear.Scale)
 	if err != nil {
 		return err
 	}
-	l.emitTyped(typ, linear(typ, w.Cols(), w.Rows(), l.rows(op.X), parts), list...)
+	list, eps, err := l.normed(list, shaders.LinearX, op.X, shaders.LinearNorm, norm)
+	if err != nil {
+		return err
+	}
+	if !residual.None() {
+		list = append(list, l.in(shaders.LinearResidual, residual))
+	}
+	parts := shaders.Parts{Bias: op.Linear.Bias != nil, Scale: op.Linear.Scale != nil, ScaleBias: op.Linear.ScaleBias, Residual: !residual.None(), Norm: norm != nil}
+	l.emitTyped(typ, linear(typ, w.Cols(), w.Rows(), l.rows(op.X), eps, parts), list...)
 	return nil
 }
 
 // linear picks a projection's kernel by the number of rows of activations.
-func linear(typ shaders.Type, width, rows, columns int, parts shaders.Parts) shaders.Launch {
-	p := shaders.MatVecParams{Width: uint32(width), Rows: uint32(rows)}
+func linear(typ shaders.Type, width, rows, columns int, eps float32, parts shaders.Parts) shaders.Launch {
+	p := shaders.MatVecParams{Width: uint32(width), Rows: uint32(rows), Eps: eps}
 	switch {
 	case columns == 1:
 		return shaders.MatVec(typ, p, parts)
 	case columns <= shaders.MaxColumns:
 		return shaders.MatVecN(typ, p, parts, columns)
 	}
-	return shaders.MatMul(typ, shaders.MatMulParams{Width: p.Width, Rows: p.Rows, Columns: uint32(columns)}, parts)
+	return shaders.MatMul(typ, shaders.MatMulParams{Width: p.Width, Rows: p.Rows, Columns: uint32(columns), Eps: eps}, parts)
 }

@@ -17,7 +17,8 @@ import (
 // shape of step that has come by.
 type runner struct {
 	e       *Executor
-	program *program.Program
+	whole   *program.Program // as it was given
+	program *program.Program // fused
 	limits  program.Limits
 	kv      *program.KVMemory
 	vocab   int
@@ -55,10 +56,24 @@ type rope struct {
 // refuses a program with an op or a tensor type that the kernels do not have, and
 // compiles every kernel that steps of 1 to 8 tokens and of limits.Tokens need.
 func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits program.Limits) (program.Runner, error) {
+	r, err := e.newRunner(p, kv, limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.compileKernels(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// newRunner is Compile but for the kernels.
+func (e *Executor) newRunner(p *program.Program, kv *program.KVMemory, limits program.Limits) (*runner, error) {
 	if len(kv.Layers) != len(p.KV) {
 		return nil, fmt.Errorf("gpu: program keeps %d KV layers, memory has %d", len(p.KV), len(kv.Layers))
 	}
-	r := &runner{e: e, program: p, limits: limits, kv: kv, layout: p.Layout(limits), ropes: map[*program.Rope]rope{}, plans: map[shape]*plan{}}
+	fused := p.Fuse(canFuse)
+	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, layout: fused.Layout(limits), ropes: map[*program.Rope]rope{}, plans: map[shape]*plan{}}
 	r.encode = func(enc *metal.ComputeEncoder) error {
 		r.current.encode(enc, r.from, r.to)
 		return nil
@@ -70,14 +85,15 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 	}
 	e.runners[r] = true
 	e.mu.Unlock()
-	if err := r.prepare(); err != nil {
+	if err := r.allocate(); err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *runner) prepare() error {
+// allocate checks the program and gives it memory.
+func (r *runner) allocate() error {
 	if r.kv.BlockSize != shaders.AttentionPage && len(r.kv.Layers) > 0 {
 		return fmt.Errorf("gpu: KV blocks of %d positions, the kernels have pages of %d", r.kv.BlockSize, shaders.AttentionPage)
 	}
@@ -103,22 +119,20 @@ func (r *runner) prepare() error {
 		return fmt.Errorf("gpu: activations: %w", err)
 	}
 	r.arena.SetLabel("activations")
-	if r.step, err = newStepBuffer(r.e.device, r.limits); err != nil {
-		return err
-	}
-	return r.compileKernels()
+	r.step, err = newStepBuffer(r.e.device, r.limits)
+	return err
 }
 
 // weights gives a place to every tensor that is read as it is in the file,
 // together, so that neighbours share buffers. It finds the vocabulary and
 // allocates the scratch memory of attention and experts, too.
 func (r *runner) weights() error {
-	if err := r.e.Check(r.program); err != nil {
+	if err := r.e.Check(r.whole); err != nil {
 		return err
 	}
 	var list []*gguf.Tensor
 	parts := 0
-	for i, op := range r.program.Ops {
+	for i, op := range r.whole.Ops {
 		if t := program.Weight(op); t != nil {
 			list = append(list, t)
 		}
