@@ -1,0 +1,173 @@
+package cpu_test
+
+import (
+	"io"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gollm/gollm/engine/internal/exec/cpu"
+	"github.com/gollm/gollm/engine/internal/exec/exectest"
+	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
+)
+
+var small = shape{2, 512, 8, 2, 1024, 3000}
+
+// TestSignals runs prompts and decoding while the profiler's signals, preemption
+// and the garbage collector fall into the kernels: results stay the same to the
+// last bit, on goroutines whose stacks have just grown or shrunk.
+func TestSignals(t *testing.T) {
+	if err := pprof.StartCPUProfile(io.Discard); err != nil {
+		t.Log("another profile runs:", err)
+	} else {
+		defer pprof.StopCPUProfile()
+	}
+	var stop atomic.Bool
+	var group sync.WaitGroup
+	group.Go(func() {
+		for !stop.Load() {
+			runtime.GC()
+			_ = make([]byte, 1<<20)
+		}
+	})
+	defer group.Wait()
+	defer stop.Store(true)
+	for _, c := range []struct {
+		typ     gguf.Type
+		precise bool // with the decoder
+	}{{gguf.Q4_0, false}, {gguf.Q4_K, false}, {gguf.Q6_K, false}, {gguf.F16, false}, {gguf.Q5_1, true}} {
+		m := newLlama(t, small, c.typ, 64)
+		e := cpu.New(0, cpu.Options{Precise: c.precise})
+		for _, n := range []int{1, 40} {
+			r, err := e.Compile(m.program, m.pool.Memory(), program.Limits{Tokens: n, Outputs: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := m.step(0, n)
+			var want []float32
+			for end := time.Now().Add(150 * time.Millisecond); time.Now().Before(end); {
+				done := make(chan error)
+				go func() { done <- r.Run(s) }() // a fresh stack
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if want == nil {
+					want = slices.Clone(r.Result())
+					if want[0] != want[0] {
+						t.Fatalf("%s, %d tokens: not a number", c.typ, n)
+					}
+				} else if !slices.Equal(r.Result(), want) {
+					t.Fatalf("%s, %d tokens: another result", c.typ, n)
+				}
+			}
+		}
+		e.Close()
+	}
+}
+
+// TestCollectorIsNotStalled measures how long runtime.GC takes while a model
+// runs. Kernels called in a loop without a function between that can be stopped
+// hold it up for 0.4 to 2.7 s; a busy machine alone, for some milliseconds.
+func TestCollectorIsNotStalled(t *testing.T) {
+	m := newLlama(t, shape{4, 1024, 16, 4, 4096, 30000}, gguf.Q4_K, 256)
+	e := cpu.New(0, cpu.Options{})
+	defer e.Close()
+	for _, n := range []int{1, 256} {
+		r, err := e.Compile(m.program, m.pool.Memory(), program.Limits{Tokens: n, Outputs: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := m.step(0, n)
+		var stop atomic.Bool
+		var group sync.WaitGroup
+		group.Go(func() {
+			for !stop.Load() {
+				if err := r.Run(s); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		var times []time.Duration
+		for range 20 {
+			start := time.Now()
+			runtime.GC()
+			times = append(times, time.Since(start))
+		}
+		stop.Store(true)
+		group.Wait()
+		slices.Sort(times)
+		t.Logf("%d tokens: runtime.GC takes %v, at most %v", n, times[10], times[19])
+		if times[10] > 200*time.Millisecond {
+			t.Errorf("%d tokens: runtime.GC takes %v: kernels stall it", n, times[10])
+		}
+	}
+}
+
+// TestIdle: workers that have nothing to do sleep.
+func TestIdle(t *testing.T) {
+	m := newLlama(t, small, gguf.Q4_0, 64)
+	e := cpu.New(0, cpu.Options{})
+	defer e.Close()
+	if e.Threads() == 1 {
+		t.Skip("there is one processor: no workers")
+	}
+	r, err := e.Compile(m.program, m.pool.Memory(), program.Limits{Tokens: 1, Outputs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // awake, asleep, awakened
+		for range 5 {
+			if err := r.Run(m.step(0, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for asleep := 0; asleep < e.Threads()-1; asleep = cpu.Asleep(e) {
+			time.Sleep(time.Millisecond) // for ever, if they never sleep
+		}
+	}
+}
+
+// TestStepSizes: how tokens come in steps changes sums only by their order. Roundings
+// of activations at their edges are what remains.
+func TestStepSizes(t *testing.T) {
+	configs(t, func(t *testing.T, c exectest.Config) {
+		m := newLlama(t, shape{1, 256, 4, 2, 256, 500}, gguf.Q4_K, 64)
+		e := c.New()
+		defer e.Close()
+		r, err := e.Compile(m.program, m.pool.Memory(), program.Limits{Tokens: 64, Outputs: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := m.step(0, 64)
+		bound := float32(1e-3)
+		if c.Bound == precise {
+			bound = 1e-4
+		}
+		var want []float32
+		for _, n := range []int{64, 1, 3, 5, 17} {
+			for at := 0; at < 64; at += n {
+				k := min(n, 64-at)
+				s := m.step(at, k)
+				s.Tokens = all.Tokens[at : at+k]
+				if err := r.Run(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want == nil {
+				want = slices.Clone(r.Result())
+			}
+			size := max(slices.Max(want), -slices.Min(want))
+			for i, v := range r.Result() {
+				if d := v - want[i]; !(d <= bound*size && d >= -bound*size) {
+					t.Fatalf("steps of %d: logit %d is %v, in one step %v", n, i, v, want[i])
+				}
+			}
+		}
+	})
+}
