@@ -144,11 +144,15 @@ func (b *barrier) wait(id int, counter *atomic.Int64) {
 // sleep waits for the turn to end without using the processor.
 func (b *barrier) sleep(id int, turn uint32) {
 	s := &b.sleeper[id]
-	s.asleep.Store(true)
-	// Whoever ends the turn looks for sleepers after it has ended; if it ended
-	// before this one was asleep it may not have been seen.
-	if b.turn.Load() != turn && s.asleep.CompareAndSwap(true, false) {
-		return
+	// It may be woken by the one that ended the turn before, if that one was held
+	// up: then it sleeps again.
+	for b.turn.Load() == turn {
+		s.asleep.Store(true)
+		// Whoever ends the turn looks for sleepers after it has ended; if it ended
+		// before this one was asleep it may not have been seen.
+		if b.turn.Load() != turn && s.asleep.CompareAndSwap(true, false) {
+			return
+		}
+		<-s.wake
 	}
-	<-s.wake
 }
