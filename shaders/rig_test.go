@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // A rig runs kernels: a device, a queue, and random inputs.
 type rig struct {
-	*testing.T
+	testing.TB
 	dev       *metal.Device
 	queue     *metal.Queue
 	rng       *rand.Rand
@@ -43,7 +43,7 @@ type rig struct {
 	pipelines map[shaders.Kernel]*metal.Pipeline
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	seed := *seedFlag
 	if seed == 0 {
@@ -54,7 +54,7 @@ func newRig(t *testing.T) *rig {
 			t.Logf("repeat with -run '^%s$' -seed %d", t.Name(), seed)
 		}
 	})
-	r := &rig{T: t, rng: rand.New(rand.NewPCG(seed, 0)), libraries: map[string]*metal.Library{}, pipelines: map[shaders.Kernel]*metal.Pipeline{}}
+	r := &rig{TB: t, rng: rand.New(rand.NewPCG(seed, 0)), libraries: map[string]*metal.Library{}, pipelines: map[shaders.Kernel]*metal.Pipeline{}}
 	r.dev = emu.Test(t, emu.Options{Seed: seed, Races: os.Getenv("GOLLM_RACES") != ""}).Device()
 	var err error
 	if r.queue, err = r.dev.NewQueue(metal.QueueOptions{}); err != nil {
