@@ -146,13 +146,21 @@ func TestRoute(t *testing.T) {
 		name                string
 		experts, used, rows int
 		ties                bool
-	}{{"one_expert", 1, 1, 2, false}, {"few", 8, 2, 3, false}, {"odd", 37, 5, 2, false}, {"many", 256, 8, 2, false}, {"all", 32, 32, 1, false}, {"ties", 70, 9, 3, true}} {
+		offset              float32 // of the logits, but for sigmoid, which has no digits there
+	}{{"one_expert", 1, 1, 2, false, 0}, {"few", 8, 2, 3, false, 0}, {"odd", 37, 5, 2, false, 0}, {"many", 256, 8, 2, false, 0}, {"all", 32, 32, 1, false, 0}, {"ties", 70, 9, 3, true, 0},
+		{"far_below", 40, 4, 2, false, -200}, {"far_above", 40, 4, 2, false, 200}} {
+
 		for _, g := range []shaders.Gating{shaders.GateSoftmax, shaders.GateSigmoid, shaders.GateSoftmaxSelected} {
 			for option := range 4 {
 				selection, normalise := option&1 != 0, option&2 != 0
 				var x, bias []float32
 				for first := true; first || tooClose(x, bias, g, c.experts, c.used); first = false {
 					x, bias = r.normal(c.rows*c.experts), r.normal(c.experts)
+					if g != shaders.GateSigmoid {
+						for i := range x {
+							x[i] += c.offset
+						}
+					}
 					for i := range bias {
 						bias[i] *= 0.1
 					}
