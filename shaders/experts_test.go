@@ -248,16 +248,25 @@ func choose(x, bias []float32, g shaders.Gating, used int, normalise bool) ([]in
 	})
 	ids = ids[:used]
 	w := make([]float64, used)
-	sum := 0.0
 	for j, e := range ids {
 		w[j] = gated[e]
-		if g == shaders.GateSoftmaxSelected {
-			w[j] = math.Exp(w[j])
-		}
-		sum += w[j]
 	}
-	for j := range w {
-		if normalise || g == shaders.GateSoftmaxSelected {
+	if g == shaders.GateSoftmaxSelected {
+		top, sum := slices.Max(w), 0.0
+		for j := range w {
+			w[j] = math.Exp(w[j] - top)
+			sum += w[j]
+		}
+		for j := range w {
+			w[j] /= sum
+		}
+	}
+	if normalise {
+		sum := 0.0
+		for _, v := range w {
+			sum += v
+		}
+		for j := range w {
 			w[j] /= max(sum, 0x1p-14)
 		}
 	}
