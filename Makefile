@@ -15,7 +15,7 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm metal-judge metal-arm64 clang
+.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -64,8 +64,12 @@ test-oracle: oracle model ## derive again all that was recorded, with fresh seed
 record: oracle ## record the families' logits again (CASE=REGEXP for some)
 	$(GO) run ./engine/internal/arch/record -oracle $(ORACLE) $(if $(CASE),-case $(CASE))
 
+test-arm64: ## the CPU kernels and executor as linux/arm64 under qemu-user (apt-get install qemu-user)
+	GOARCH=arm64 $(GO) test -exec "qemu-aarch64 -cpu max" ./engine/internal/exec/cpu/kernel -skip AssemblyIsCurrent
+	GOARCH=arm64 $(GO) test -exec "qemu-aarch64 -cpu max" ./engine/internal/exec/cpu
+
 asm: ## make the CPU kernels' assembly from their C (needs clang-19 and lld-19)
-	cd engine/internal/exec/cpu/kernel && $(GO) run ../c2s -o . csrc/*_amd64.c
+	cd engine/internal/exec/cpu/kernel && $(GO) run ../c2s -o . csrc/*_*.c
 
 metal-judge: ## compile and run llama.cpp's Metal kernels in the emulator (LLAMA=a git repository of it)
 	$(GO) run ./metal/emu/internal/judge -git $(LLAMA) -full -o metal/emu/internal/judge/TABLE.md

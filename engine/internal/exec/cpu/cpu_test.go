@@ -21,7 +21,10 @@ const precise = 1e-5
 // configs runs f with every kind of kernels this machine has, as they are used
 // and precise.
 func configs(t *testing.T, f func(t *testing.T, c exectest.Config)) {
-	for _, set := range kernel.Sets() {
+	for i, set := range kernel.Sets() {
+		if race && i > 0 {
+			break
+		}
 		for _, o := range []cpu.Options{{Kernels: set}, {Kernels: set, Precise: true}} {
 			c := exectest.Config{New: func() program.Executor { return cpu.New(3, o) }, Bound: bound}
 			name := set.Name

@@ -1,0 +1,206 @@
+// c2s:flags -march=armv8-a
+#include "neon.h"
+
+// The kernels of matvec.h. Sums of products of words take two instructions for 8;
+// Apple's cores do four a cycle, which keeps up with their memory.
+INLINE int32x4_t mac(words32 w, const int16_t *x) {
+    int32x4_t a, b;
+    int16x8_t v = vld1q_s16(x);
+    a = vmull_s16(vget_low_s16(w.v[0]), vget_low_s16(v));
+    b = vmull_high_s16(w.v[0], v);
+UNROLL for (int i = 1; i < 4; i++) {
+        v = vld1q_s16(x + 8 * i);
+        a = vmlal_s16(a, vget_low_s16(w.v[i]), vget_low_s16(v));
+        b = vmlal_high_s16(b, w.v[i], v);
+    }
+    return vaddq_s32(a, b);
+}
+
+#define PINV(v) __asm__ volatile("" : "+w"(v))
+#define DOT_ARGS (float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a)
+#define WORDS_ARGS (int16_t *q, float *d, float *m, const uint8_t *w, int64_t nb)
+
+#define DOT32(NAME, T, BYTES, D, M, HASMIN) \
+KERNEL(NAME) DOT_ARGS { \
+    do { \
+        const uint8_t *p = w; const int16_t *x = a->q; const float *xd = a->d, *xs = a->s; \
+        float32x4_t acc = vdupq_n_f32(0); float accm = 0; \
+        int64_t i = nb; \
+        do { \
+            acc = vfmaq_n_f32(acc, vcvtq_f32_s32(mac(T(p), x)), D * *xd); \
+            if (HASMIN) accm += M * *xs; \
+            p += BYTES; x += 32; xd++; xs++; \
+        } while (--i > 0); \
+        *y++ = vaddvq_f32(acc) + accm; w += stride; \
+    } while (--rows > 0); \
+}
+#define WORDS32(NAME, T, BYTES, D, M, HASMIN) \
+KERNEL(NAME) WORDS_ARGS { \
+    do { \
+        const uint8_t *p = w; \
+        words32 v = T(p); \
+UNROLL  for (int i = 0; i < 4; i++) vst1q_s16(q + 8 * i, v.v[i]); \
+        *d++ = D; \
+        if (HASMIN) *m++ = M; \
+        w += BYTES; q += 32; \
+    } while (--nb > 0); \
+}
+#define DOT256(NAME, T, BYTES, D, MINS) \
+KERNEL(NAME) DOT_ARGS { \
+    do { \
+        const uint8_t *p = w; const int16_t *x = a->q; const float *xd = a->d, *xs = a->s, *xh = a->h; \
+        float32x4_t acc = vdupq_n_f32(0), m[2]; \
+        int64_t i = nb; \
+        do { \
+            float32x4_t f = vdupq_n_f32(0); \
+            scales_t s = T##_begin(p); \
+UNROLL      for (int j = 0; j < 8; j++) { \
+                f = vfmaq_n_f32(f, vcvtq_f32_s32(mac(T(p, s, j), x + 32 * j)), xd[j]); \
+                PINV(f); PIN(p); \
+            } \
+            acc = vfmaq_n_f32(acc, f, half(p + D)); \
+            if (MINS == 1) { \
+                k4_mins(m, p); \
+                acc = vfmaq_f32(vfmaq_f32(acc, m[0], vld1q_f32(xs)), m[1], vld1q_f32(xs + 4)); \
+            } \
+            if (MINS == 2) { \
+UNROLL          for (int j = 0; j < 2; j++) { \
+                    q2_k_mins(m, p, j); \
+                    acc = vfmaq_f32(vfmaq_f32(acc, m[0], vld1q_f32(xh + 8 * j)), m[1], vld1q_f32(xh + 8 * j + 4)); \
+                } \
+            } \
+            p += BYTES; x += 256; xd += 8; xs += 8; xh += 16; \
+        } while (--i > 0); \
+        *y++ = vaddvq_f32(acc); w += stride; \
+    } while (--rows > 0); \
+}
+#define WORDS256(NAME, T, BYTES, D, MINS) \
+KERNEL(NAME) WORDS_ARGS { \
+    do { \
+        float32x4_t t[2]; \
+        scales_t s = T##_begin(w); \
+UNROLL  for (int j = 0; j < 8; j++) { \
+            words32 v = T(w, s, j); \
+UNROLL      for (int i = 0; i < 4; i++) vst1q_s16(q + 32 * j + 8 * i, v.v[i]); \
+            PIN(q); \
+        } \
+        float32x4_t dd = vdupq_n_f32(half(w + D)); \
+        vst1q_f32(d, dd); vst1q_f32(d + 4, dd); \
+        if (MINS == 1) { k4_mins(t, w); vst1q_f32(m, t[0]); vst1q_f32(m + 4, t[1]); m += 8; } \
+        if (MINS == 2) { \
+UNROLL      for (int j = 0; j < 2; j++) { q2_k_mins(t, w, j); vst1q_f32(m + 8 * j, t[0]); vst1q_f32(m + 8 * j + 4, t[1]); } \
+            m += 16; \
+        } \
+        w += BYTES; q += 256; d += 8; \
+    } while (--nb > 0); \
+}
+
+DOT32(dotQ4_0NEON, q4_0, 18, half(p), 0, 0)
+DOT32(dotQ4_1NEON, q4_1, 20, half(p), half(p + 2), 1)
+DOT32(dotQ5_0NEON, q5_0, 22, half(p), 0, 0)
+DOT32(dotQ5_1NEON, q5_1, 24, half(p), half(p + 2), 1)
+DOT32(dotQ8_0NEON, q8_0, 34, half(p), 0, 0)
+DOT32(dotIQ4NLNEON, iq4_nl, 18, half(p), 0, 0)
+DOT32(dotMXFP4NEON, mxfp4, 17, e8m0(p), 0, 0)
+DOT256(dotQ2KNEON, q2_k, 84, 80, 2)
+DOT256(dotQ3KNEON, q3_k, 110, 108, 0)
+DOT256(dotQ4KNEON, q4_k, 144, 0, 1)
+DOT256(dotQ5KNEON, q5_k, 176, 0, 1)
+DOT256(dotQ6KNEON, q6_k, 210, 208, 0)
+DOT256(dotIQ4XSNEON, iq4_xs, 136, 0, 0)
+
+WORDS32(wordsQ4_0NEON, q4_0, 18, half(p), 0, 0)
+WORDS32(wordsQ4_1NEON, q4_1, 20, half(p), half(p + 2), 1)
+WORDS32(wordsQ5_0NEON, q5_0, 22, half(p), 0, 0)
+WORDS32(wordsQ5_1NEON, q5_1, 24, half(p), half(p + 2), 1)
+WORDS32(wordsQ8_0NEON, q8_0, 34, half(p), 0, 0)
+WORDS32(wordsIQ4NLNEON, iq4_nl, 18, half(p), 0, 0)
+WORDS32(wordsMXFP4NEON, mxfp4, 17, e8m0(p), 0, 0)
+WORDS256(wordsQ2KNEON, q2_k, 84, 80, 2)
+WORDS256(wordsQ3KNEON, q3_k, 110, 108, 0)
+WORDS256(wordsQ4KNEON, q4_k, 144, 0, 1)
+WORDS256(wordsQ5KNEON, q5_k, 176, 0, 1)
+WORDS256(wordsQ6KNEON, q6_k, 210, 208, 0)
+WORDS256(wordsIQ4XSNEON, iq4_xs, 136, 0, 0)
+
+// ---- matrix products: see gemm.h; 4 columns
+
+// A pair of products is added up when its sum is complete: vmull makes both, in
+// lanes side by side.
+#define GEMM(NAME, MINS) \
+KERNEL(NAME)(float *acc, const int16_t *w, const float *wd, const float *wm, const int16_t *x, const float *xd, int64_t nb) { \
+    do { \
+        int64_t h = 2; \
+        do { /* 8 rows */ \
+            int32x4_t s[16]; \
+UNROLL      for (int i = 0; i < 16; i++) s[i] = vdupq_n_s32(0); \
+            int64_t t = 16; \
+            do { \
+                int16x8_t a = vld1q_s16(w), b = vld1q_s16(w + 8); \
+                int32x4_t v = vld1q_s32((const int32_t *)x); \
+                int16x8_t c[4] = {vreinterpretq_s16_s32(vdupq_laneq_s32(v, 0)), vreinterpretq_s16_s32(vdupq_laneq_s32(v, 1)), \
+                                  vreinterpretq_s16_s32(vdupq_laneq_s32(v, 2)), vreinterpretq_s16_s32(vdupq_laneq_s32(v, 3))}; \
+UNROLL          for (int i = 0; i < 4; i++) { \
+                    s[4 * i] = vmlal_s16(s[4 * i], vget_low_s16(a), vget_low_s16(c[i])); \
+                    s[4 * i + 1] = vmlal_high_s16(s[4 * i + 1], a, c[i]); \
+                    s[4 * i + 2] = vmlal_s16(s[4 * i + 2], vget_low_s16(b), vget_low_s16(c[i])); \
+                    s[4 * i + 3] = vmlal_high_s16(s[4 * i + 3], b, c[i]); \
+                } \
+                w += 32; x += 8; PIN(w); PIN(x); \
+            } while (--t > 0); \
+UNROLL      for (int i = 0; i < 4; i++) { \
+UNROLL          for (int k = 0; k < 2; k++) { \
+                    PIN(xd); PIN(wd); PIN(wm); PIN(acc); \
+                    float32x4_t f = vld1q_f32(acc + 16 * i + 4 * k); \
+                    if (MINS == 1) f = vfmaq_n_f32(f, vld1q_f32(wm + 4 * k), xd[4 + i]); \
+                    if (MINS == 2) f = vfmaq_n_f32(vfmaq_n_f32(f, vld1q_f32(wm + 4 * k), xd[8 + i]), vld1q_f32(wm + 16 + 4 * k), xd[12 + i]); \
+                    float32x4_t c = vcvtq_f32_s32(vpaddq_s32(s[4 * i + 2 * k], s[4 * i + 2 * k + 1])); \
+                    vst1q_f32(acc + 16 * i + 4 * k, vfmaq_f32(f, c, vmulq_n_f32(vld1q_f32(wd + 4 * k), xd[i]))); \
+                } \
+            } \
+            /* to the other 8 rows of the same block */ \
+            w += 16 - 512; x -= 128; acc += 8; wd += 8; wm += 8; \
+        } while (--h > 0); \
+        w += 512 - 32; x += 128; xd += 16; acc -= 16; wm += 16 * MINS - 16; \
+    } while (--nb > 0); \
+}
+GEMM(gemmNEON, 0)
+GEMM(gemmMinNEON, 1)
+GEMM(gemmMin2NEON, 2)
+
+KERNEL(gemmFloatNEON)(float *acc, const float *w, const float *x, int64_t n) {
+    float32x4_t s[16];
+UNROLL for (int i = 0; i < 16; i++) s[i] = vld1q_f32(acc + 4 * i);
+    do {
+        float32x4_t v = vld1q_f32(x), a[4] = {vld1q_f32(w), vld1q_f32(w + 4), vld1q_f32(w + 8), vld1q_f32(w + 12)};
+UNROLL  for (int k = 0; k < 4; k++) {
+            s[k] = vfmaq_laneq_f32(s[k], a[k], v, 0);
+            s[4 + k] = vfmaq_laneq_f32(s[4 + k], a[k], v, 1);
+            s[8 + k] = vfmaq_laneq_f32(s[8 + k], a[k], v, 2);
+            s[12 + k] = vfmaq_laneq_f32(s[12 + k], a[k], v, 3);
+        }
+        w += 16; x += 4;
+    } while (--n > 0);
+UNROLL for (int i = 0; i < 16; i++) vst1q_f32(acc + 4 * i, s[i]);
+}
+
+// transpose16NEON: see transpose16AVX2.
+KERNEL(transpose16NEON)(uint8_t *dst, int64_t step, const uint8_t *src, int64_t ld, int64_t n) {
+    do {
+        int64_t g = 4;
+        do { // 4 rows by 4 columns
+            const uint8_t *p = src;
+            uint32x4_t r[4];
+UNROLL      for (int i = 0; i < 4; i++) { r[i] = vld1q_u32((const uint32_t *)p); p += ld; PIN(p); }
+            uint32x4_t a = vtrn1q_u32(r[0], r[1]), b = vtrn2q_u32(r[0], r[1]), c = vtrn1q_u32(r[2], r[3]), d = vtrn2q_u32(r[2], r[3]);
+#define PAIR(f, x, y) vreinterpretq_u32_u64(f(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
+            uint8_t *o = dst;
+            vst1q_u32((uint32_t *)o, PAIR(vtrn1q_u64, a, c)); o += step; PIN(o);
+            vst1q_u32((uint32_t *)o, PAIR(vtrn1q_u64, b, d)); o += step; PIN(o);
+            vst1q_u32((uint32_t *)o, PAIR(vtrn2q_u64, a, c)); o += step; PIN(o);
+            vst1q_u32((uint32_t *)o, PAIR(vtrn2q_u64, b, d));
+            src += 4 * ld; dst += 16;
+        } while (--g > 0);
+        src += 16 - 16 * ld; dst += 4 * step - 64;
+    } while ((n -= 4) > 0);
+}
