@@ -57,9 +57,10 @@ const chunk = 128
 // prints from a thread that it does not always wait for.
 func perplexityTool(t *testing.T, last string, args ...string) (stdout, stderr string) {
 	t.Helper()
+	args = append([]string{"llama-perplexity"}, args...)
 	args = append(args, "-m", storiesPath, "-c", strconv.Itoa(chunk), "-b", strconv.Itoa(chunk), "-t", "1")
 	for range 20 {
-		stdout, stderr = tool(t, "llama-perplexity", args...)
+		stdout, stderr = tool(t, args...)
 		if strings.Contains(stdout+stderr, last) {
 			return stdout, stderr
 		}
