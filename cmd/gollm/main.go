@@ -65,6 +65,7 @@ func rootCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 			runCommand(),
 			benchCommand(),
 			infoCommand(),
+			planCommand(),
 			perplexityCommand(),
 			quantizeCommand(),
 			logitsCommand(),

@@ -22,10 +22,7 @@ func (l *lowering) groups(experts, pairs int) (order, tiles place) {
 
 // experts allocates what routed ops need, once it is known that there are any.
 func (r *runner) experts(op *program.Route) error {
-	experts, used := r.program.Info(op.X).Width, r.program.Info(op.Weights).Width
-	pairs := r.program.Info(op.X).MaxRows(r.limits) * used
-	tiles := (4*pairs + 255) &^ 255
-	n := tiles + 12*shaders.TileCount(experts, pairs)
+	tiles, n := r.groupedRoom(op)
 	if b := r.grouped.buffer; b != nil {
 		if b.Len() >= n && r.grouped.tiles >= tiles {
 			return nil
@@ -41,6 +38,15 @@ func (r *runner) experts(op *program.Route) error {
 	b.SetLabel("tokens by expert")
 	r.grouped = grouped{b, tiles}
 	return nil
+}
+
+// groupedRoom is the bytes that a routing needs of grouped's buffer, and where in
+// it the tiles can begin.
+func (r *runner) groupedRoom(op *program.Route) (tiles, n int) {
+	experts, used := r.program.Info(op.X).Width, r.program.Info(op.Weights).Width
+	pairs := r.program.Info(op.X).MaxRows(r.limits) * used
+	tiles = (4*pairs + 255) &^ 255
+	return tiles, tiles + 12*shaders.TileCount(experts, pairs)
 }
 
 func (l *lowering) route(op *program.Route) error {

@@ -14,6 +14,7 @@
 //	plan.go       the launches of a shape, barriers, encoding
 //	step.go       the step buffer
 //	runner.go     Run, errors
+//	dispatches.go what a step comes to, without a device
 package gpu
 
 import (

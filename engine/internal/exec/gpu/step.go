@@ -25,7 +25,14 @@ const tableRoom = 1024 // block numbers there is room for at first
 
 func newStepBuffer(d *metal.Device, l program.Limits) (*stepBuffer, error) {
 	s := &stepBuffer{device: d}
-	at := 0
+	at := s.divide(l)
+	var err error
+	s.buffer, err = newStep(d, at)
+	return s, err
+}
+
+// divide gives each section its place, and returns how many values there are.
+func (s *stepBuffer) divide(l program.Limits) (at int) {
 	for _, f := range []struct {
 		*section
 		n int
@@ -33,9 +40,7 @@ func newStepBuffer(d *metal.Device, l program.Limits) (*stepBuffer, error) {
 		*f.section = section{at, f.n}
 		at += (f.n + 15) &^ 15
 	}
-	var err error
-	s.buffer, err = newStep(d, at)
-	return s, err
+	return at
 }
 
 func newStep(d *metal.Device, n int) (*metal.Buffer, error) {

@@ -105,6 +105,9 @@ func (w *weights) tensor(t *gguf.Tensor) place {
 // vector is the place of a small tensor's values as float32: in the file if that
 // is their type, otherwise a copy.
 func (w *weights) vector(t *gguf.Tensor) (place, error) {
+	if w.device == nil { // a Planner's
+		return place{size: 4 * t.Elements()}, nil
+	}
 	if t.Type == gguf.F32 {
 		if err := w.bind([]*gguf.Tensor{t}); err != nil {
 			return place{}, err

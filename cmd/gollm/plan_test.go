@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/gollm/gollm/bench"
+)
+
+// TestPlanText holds the plan of the model inside the program to what is
+// committed (-update writes it anew): a dispatch or a barrier more is seen.
+func TestPlanText(t *testing.T) {
+	r := do("", "plan", "-m", stories, "-c", "512")
+	if r.status != 0 || r.stderr != "" {
+		t.Fatalf("status %d, stderr %q", r.status, r.stderr)
+	}
+	path := filepath.Join("testdata", "plan.txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(r.stdout), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.stdout != string(want) {
+		t.Errorf("the plan differs from %s (-update writes it anew):\n%s", path, r.stdout)
+	}
+}
+
+// TestPlanJSON adds up the dispatches again.
+func TestPlanJSON(t *testing.T) {
+	r := do("", "plan", "-o", "json")
+	if r.status != 0 {
+		t.Fatalf("status %d: %s", r.status, r.stderr)
+	}
+	type cost struct{ Dispatches, Barriers, Messages, Read, Written int }
+	type step struct {
+		Dispatches []struct {
+			Kernel  string
+			Groups  [3]int
+			Threads [3]int
+			Read    int
+			Written int
+			Barrier bool
+		}
+		Layers []cost
+		Total  cost
+	}
+	var p struct {
+		Context         int
+		Memory          struct{ Weights, KV, Scratch, Total int }
+		Decode, Prefill step
+		Formula         string
+		Chips           []struct {
+			Name            string
+			Decode, Prefill float64
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &p); err != nil {
+		t.Fatal(err)
+	}
+	// 5 layers, keys and values of 32 float16 each.
+	if want := 5 * 2048 * (32 + 32) * 2; p.Context != 2048 || p.Memory.KV != want {
+		t.Errorf("KV cache of %d bytes for %d tokens, want %d for 2048", p.Memory.KV, p.Context, want)
+	}
+	if m := p.Memory; m.Weights == 0 || m.Scratch == 0 || m.Total != m.Weights+m.KV+m.Scratch {
+		t.Errorf("memory %+v does not add up", m)
+	}
+	for name, s := range map[string]step{"decode": p.Decode, "prefill": p.Prefill} {
+		sum := cost{Dispatches: len(s.Dispatches), Messages: s.Total.Messages}
+		for _, d := range s.Dispatches {
+			sum.Read += d.Read
+			sum.Written += d.Written
+			if d.Barrier {
+				sum.Barriers++
+			}
+			if d.Kernel == "" || slices.Min(append(d.Groups[:], d.Threads[:]...)) < 1 || d.Read < 1 || d.Written < 1 {
+				t.Errorf("%s: dispatch %+v", name, d)
+			}
+		}
+		if sum != s.Total {
+			t.Errorf("%s: the dispatches come to %+v, the total says %+v", name, sum, s.Total)
+		}
+		if len(s.Layers) != 5 {
+			t.Errorf("%s: %d layers", name, len(s.Layers))
+		}
+	}
+	if len(p.Chips) != len(bench.Chips) || p.Formula != bench.Formula {
+		t.Fatalf("%d chips, formula %q", len(p.Chips), p.Formula)
+	}
+	for _, c := range p.Chips {
+		if floor := float64(p.Decode.Total.Dispatches) * bench.DispatchCost.Seconds(); !(c.Decode > floor) || !(c.Prefill > 0) {
+			t.Errorf("%+v: the dispatches alone take %g s", c, floor)
+		}
+	}
+}
+
+func TestPlanRefuses(t *testing.T) {
+	for _, line := range [][]string{{"plan", "-o", "yaml"}, {"plan", "x"}, {"plan", "-c", "-2"}, {"plan", "-m="}} {
+		r := do("", line...)
+		if r.status != 2 {
+			t.Errorf("%v: status %d", line, r.status)
+		}
+		r.oneLine(t)
+	}
+}
