@@ -49,13 +49,11 @@ func New(o Options) (*Executor, error) {
 
 // object is a loaded shared object of kernels.
 type object struct {
-	path    string
-	lib     uintptr
-	run     uintptr
-	free    uintptr
-	setter  uintptr
-	mu      sync.Mutex // held while a kernel with function constants runs
-	entries map[string]uintptr
+	path string
+	run  uintptr
+	free uintptr
+	mu   sync.Mutex // held while a kernel with function constants runs
+	loaded
 }
 
 const maxBuffers = kernel.MaxBuffers

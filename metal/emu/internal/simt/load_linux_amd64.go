@@ -14,6 +14,12 @@ import (
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
 )
 
+// loaded is what only the loader uses of an object.
+type loaded struct {
+	lib, setter uintptr
+	entries     map[string]uintptr
+}
+
 func supported() error {
 	if !cpu.X86.HasAVX2 || !cpu.X86.HasFMA {
 		return errors.New("simt: the CPU has no AVX2 and FMA, which compiled kernels use")
@@ -52,7 +58,7 @@ func (e *Executor) load(path string) (*object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simt: %w", err)
 	}
-	o := &object{path: path, lib: lib, entries: map[string]uintptr{}}
+	o := &object{path: path, loaded: loaded{lib: lib, entries: map[string]uintptr{}}}
 	for name, p := range map[string]*uintptr{"rt_run": &o.run, "rt_free": &o.free, "msl_constant": &o.setter} {
 		if *p, err = purego.Dlsym(lib, name); err != nil {
 			return nil, fmt.Errorf("simt: %s: %w", path, err)

@@ -10,6 +10,9 @@ import (
 
 var errUnsupported = errors.New("simt: the CPU executor runs on linux/amd64 only")
 
+// loaded is nothing: no object is ever loaded here.
+type loaded struct{}
+
 func supported() error { return errUnsupported }
 
 func call(fn, a uintptr, more ...uintptr) uintptr { return 0 }
