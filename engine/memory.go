@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"github.com/gollm/gollm/engine/internal/exec/gpu"
 	"github.com/gollm/gollm/engine/internal/kv"
 )
 
@@ -10,6 +11,12 @@ import (
 // the system does not give ends a Go program, with no error to return.
 func (m *Model) checkMemory() error {
 	limits := m.limits(1)
+	if e, ok := m.exec.(*gpu.Executor); ok {
+		size := func(positions int) int64 { return kv.Size(m.logits.KV, m.kvType(), positions) }
+		if err := e.CheckMemory(m.logits, m.options.Context, size, limits); err != nil {
+			return fmt.Errorf("engine: %w", err)
+		}
+	}
 	const float, token = 4, 4
 	need := uint64(kv.Size(m.logits.KV, m.kvType(), m.options.Context)) +
 		uint64(m.options.Context)*token + uint64(m.logits.Layout(limits).Size)*float
