@@ -18,7 +18,11 @@ const (
 	AttentionStarts    // [rows] int32: where in the tables each row's is
 	AttentionTables    // int32: block numbers
 	AttentionSinks     // [heads] float32, if there are any
+	AttentionTiles     // AttentionTile pairs of int32, first row and rows, with tiles
 )
+
+// AttentionTile is the most rows of a tile: rows of one sequence whose positions follow one another.
+const AttentionTile = 8
 
 // Buffers of attention_join.
 const (
@@ -47,19 +51,23 @@ type AttentionShape struct {
 	Sinks          bool
 }
 
-// columns and heads are the template arguments: columns of values a lane owns, and query heads that share a
-// threadgroup. Their product is at most 32.
-func (s AttentionShape) tile() (columns, heads int) {
+// tile gives the template arguments, columns of values a lane owns and pairs of row and head in a threadgroup, and how
+// many heads and rows the pairs are of. The product of columns and pairs is at most 32: they are registers.
+func (s AttentionShape) tile(tiled bool) (columns, pairs, heads, rows int) {
 	columns = 2
 	for columns*32 < s.Value {
 		columns *= 2
 	}
+	most := min(8, 32/columns)
 	share := s.Heads / s.KVHeads
 	heads = 1
-	for heads < share && 2*heads*columns <= 32 && heads < 8 {
+	for heads < share && 2*heads <= most {
 		heads *= 2
 	}
-	return columns, heads
+	if !tiled {
+		return columns, heads, heads, 1
+	}
+	return columns, most, heads, most / heads
 }
 
 // AttentionParts is how many floats the parts of rows are in splits ranges.
@@ -71,7 +79,7 @@ func (s AttentionShape) AttentionParts(rows, splits int) int {
 // GPU busy, a power of two, and no fewer than four pages each (one a simdgroup).
 func (s AttentionShape) Splits(rows, pages int) int {
 	const busy = 128 // threadgroups
-	_, heads := s.tile()
+	_, _, heads, _ := s.tile(false)
 	if s.Window > 0 {
 		pages = min(pages, s.Window/AttentionPage+2)
 	}
@@ -83,25 +91,37 @@ func (s AttentionShape) Splits(rows, pages int) int {
 	return splits
 }
 
-// Attention attends from each row by itself: what decoding needs, and prompts where Attention's tiles do not
-// fit. With several splits it is followed by AttentionJoin.
-func Attention(rows, splits int, s AttentionShape) Launch {
-	columns, heads := s.tile()
+// Attention attends from rows rows, each for itself, or if tiles is not 0 from that many tiles of rows. With several
+// splits it is followed by AttentionJoin.
+func Attention(rows, tiles, splits int, s AttentionShape) Launch {
+	columns, pairs, heads, tokens := s.tile(tiles > 0)
+	deep := rows
+	if tokens > 1 {
+		deep = tiles * (AttentionTile / tokens)
+	}
 	name := "f32"
 	if s.Half {
 		name = "f16"
 	}
 	const simds = 4
-	floats := max(heads*s.Key+simds*heads*AttentionPage, simds*heads*(2+s.Value))
+	floats := max(pairs*s.Key+simds*pairs*AttentionPage, simds*pairs*(2+s.Value))
+	constants := s.constants(splits)
+	constants[6] = uint32(tokens)
 	return Launch{
-		Kernel:  Kernel{Source: "attention", Name: fmt.Sprintf("attention_%s_%d_%d", name, columns, heads), Constants: s.constants(splits)},
+		Kernel:  Kernel{Source: "attention", Name: fmt.Sprintf("attention_%s_%d_%d", name, columns, pairs), Constants: constants},
 		Params:  paramBytes(s.params(splits)),
-		Groups:  Size{splits, s.KVHeads * ceil(s.Heads/s.KVHeads, heads), rows},
+		Groups:  Size{splits, s.KVHeads * ceil(s.Heads/s.KVHeads, heads), deep},
 		Threads: Size{32 * simds, 1, 1},
 		Shared:  16 * ceil(4*floats, 16),
 		Read:    int64(4 * rows * s.Heads * s.Key), // and of the cache what the rows see
 		Written: int64(4 * rows * s.Heads * s.Value),
 	}
+}
+
+// Tiled reports whether Attention takes several rows of a tile at once.
+func (s AttentionShape) Tiled() bool {
+	_, _, _, rows := s.tile(true)
+	return rows > 1
 }
 
 // AttentionJoin adds up the parts of Attention.
@@ -117,7 +137,7 @@ func AttentionJoin(rows, splits int, s AttentionShape) Launch {
 }
 
 func (s AttentionShape) constants(splits int) [8]any {
-	return [8]any{uint32(s.Key), uint32(s.Value), s.Sinks, s.Softcap > 0, s.ALiBi > 0, splits > 1}
+	return [8]any{uint32(s.Key), uint32(s.Value), s.Sinks, s.Softcap > 0, s.ALiBi > 0, splits > 1, uint32(1)}
 }
 
 func (s AttentionShape) params(splits int) AttentionParams {

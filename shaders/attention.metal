@@ -2,16 +2,17 @@
 //
 //   q [rows][H·D]   keys, values: pages of 32 positions, [pages][32][G·D] and [G·DV], of half or float   out [rows][H·DV]
 //
-// attention_rows: a threadgroup takes one row, one KV head with up to HB of the query heads that share it (so that a key is
-// read once for all of them), and one of p.splits ranges of the row's pages. Each of its simdgroups takes every
-// SIMDS-th page of the range. A page is as long as a simdgroup is wide, so that
+// attention_rows: a threadgroup takes HB pairs of a row and one of the query heads that share one KV head, and one of
+// p.splits ranges of the pages they see. Decoding, the pairs are of one row (HB heads); of a prompt they are of up to 8
+// rows that follow one another in a sequence (TOKENS of them, HB/TOKENS heads), so that a key is read once for HB
+// queries either way. Each simdgroup takes every SIMDS-th page of the range. A page is as long as a simdgroup is wide, so that
 //   scores: 4 lanes a key, 8 keys a round: the lanes of a key read 64 bytes in one go and two shuffles add them up;
 //           after 4 rounds each lane holds the score of one key, and the softmax is two reductions a head;
 //   values: a lane owns NV columns and goes through the keys: whole rows are read in order.
-// Of each head a simdgroup keeps the largest score, the sum of the weights and NV columns of the weighted values
+// Of each pair a simdgroup keeps the largest score, the sum of the weights and NV columns of the weighted values
 // in registers: NV·HB is at most 32. The end of the range joins the simdgroups; attention_join the ranges.
 //
-// Masked positions are not read: what the cache holds there is anything at all.
+// Positions that no pair sees are not read: what the cache holds there is anything at all.
 #include "common.h"
 
 constant uint D [[function_constant(0)]];  // width of a key head
@@ -19,9 +20,12 @@ constant uint DV [[function_constant(1)]]; // width of a value head
 constant bool SINKS [[function_constant(2)]];
 constant bool SOFTCAP [[function_constant(3)]];
 constant bool ALIBI [[function_constant(4)]];
-constant bool SPLIT [[function_constant(5)]]; // ranges are left for attention_join
+constant bool SPLIT [[function_constant(5)]];  // ranges are left for attention_join
+constant uint TOKENS [[function_constant(6)]]; // rows a threadgroup takes: 1, or a divisor of 8 and HB
+constant bool TILED = TOKENS > 1;
 
 #define PAGE 32
+#define TILE 8 // rows of an entry of tiles
 #define SIMDS 4
 #define NOTHING -1e30f // below every score, and yet a number: fast math knows no infinity
 
@@ -58,14 +62,24 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
                            device const int *positions [[buffer(5)]],
                            device const int *starts [[buffer(6)]], // of the rows' block tables
                            device const int *tables [[buffer(7)]], device const float *sinks [[buffer(8), function_constant(SINKS)]],
+                           device const int2 *tiles [[buffer(9), function_constant(TILED)]], // first row and number of rows
                            threadgroup float *shared [[threadgroup(0)]], uint3 at [[threadgroup_position_in_grid]],
                            uint t [[thread_position_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
                            uint simd [[simdgroup_index_in_threadgroup]]) {
-  uint split = at.x, row = at.z, share = p.heads / p.kv_heads;
-  uint group = at.y % p.kv_heads, part = at.y / p.kv_heads * HB;
-  uint head = group * share + part, heads = min(HB, share - part);
-  uint own = uint(positions[row]), first = first_seen(p, own);
-  uint begin = first / PAGE, pages = own / PAGE + 1 - begin;
+  uint split = at.x, row = at.z, rows = 1, share = p.heads / p.kv_heads;
+  if (TILED) {
+    uint from = at.z % (TILE / TOKENS) * TOKENS; // of the tile's rows
+    int2 tile = tiles[at.z / (TILE / TOKENS)];
+    if (int(from) >= tile.y) return;
+    row = uint(tile.x) + from;
+    rows = min(TOKENS, uint(tile.y) - from);
+  }
+  const uint across = HB / TOKENS; // heads
+  uint group = at.y % p.kv_heads, part = at.y / p.kv_heads * across;
+  uint head = group * share + part, heads = min(across, share - part);
+  // The rows follow one another, so that what any of them sees is all from the first's first to the last's own.
+  uint start = uint(positions[row]), last = start + rows - 1, first = first_seen(p, start);
+  uint begin = first / PAGE, pages = last / PAGE + 1 - begin;
   uint each = (pages + p.splits - 1) / p.splits;
   uint end = begin + min(pages, (split + 1) * each);
   begin += split * each;
@@ -73,8 +87,11 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
 
   // shared: the queries [HB][D], then each simdgroup's weights [HB][PAGE]; at the end the simdgroups' sums.
   threadgroup float *weights = shared + HB * D + simd * HB * PAGE;
-  device const float *qs = q + (ulong(row) * p.heads + head) * D;
-  for (uint i = t; i < HB * D; i += SIMDS * LANES) shared[i] = i < heads * D ? qs[i] * p.scale : 0.0f;
+  for (uint i = t; i < HB * D; i += SIMDS * LANES) {
+    uint token = i / (across * D), h = i / D % across;
+    bool there = token < rows && h < heads;
+    shared[i] = there ? q[(ulong(row + token) * p.heads + head + h) * D + i % D] * p.scale : 0.0f;
+  }
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
   constexpr uint W = NV < 4 ? NV : 4; // values of one load
@@ -88,7 +105,7 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
   uint quarter = lane % 4, key = lane % 4 * 8 + lane / 4; // the key whose score this lane ends up with
   for (uint page = begin + simd; page < end; page += SIMDS) {
     ulong base = ulong(tables[page]) * PAGE;
-    uint from = first > page * PAGE ? first - page * PAGE : 0, to = min(uint(PAGE), own - page * PAGE + 1);
+    uint from = first > page * PAGE ? first - page * PAGE : 0, to = min(uint(PAGE), last - page * PAGE + 1);
     float score[HB];
     for (uint round = 0; round < 4; round++) {
       float s[HB];
@@ -112,11 +129,13 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
         if (round == quarter) score[h] = s[h];
       }
     }
-    bool seen = key >= from && key < to;
+    uint position = page * PAGE + key;
     for (uint h = 0; h < HB; h++) {
+      uint own = start + h / across;
+      bool seen = position <= own && position >= (TILED ? first_seen(p, own) : first);
       float s = score[h];
       if (SOFTCAP) s = p.softcap * precise::tanh(s / p.softcap);
-      if (ALIBI) s -= slope(p, head + h) * float(int(own) - int(page * PAGE + key));
+      if (ALIBI) s -= slope(p, head + h % across) * float(int(own) - int(position));
       float largest = max(top[h], simd_max(seen ? s : NOTHING));
       float shrink = exp(top[h] - largest), w = seen ? exp(s - largest) : 0.0f;
       top[h] = largest;
@@ -161,20 +180,21 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
     }
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);
-  for (uint i = t; i < heads * DV; i += SIMDS * LANES) {
-    uint h = i / DV, c = i % DV;
+  for (uint i = t; i < HB * DV; i += SIMDS * LANES) {
+    uint h = i / DV, c = i % DV, token = h / across, own = head + h % across; // the pair's head
+    if (token >= rows || h % across >= heads) continue;
     float largest = NOTHING, total = 0, y = 0;
     for (uint n = 0; n < SIMDS; n++) largest = max(largest, tops[n * HB + h]);
     if (SINKS && !SPLIT) {
-      largest = max(largest, sinks[head + h]);
-      total = exp(sinks[head + h] - largest);
+      largest = max(largest, sinks[own]);
+      total = exp(sinks[own] - largest);
     }
     for (uint n = 0; n < SIMDS; n++) {
       float f = exp(tops[n * HB + h] - largest);
       total += f * sums[n * HB + h];
       y += f * parts[(n * HB + h) * DV + c];
     }
-    ulong place = ulong(row) * p.heads + head + h;
+    ulong place = ulong(row + token) * p.heads + own;
     if (SPLIT) {
       device float *o = out + (place * p.splits + split) * (DV + 2);
       o[c] = y;

@@ -221,8 +221,15 @@ func (l *lowering) attention(op *program.Attention) error {
 	}
 	list := []binding{l.in(shaders.AttentionQ, op.Q), l.cache(shaders.AttentionKeys, c.keys, reads), l.cache(shaders.AttentionValues, c.values, reads), out,
 		l.stepped(shaders.AttentionPositions, l.step.positions), l.stepped(shaders.AttentionStarts, l.step.starts), l.stepped(shaders.AttentionTables, l.step.tables)}
+	tiles := l.tiles
+	if !s.Tiled() {
+		tiles = 0
+	}
+	if tiles > 0 {
+		list = append(list, l.stepped(shaders.AttentionTiles, l.step.tiles))
+	}
 	list, err := l.vectors(list, shaders.AttentionSinks, op.Sinks)
-	l.emit(shaders.Attention(l.tokens, splits, s), list...)
+	l.emit(shaders.Attention(l.tokens, tiles, splits, s), list...)
 	if splits > 1 && err == nil {
 		in := binding{shaders.JoinParts, out.place, reads}
 		list, err = l.vectors([]binding{in, l.out(shaders.JoinOut, op.Out)}, shaders.JoinSinks, op.Sinks)

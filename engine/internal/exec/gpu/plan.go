@@ -12,6 +12,7 @@ import (
 type shape struct {
 	tokens, outputs int
 	pages           int // most pages of the KV cache that a row sees, rounded up to a power of two
+	tiles           int // of rows that follow one another; 0 if they mostly do not
 }
 
 // plan is the launches of a shape, in order.

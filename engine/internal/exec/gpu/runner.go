@@ -190,15 +190,17 @@ func words(b *metal.Buffer) []uint32 {
 // compileKernels makes the pipelines of the shapes that will come.
 func (r *runner) compileKernels() error {
 	var shapes []shape
+	one := min(1, r.limits.Outputs)
 	for n := 1; n <= min(shaders.MaxColumns, r.limits.Tokens); n++ {
 		for m := 0; m <= min(n, r.limits.Outputs); m++ {
-			shapes = append(shapes, shape{n, m, 1})
+			shapes = append(shapes, shape{tokens: n, outputs: m, pages: 1, tiles: n / 2})
 		}
 	}
-	if n := min(groupTokens-1, r.limits.Tokens); n > shaders.MaxColumns {
-		shapes = append(shapes, shape{n, min(1, r.limits.Outputs), 1})
+	shapes = append(shapes, shape{tokens: 1, outputs: one, pages: 1 << 20}) // split positions
+	for _, n := range []int{groupTokens - 1, r.limits.Tokens} {
+		n = min(n, r.limits.Tokens)
+		shapes = append(shapes, shape{n, one, 1, n / 2}, shape{n, one, 1, 0}, shape{n, min(n, r.limits.Outputs), 1, n / 2})
 	}
-	shapes = append(shapes, shape{1, min(1, r.limits.Outputs), 1 << 20}, shape{r.limits.Tokens, min(1, r.limits.Outputs), 1}, shape{r.limits.Tokens, r.limits.Outputs, 1})
 	var list []want
 	seen := map[pipelineKey]bool{}
 	for _, s := range shapes {
@@ -260,14 +262,14 @@ func (r *runner) Run(s *program.Step) error {
 	if err := s.Check(r.limits, r.kv, r.vocab); err != nil {
 		return fmt.Errorf("gpu: %w", err)
 	}
-	pages, moved, err := r.step.write(s, r.kv)
+	pages, tiles, moved, err := r.step.write(s, r.kv)
 	if err != nil {
 		return err
 	}
 	if moved {
 		clear(r.plans)
 	}
-	p, err := r.planOf(shape{len(s.Tokens), len(s.Outputs), 1 << bits.Len(uint(pages-1))})
+	p, err := r.planOf(shape{len(s.Tokens), len(s.Outputs), 1 << bits.Len(uint(pages-1)), tiles})
 	if err != nil {
 		return err
 	}

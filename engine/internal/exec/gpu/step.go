@@ -6,6 +6,7 @@ import (
 
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/metal"
+	"github.com/gollm/gollm/shaders"
 )
 
 // stepBuffer is what kernels read of a step: int32 values, a section for each
@@ -13,7 +14,7 @@ import (
 type stepBuffer struct {
 	device *metal.Device
 	buffer *metal.Buffer
-	tokens, positions, slots, starts, outputs,
+	tokens, positions, slots, starts, outputs, tiles,
 	tables section
 	blocks []int32 // of each sequence: how many it needs, then where they are
 }
@@ -36,7 +37,7 @@ func (s *stepBuffer) divide(l program.Limits) (at int) {
 	for _, f := range []struct {
 		*section
 		n int
-	}{{&s.tokens, l.Tokens}, {&s.positions, l.Tokens}, {&s.slots, l.Tokens}, {&s.starts, l.Tokens}, {&s.outputs, l.Outputs}, {&s.tables, tableRoom}} {
+	}{{&s.tokens, l.Tokens}, {&s.positions, l.Tokens}, {&s.slots, l.Tokens}, {&s.starts, l.Tokens}, {&s.outputs, l.Outputs}, {&s.tiles, 2 * l.Tokens}, {&s.tables, tableRoom}} {
 		*f.section = section{at, f.n}
 		at += (f.n + 15) &^ 15
 	}
@@ -60,7 +61,7 @@ func (s *stepBuffer) values(f section) []int32 {
 
 // write fills the buffer for a step, which has been checked. moved is true if
 // the buffer is another now. It returns the most pages a row sees.
-func (s *stepBuffer) write(step *program.Step, kv *program.KVMemory) (pages int, moved bool, err error) {
+func (s *stepBuffer) write(step *program.Step, kv *program.KVMemory) (pages, tiles int, moved bool, err error) {
 	// The tables of the step's sequences lie one after another, each as far as its
 	// rows need; starts tells each row where its own is.
 	s.blocks = append(s.blocks[:0], make([]int32, len(step.Tables))...)
@@ -75,7 +76,7 @@ func (s *stepBuffer) write(step *program.Step, kv *program.KVMemory) (pages int,
 	if need > s.tables.n {
 		b, err := newStep(s.device, s.tables.at+2*need)
 		if err != nil {
-			return 0, false, err
+			return 0, 0, false, err
 		}
 		s.buffer.Release()
 		s.buffer, s.tables.n, moved = b, 2*need, true
@@ -98,5 +99,25 @@ func (s *stepBuffer) write(step *program.Step, kv *program.KVMemory) (pages int,
 	copy(s.values(s.tokens), step.Tokens)
 	copy(s.values(s.positions), step.Positions)
 	copy(s.values(s.outputs), step.Outputs)
-	return pages, moved, nil
+	return pages, s.tile(step), moved, nil
+}
+
+// tile cuts the step into tiles, runs of rows whose positions follow one another
+// in a sequence, and returns how many there are; 0 if they are so short that
+// each row is better taken by itself.
+func (s *stepBuffer) tile(step *program.Step) (n int) {
+	tiles := s.values(s.tiles)
+	rows := int32(0)
+	for i, p := range step.Positions {
+		if i == 0 || rows == shaders.AttentionTile || step.Sequences[i-1] != step.Sequences[i] || step.Positions[i-1]+1 != p {
+			tiles[2*n], rows = int32(i), 0
+			n++
+		}
+		rows++
+		tiles[2*n-1] = rows
+	}
+	if 2*n > len(step.Positions) {
+		return 0
+	}
+	return n
 }
