@@ -15,7 +15,7 @@ import (
 type Dispatch struct {
 	shaders.Launch // Read includes what the step's rows see of the KV cache, once
 
-	Op      string // the op's name
+	Op      string // the op's name, or of fused ops that of the rule in program.Fusions
 	Tensor  string // the weights it reads; "" if none
 	Layer   int    // -1 outside of layers
 	Barrier bool   // it waits for the launches before it
@@ -48,7 +48,8 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 	}
 	// Buffers are only told apart: nothing is in them.
 	kv := &program.KVMemory{Type: typ, BlockSize: shaders.AttentionPage}
-	r := &runner{e: e, program: p, limits: limits, kv: kv, layout: p.Layout(limits), ropes: map[*program.Rope]rope{},
+	fused := p.Fuse(canFuse)
+	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, layout: fused.Layout(limits), ropes: map[*program.Rope]rope{},
 		arena: new(metal.Buffer), parts: new(metal.Buffer), step: &stepBuffer{}}
 	at := r.step.divide(limits)
 	for _, s := range p.KV {
@@ -80,7 +81,11 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 // before end, with results for the last outputs of them.
 func (q *Planner) Step(tokens, outputs, end int) ([]Dispatch, error) {
 	pages := (end + q.r.kv.BlockSize - 1) / q.r.kv.BlockSize
-	plan, err := q.r.lower(shape{tokens, outputs, 1 << bits.Len(uint(pages-1))})
+	tiles := (tokens + shaders.AttentionTile - 1) / shaders.AttentionTile
+	if 2*tiles > tokens {
+		tiles = 0
+	}
+	plan, err := q.r.lower(shape{tokens, outputs, 1 << bits.Len(uint(pages-1)), tiles})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,7 @@ func (q *Planner) Step(tokens, outputs, end int) ([]Dispatch, error) {
 	for i := range plan.launches {
 		l := &plan.launches[i]
 		layer = layerOf(l.op, layer)
-		d := Dispatch{Launch: l.Launch, Op: program.Name(l.op), Layer: layer, Barrier: l.barrier, Messages: 3 + len(l.bindings)}
+		d := Dispatch{Launch: l.Launch, Op: l.name(), Layer: layer, Barrier: l.barrier, Messages: 3 + len(l.bindings)}
 		if t := tensorOf(l.op); t != nil {
 			d.Tensor = t.Name
 		}
@@ -123,7 +128,7 @@ func (q *Planner) readsCache(l *launch, layer int) bool {
 // attention in a step.
 func (q *Planner) FLOPs(tokens, outputs, end int) (n int64) {
 	l := lowering{runner: q.r, shape: shape{tokens: tokens, outputs: outputs}}
-	for _, op := range q.r.program.Ops {
+	for _, op := range q.r.whole.Ops {
 		switch op := op.(type) {
 		case *program.Project:
 			n += 2 * int64(l.rows(op.X)) * int64(op.Linear.Weight.Elements())

@@ -36,7 +36,7 @@ func TestPlannerIsRunner(t *testing.T) {
 	if got, want := q.Scratch.Step, int64(r.step.buffer.Len()); got != want {
 		t.Errorf("step buffer of %d bytes, the runner's has %d", got, want)
 	}
-	for _, s := range []shape{{1, 1, 4}, {5, 1, 1}, {40, 1, 2}} {
+	for _, s := range []shape{{1, 1, 4, 0}, {5, 1, 1, 1}, {40, 1, 2, 5}} {
 		plan, err := r.lower(s)
 		if err != nil {
 			t.Fatal(err)

@@ -67,7 +67,7 @@ func (l *lowering) fused(f *program.Fused) error {
 	if norm != nil {
 		ops = ops[1:]
 	}
-	l.op = ops[0]
+	l.op, l.rule = ops[0], f.Rule
 	switch f.Rule {
 	case "qkv":
 		if list, _ := qkvOrder(ops); l.rows(list[0].X) == 1 {
@@ -97,6 +97,7 @@ func (l *lowering) fused(f *program.Fused) error {
 			return l.projectWith(p, norm, program.Tensor{}, p.Out)
 		}
 	}
+	l.rule = ""
 	for _, op := range f.Ops {
 		l.op = op
 		if err := l.lower(); err != nil {

@@ -14,14 +14,15 @@ type lowering struct {
 	shape
 	plan *plan
 	op   program.Op
-	at   int // its number
+	rule string // what fused it with others; "" if it is lowered by itself
+	at   int    // its number
 }
 
 // lower returns the launches of a shape, without their pipelines.
 func (r *runner) lower(s shape) (*plan, error) {
 	l := &lowering{runner: r, shape: s, plan: &plan{step: r.step.buffer}}
 	for i, op := range r.program.Ops {
-		l.op, l.at = op, i
+		l.op, l.rule, l.at = op, "", i
 		if err := l.lower(); err != nil {
 			return nil, fmt.Errorf("gpu: op %d %s: %w", i, program.Name(op), err)
 		}
@@ -46,7 +47,7 @@ func (l *lowering) emitTypes(types []shaders.Type, s shaders.Launch, b ...bindin
 }
 
 func (l *lowering) add(key pipelineKey, s shaders.Launch, b []binding) {
-	l.plan.launches = append(l.plan.launches, launch{Launch: s, key: key, bindings: b, op: l.op, source: l.at})
+	l.plan.launches = append(l.plan.launches, launch{Launch: s, key: key, bindings: b, op: l.op, rule: l.rule, source: l.at})
 }
 
 // rows is how many rows a tensor has in this shape.

@@ -33,7 +33,8 @@ type launch struct {
 
 	key    pipelineKey
 	op     program.Op
-	source int // the op's number in the program
+	rule   string // of program.Fusions, if the launch is of fused ops
+	source int    // the op's number in the program
 }
 
 // binding is a buffer at an index of a launch.
@@ -109,9 +110,17 @@ func size(s shaders.Size) metal.Size { return metal.Size{Width: s[0], Height: s[
 
 // what names a launch's op, and the tensor it is for, in errors.
 func (l *launch) what() string {
-	name := program.Name(l.op)
+	name := l.name()
 	if t := program.Weight(l.op); t != nil {
 		return fmt.Sprintf("op %d %s, tensor %q of type %s", l.source, name, t.Name, t.Type)
 	}
 	return fmt.Sprintf("op %d %s", l.source, name)
+}
+
+// name is the op's, or that of the rule that fused it with others.
+func (l *launch) name() string {
+	if l.rule != "" {
+		return l.rule
+	}
+	return program.Name(l.op)
 }
