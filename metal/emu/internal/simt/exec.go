@@ -47,15 +47,6 @@ func New(o Options) (*Executor, error) {
 	return &Executor{opts: o, objects: map[string]*object{}}, nil
 }
 
-// object is a loaded shared object of kernels.
-type object struct {
-	path string
-	run  uintptr
-	free uintptr
-	mu   sync.Mutex // held while a kernel with function constants runs
-	loaded
-}
-
 const maxBuffers = kernel.MaxBuffers
 
 type memRange struct{ lo, len uint64 }

@@ -14,10 +14,15 @@ import (
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
 )
 
-// loaded is what only the loader uses of an object.
-type loaded struct {
-	lib, setter uintptr
-	entries     map[string]uintptr
+// object is a loaded shared object of kernels.
+type object struct {
+	path    string
+	lib     uintptr
+	run     uintptr
+	free    uintptr
+	setter  uintptr
+	mu      sync.Mutex // held while a kernel with function constants runs
+	entries map[string]uintptr
 }
 
 func supported() error {
@@ -58,7 +63,7 @@ func (e *Executor) load(path string) (*object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simt: %w", err)
 	}
-	o := &object{path: path, loaded: loaded{lib: lib, entries: map[string]uintptr{}}}
+	o := &object{path: path, lib: lib, entries: map[string]uintptr{}}
 	for name, p := range map[string]*uintptr{"rt_run": &o.run, "rt_free": &o.free, "msl_constant": &o.setter} {
 		if *p, err = purego.Dlsym(lib, name); err != nil {
 			return nil, fmt.Errorf("simt: %s: %w", path, err)

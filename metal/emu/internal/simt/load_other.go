@@ -4,14 +4,19 @@ package simt
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
 )
 
 var errUnsupported = errors.New("simt: the CPU executor runs on linux/amd64 only")
 
-// loaded is nothing: no object is ever loaded here.
-type loaded struct{}
+// object is a loaded shared object of kernels; none is ever loaded here.
+type object struct {
+	path      string
+	run, free uintptr
+	mu        sync.Mutex
+}
 
 func supported() error { return errUnsupported }
 
