@@ -1,7 +1,6 @@
 package shaders_test
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -80,7 +79,7 @@ func TestTopK(t *testing.T) {
 				}
 				for i, id := range got {
 					if v := values.floats()[row*c.k+i]; id >= 0 && v != logits[id] {
-						t.Error(fmt.Sprintf("row %d: value %d is %v, want %v", row, i, v, logits[id]))
+						t.Errorf("row %d: value %d is %v, want %v", row, i, v, logits[id])
 					}
 				}
 			}
