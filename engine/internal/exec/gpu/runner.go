@@ -23,14 +23,15 @@ type runner struct {
 	kv      *program.KVMemory
 	vocab   int
 
-	layout  program.Layout
-	queue   *metal.Queue
-	arena   *metal.Buffer // activations
-	parts   *metal.Buffer // of attentions whose positions are split up; nil if none can be
-	step    *stepBuffer
-	grouped grouped
-	caches  []cache
-	ropes   map[*program.Rope]rope
+	layout   program.Layout
+	queue    *metal.Queue
+	resident *metal.ResidencySet // of all buffers; nil before macOS 15
+	arena    *metal.Buffer       // activations
+	parts    *metal.Buffer       // of attentions whose positions are split up; nil if none can be
+	step     *stepBuffer
+	grouped  grouped
+	caches   []cache
+	ropes    map[*program.Rope]rope
 
 	plans  map[shape]*plan
 	clock  uint64
@@ -119,8 +120,10 @@ func (r *runner) allocate() error {
 		return fmt.Errorf("gpu: activations: %w", err)
 	}
 	r.arena.SetLabel("activations")
-	r.step, err = newStepBuffer(r.e.device, r.limits)
-	return err
+	if r.step, err = newStepBuffer(r.e.device, r.limits); err != nil {
+		return err
+	}
+	return r.reside()
 }
 
 // weights gives a place to every tensor that is read as it is in the file,
@@ -262,6 +265,9 @@ func (r *runner) Run(s *program.Step) error {
 	if err := s.Check(r.limits, r.kv, r.vocab); err != nil {
 		return fmt.Errorf("gpu: %w", err)
 	}
+	if r.resident != nil {
+		r.resident.Touch()
+	}
 	pages, tiles, moved, err := r.step.write(s, r.kv)
 	if err != nil {
 		return err
@@ -369,6 +375,10 @@ func (r *runner) Close() error {
 }
 
 func (r *runner) release() {
+	if r.resident != nil {
+		r.queue.RemoveResidencySet(r.resident)
+		r.resident.Release()
+	}
 	for _, b := range []*metal.Buffer{r.arena, r.parts, r.grouped.buffer} {
 		if b != nil {
 			b.Release()

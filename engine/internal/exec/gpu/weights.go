@@ -142,6 +142,13 @@ func (w *weights) copied(t *gguf.Tensor, data []byte) (place, error) {
 	return place{b, 0, len(data)}, nil
 }
 
+// all lists the buffers there are.
+func (w *weights) all() []*metal.Buffer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.buffers)
+}
+
 func (w *weights) release() {
 	for _, b := range w.buffers {
 		b.Release()
