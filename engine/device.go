@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"runtime"
 
 	"github.com/gollm/gollm/engine/internal/exec/gpu"
@@ -47,6 +49,10 @@ func (m *Model) open() error {
 	if err == nil {
 		e := gpu.New(m.gpu.Device, m.file.Mappings())
 		if err = e.Check(m.logits); err == nil {
+			if dir, err := os.UserCacheDir(); err == nil && name != "emu" { // the emulator keeps its own
+				// What is not kept is compiled again.
+				_ = e.KeepKernels(filepath.Join(dir, "gollm", "metal"))
+			}
 			m.exec = e
 			return nil
 		}

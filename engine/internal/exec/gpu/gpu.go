@@ -18,14 +18,21 @@
 package gpu
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal"
+	"github.com/gollm/gollm/shaders"
 )
 
 // Executor runs programs on a device.
@@ -54,6 +61,30 @@ func New(device *metal.Device, mappings [][]byte) *Executor {
 	e.weights = weights{device: device, mappings: mappings, tensors: map[*gguf.Tensor]place{}, floats: map[*gguf.Tensor]place{}}
 	e.kernels = kernels{device: device, libraries: map[string]*library{}, pipelines: map[pipelineKey]*pipeline{}}
 	return e
+}
+
+// KeepKernels has compiled kernels kept in a file of dir, which is made if it is
+// not there, so that later processes need not compile them. The file's name has
+// the GPU and the kernels' sources in it. Call it before Compile.
+func (e *Executor) KeepKernels(dir string) error {
+	sum := sha256.New()
+	for _, name := range shaders.Names() {
+		text, err := shaders.Source(name)
+		if err != nil {
+			return err
+		}
+		io.WriteString(sum, text)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("gpu: kernels: %w", err)
+	}
+	gpu := strings.ReplaceAll(cmp.Or(e.device.Architecture(), e.device.Name()), " ", "_")
+	a, err := e.device.OpenArchive(filepath.Join(dir, fmt.Sprintf("%s-%x.metalarchive", gpu, sum.Sum(nil)[:8])))
+	if err != nil {
+		return fmt.Errorf("gpu: kernels: %w", err)
+	}
+	e.kernels.archive = a
+	return nil
 }
 
 // Close gives back everything on the device: runners, KV memory, weights.

@@ -14,7 +14,8 @@ import (
 
 // kernels compiles what launches name, once each.
 type kernels struct {
-	device *metal.Device
+	device  *metal.Device
+	archive *metal.BinaryArchive // nil: nothing is kept
 
 	mu        sync.Mutex
 	libraries map[string]*library
@@ -69,6 +70,11 @@ func (k *kernels) compile(list []want) error {
 			return err
 		}
 	}
+	if k.archive != nil {
+		// Without the file the next start is slower, and nothing worse: a full disk must
+		// not keep a model from running.
+		_ = k.archive.Save()
+	}
 	return nil
 }
 
@@ -95,7 +101,7 @@ func (k *kernels) build(key pipelineKey) (*metal.Pipeline, error) {
 		return nil, err
 	}
 	defer f.Release()
-	return k.device.NewPipeline(f, metal.PipelineOptions{Label: key.kernel.Name})
+	return k.device.NewPipeline(f, metal.PipelineOptions{Label: key.kernel.Name, Archive: k.archive})
 }
 
 func (k *kernels) library(key pipelineKey) (*metal.Library, error) {
@@ -134,6 +140,9 @@ func (k *kernels) release() {
 		if l.lib != nil {
 			l.lib.Release()
 		}
+	}
+	if k.archive != nil {
+		k.archive.Release()
 	}
 	k.pipelines, k.libraries = nil, nil
 }

@@ -196,3 +196,44 @@ func TestWatchdog(t *testing.T) {
 		t.Errorf("error %v, want a timeout", err)
 	}
 }
+
+// TestKeepKernels compiles the kernels once for two executors.
+func TestKeepKernels(t *testing.T) {
+	if err := emu.CanCompile(); err != nil {
+		t.Skip(err)
+	}
+	f, p := openStories(t)
+	m := emu.Test(t, emu.Options{PageSize: os.Getpagesize()})
+	dir := t.TempDir()
+	run := func() {
+		e := New(m.Device(), f.Mappings())
+		defer e.Close()
+		if err := e.KeepKernels(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := newStoryteller(t, e, p).next(prompt...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	first := m.Stats()
+	run()
+	second := m.Stats()
+	if first.Pipelines == 0 || second.Pipelines != first.Pipelines || second.ArchiveHits < first.Pipelines {
+		t.Errorf("%d pipelines compiled, then %d more, %d found in the archive", first.Pipelines, second.Pipelines-first.Pipelines, second.ArchiveHits)
+	}
+}
+
+// TestOldSystem tells a story on macOS 13: MSL 3.0, no residency sets.
+func TestOldSystem(t *testing.T) {
+	if err := emu.CanCompile(); err != nil {
+		t.Skip(err)
+	}
+	f, p := openStories(t)
+	m := emu.Test(t, emu.Options{PageSize: os.Getpagesize(), Darwin: 22})
+	e := New(m.Device(), f.Mappings())
+	defer e.Close()
+	if _, err := newStoryteller(t, e, p).tell(prompt, 3); err != nil {
+		t.Fatal(err)
+	}
+}
