@@ -45,8 +45,8 @@ func do(stdin string, args ...string) result {
 
 // story is what stories260K continues "Once upon a time" with at temperature 0.
 const (
-	once  = "Once upon a time"
-	story = ", there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball."
+	once  = opening
+	story = beginning + " One day, she saw a big, red ball."
 )
 
 // stories is the model inside the program, as a file.

@@ -66,6 +66,7 @@ func rootCommand(stdin io.Reader, stdout, stderr io.Writer) *cli.Command {
 			benchCommand(),
 			infoCommand(),
 			planCommand(),
+			doctorCommand(),
 			perplexityCommand(),
 			quantizeCommand(),
 			logitsCommand(),

@@ -1,0 +1,141 @@
+// Package doctor checks that what gollm needs of a machine is there and does
+// what it should: the GPU and its limits, Metal's messages, the kernels, the memory's
+// speed, and a story told by heart.
+//
+//	doctor.go   the checks, one after another
+//	gpu.go      those of a GPU
+//	kernels.go  kernels against plain references
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/gollm/gollm/engine"
+	"github.com/gollm/gollm/metal"
+)
+
+// Status is what came of a check.
+type Status string
+
+const (
+	OK      Status = "ok"
+	Failed  Status = "failed"
+	Skipped Status = "skipped" // there is nothing here to check
+)
+
+// Check is one check and what came of it.
+type Check struct {
+	Name    string  `json:"name"`
+	Status  Status  `json:"status"`
+	Detail  string  `json:"detail"` // what was found, or what is wrong
+	Seconds float64 `json:"seconds"`
+}
+
+// Report is what Run found. Its JSON is made to be attached to a bug report.
+type Report struct {
+	Version string `json:"version"` // of gollm
+	Go      string `json:"go"`
+	System  string `json:"system"` // operating system and architecture
+	CPUs    int    `json:"cpus"`
+	// Metal says what stood for the GPU: "gpu" a real one, "emulator", or "none":
+	// then no check says anything about Metal.
+	Metal  string  `json:"metal"`
+	Checks []Check `json:"checks"`
+}
+
+// Failures counts the checks that failed.
+func (r *Report) Failures() (n int) {
+	for _, c := range r.Checks {
+		if c.Status == Failed {
+			n++
+		}
+	}
+	return n
+}
+
+// GPU is a device to check.
+type GPU struct {
+	Device   *metal.Device
+	Emulated bool
+	// Close gives the device back. Its error is what the emulator has against what
+	// was done with it.
+	Close func() error
+}
+
+// Options are what Run works with.
+type Options struct {
+	Version string
+	// Open opens the GPU; its error wraps metal.ErrUnavailable where there is none.
+	Open func() (*GPU, error)
+	// Devices are the engine's devices that must tell the story.
+	Devices []string
+	// Tell continues the story with a device, greedily, and returns the text.
+	Tell func(ctx context.Context, device string) (string, error)
+	// Story is what it must begin with.
+	Story string
+	// Done is called after each check.
+	Done func(Check)
+}
+
+// errSkip is wrapped by the error of a check that found nothing to check.
+var errSkip = errors.New("not checked")
+
+// Run makes all checks. What fails does not stop it; only ctx does, and then it
+// returns the context's error.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	r := &Report{Version: o.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Metal: "none", Checks: []Check{}}
+	check := func(name string, f func() (string, error)) {
+		if ctx.Err() != nil {
+			return
+		}
+		c := Check{Name: name, Status: OK}
+		start := time.Now()
+		var err error
+		c.Detail, err = f()
+		c.Seconds = time.Since(start).Seconds()
+		switch {
+		case errors.Is(err, errSkip):
+			c.Status, c.Detail = Skipped, err.Error()
+		case err != nil:
+			c.Status, c.Detail = Failed, err.Error()
+		}
+		if ctx.Err() == nil { // what an interrupt broke off has not failed
+			r.Checks = append(r.Checks, c)
+			o.Done(c)
+		}
+	}
+	o.checkGPU(r, check)
+	for _, d := range o.Devices {
+		check("story on "+d, func() (string, error) { return o.story(ctx, d) })
+	}
+	return r, ctx.Err()
+}
+
+// story checks that a device tells the story.
+func (o *Options) story(ctx context.Context, device string) (string, error) {
+	start := time.Now()
+	got, err := o.Tell(ctx, device)
+	if err != nil {
+		return "", err
+	}
+	if !strings.HasPrefix(got, o.Story) {
+		return "", fmt.Errorf("wrong text: %q, should begin %q", got, o.Story)
+	}
+	return fmt.Sprintf("the expected %d characters, in %.2f s", len(o.Story), time.Since(start).Seconds()), nil
+}
+
+// Devices are the engine's devices worth a story: ref is what the others are
+// held against elsewhere, and slow.
+func Devices() (list []string) {
+	for _, d := range engine.Devices() {
+		if d != "ref" {
+			list = append(list, d)
+		}
+	}
+	return list
+}
