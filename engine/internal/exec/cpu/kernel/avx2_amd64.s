@@ -11,40 +11,38 @@ TEXT ·dotQ4_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0000ce05797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_2(%rip), %ymm0
+	QUAD $0x0000c70d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_3(%rip), %ymm1
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x02c58349 // addq $2, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000c505797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_2(%rip), %ymm0
-	QUAD $0x0000be0d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_3(%rip), %ymm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
-	LONG $0x307de2c4; BYTE $0x26 // vpmovzxbw (%rsi), %ymm4
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x307dc2c4; WORD $0x0260 // vpmovzxbw 2(%r8), %ymm4
 	LONG $0xd471d5c5; BYTE $0x04 // vpsrlw $4, %ymm4, %ymm5
 	LONG $0xe0dbddc5 // vpand %ymm0, %ymm4, %ymm4
 	LONG $0xe1fdddc5 // vpaddw %ymm1, %ymm4, %ymm4
 	LONG $0xe9fdd5c5 // vpaddw %ymm1, %ymm5, %ymm5
-	LONG $0xf55dc1c4; BYTE $0x20 // vpmaddwd (%r8), %ymm4, %ymm4
-	LONG $0xf555c1c4; WORD $0x2068 // vpmaddwd 32(%r8), %ymm5, %ymm5
+	LONG $0x20f5ddc5 // vpmaddwd (%rax), %ymm4, %ymm4
+	LONG $0x68f5d5c5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm5, %ymm5
 	LONG $0xe4fed5c5 // vpaddd %ymm4, %ymm5, %ymm4
-	LONG $0xfe5eb70f // movzwl -2(%rsi), %ebx
+	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0x5952c1c4; BYTE $0x29 // vmulss (%r9), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2959d2c5 // vmulss (%rcx), %xmm5, %xmm5
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x12c68348 // addq $18, %rsi
+	LONG $0x12c08349 // addq $18, %r8
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x04c18348 // addq $4, %rcx
 	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xa67f // jg .LBB0_2
+	WORD $0xa87f // jg .LBB0_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
@@ -54,11 +52,11 @@ TEXT ·dotQ4_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff598f0f; WORD $0xffff // jg .LBB0_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff4b8f0f; WORD $0xffff // jg .LBB0_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xf0000ffff8000fcc // constant
@@ -82,43 +80,41 @@ TEXT ·dotQ4_1AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0000d005797de2c4; BYTE $0x00 // vpbroadcastw .LCPI1_1(%rip), %ymm0
+	LONG $0x00401f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x04c58349 // addq $4, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000d305797de2c4; BYTE $0x00 // vpbroadcastw .LCPI1_1(%rip), %ymm0
-	LONG $0x00441f0f; BYTE $0x00 // padding
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x307dc2c4; BYTE $0x19 // vpmovzxbw (%r9), %ymm3
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
+	LONG $0x00401f0f // padding
+	LONG $0x307dc2c4; WORD $0x045a // vpmovzxbw 4(%r10), %ymm3
 	LONG $0xd371ddc5; BYTE $0x04 // vpsrlw $4, %ymm3, %ymm4
 	LONG $0xd8dbe5c5 // vpand %ymm0, %ymm3, %ymm3
-	LONG $0xf565c1c4; BYTE $0x1a // vpmaddwd (%r10), %ymm3, %ymm3
-	LONG $0xf55dc1c4; WORD $0x2062 // vpmaddwd 32(%r10), %ymm4, %ymm4
+	LONG $0x18f5e5c5 // vpmaddwd (%rax), %ymm3, %ymm3
+	LONG $0x60f5ddc5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm4, %ymm4
 	LONG $0xdbfeddc5 // vpaddd %ymm3, %ymm4, %ymm3
 	LONG $0xdb5bfcc5 // vcvtdq2ps %ymm3, %ymm3
-	LONG $0x59b70f41; BYTE $0xfc // movzwl -4(%r9), %ebx
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
 	LONG $0xe36ef9c5 // vmovd %ebx, %xmm4
 	LONG $0x1379e2c4; BYTE $0xe4 // vcvtph2ps %xmm4, %xmm4
-	LONG $0x595aa1c4; WORD $0x0124 // vmulss (%rcx,%r8), %xmm4, %xmm4
+	LONG $0x595aa1c4; WORD $0x0924 // vmulss (%rcx,%r9), %xmm4, %xmm4
 	LONG $0x187de2c4; BYTE $0xe4 // vbroadcastss %xmm4, %ymm4
 	LONG $0xb865e2c4; BYTE $0xd4 // vfmadd231ps %ymm4, %ymm3, %ymm2
-	LONG $0x59b70f41; BYTE $0xfe // movzwl -2(%r9), %ebx
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
 	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
 	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
-	LONG $0xb961a2c4; WORD $0x020c // vfmadd231ss (%rdx,%r8), %xmm3, %xmm1
-	LONG $0x14c18349 // addq $20, %r9
-	LONG $0x04c08349 // addq $4, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x40c28349 // addq $64, %r10
-	LONG $0x01fe8348 // cmpq $1, %rsi
-	WORD $0x987f // jg .LBB1_2
+	LONG $0xb961a2c4; WORD $0x0a0c // vfmadd231ss (%rdx,%r9), %xmm3, %xmm1
+	LONG $0x14c28349 // addq $20, %r10
+	LONG $0x04c18349 // addq $4, %r9
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x01f88349 // cmpq $1, %r8
+	WORD $0x9a7f // jg .LBB1_2
 	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
 	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
 	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
@@ -128,11 +124,11 @@ TEXT ·dotQ4_1AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xca58f2c5 // vaddss %xmm2, %xmm1, %xmm1
 	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
-	LONG $0xff3b8f0f; WORD $0xffff // jg .LBB1_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff3d8f0f; WORD $0xffff // jg .LBB1_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xf0000ffff8000fcc // constant
@@ -156,53 +152,51 @@ TEXT ·dotQ5_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0001ac05597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_0(%rip), %ymm0
+	QUAD $0x0001ab0d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_2(%rip), %ymm1
+	QUAD $0x00000123156ffdc5 // vmovdqa .LCPI2_1(%rip), %ymm2
+	QUAD $0x0001401d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_5(%rip), %ymm3
+	QUAD $0x00013925797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_6(%rip), %ymm4
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x06c58349 // addq $6, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x00018105597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_0(%rip), %ymm0
-	QUAD $0x0001800d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_2(%rip), %ymm1
-	QUAD $0x000000f8156ffdc5 // vmovdqa .LCPI2_1(%rip), %ymm2
-	QUAD $0x0001151d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_5(%rip), %ymm3
-	QUAD $0x00010e25797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_6(%rip), %ymm4
-	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
-	WORD $0x9066 // padding
 	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
-	LONG $0x307de2c4; BYTE $0x3e // vpmovzxbw (%rsi), %ymm7
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x307dc2c4; WORD $0x0678 // vpmovzxbw 6(%r8), %ymm7
 	LONG $0xc0db45c5 // vpand %ymm0, %ymm7, %ymm8
 	LONG $0xd771c5c5; BYTE $0x04 // vpsrlw $4, %ymm7, %ymm7
-	LONG $0x797d62c4; WORD $0xfc4e // vpbroadcastw -4(%rsi), %ymm9
+	LONG $0x797d42c4; WORD $0x0248 // vpbroadcastw 2(%r8), %ymm9
 	LONG $0xcadb35c5 // vpand %ymm2, %ymm9, %ymm9
 	LONG $0xca7535c5 // vpcmpeqw %ymm2, %ymm9, %ymm9
 	LONG $0xc9db35c5 // vpand %ymm1, %ymm9, %ymm9
 	LONG $0xeb3541c4; BYTE $0xc0 // vpor %ymm8, %ymm9, %ymm8
-	LONG $0x797d62c4; WORD $0xfe4e // vpbroadcastw -2(%rsi), %ymm9
+	LONG $0x797d42c4; WORD $0x0448 // vpbroadcastw 4(%r8), %ymm9
 	LONG $0xcadb35c5 // vpand %ymm2, %ymm9, %ymm9
 	LONG $0xc3fd3dc5 // vpaddw %ymm3, %ymm8, %ymm8
 	LONG $0xca7535c5 // vpcmpeqw %ymm2, %ymm9, %ymm9
 	LONG $0xccdb35c5 // vpand %ymm4, %ymm9, %ymm9
 	LONG $0xffebb5c5 // vpor %ymm7, %ymm9, %ymm7
 	LONG $0xfbfdc5c5 // vpaddw %ymm3, %ymm7, %ymm7
-	LONG $0xf53d41c4; BYTE $0x00 // vpmaddwd (%r8), %ymm8, %ymm8
-	LONG $0xf545c1c4; WORD $0x2078 // vpmaddwd 32(%r8), %ymm7, %ymm7
+	LONG $0x00f53dc5 // vpmaddwd (%rax), %ymm8, %ymm8
+	LONG $0x78f5c5c5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm7, %ymm7
 	LONG $0xfffebdc5 // vpaddd %ymm7, %ymm8, %ymm7
-	LONG $0xfa5eb70f // movzwl -6(%rsi), %ebx
+	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
 	LONG $0xc36e79c5 // vmovd %ebx, %xmm8
 	LONG $0x137942c4; BYTE $0xc0 // vcvtph2ps %xmm8, %xmm8
-	LONG $0x593a41c4; BYTE $0x01 // vmulss (%r9), %xmm8, %xmm8
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
+	LONG $0x01593ac5 // vmulss (%rcx), %xmm8, %xmm8
 	LONG $0x187d42c4; BYTE $0xc0 // vbroadcastss %xmm8, %ymm8
 	LONG $0xb845c2c4; BYTE $0xf0 // vfmadd231ps %ymm8, %ymm7, %ymm6
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x16c68348 // addq $22, %rsi
+	LONG $0x16c08349 // addq $22, %r8
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x04c18348 // addq $4, %rcx
 	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xff758f0f; WORD $0xffff // jg .LBB2_2
+	LONG $0xff778f0f; WORD $0xffff // jg .LBB2_2
 	LONG $0x197de3c4; WORD $0x01f7 // vextractf128 $1, %ymm6, %xmm7
 	LONG $0xf658c0c5 // vaddps %xmm6, %xmm7, %xmm6
 	LONG $0xfec6c9c5; BYTE $0x01 // vshufpd $1, %xmm6, %xmm6, %xmm7
@@ -212,31 +206,33 @@ TEXT ·dotQ5_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xf558cac5 // vaddss %xmm5, %xmm6, %xmm6
 	LONG $0x117ac1c4; WORD $0x2434 // vmovss %xmm6, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff288f0f; WORD $0xffff // jg .LBB2_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff1a8f0f; WORD $0xffff // jg .LBB2_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x00020001cccccccc // constant
-	QUAD $0x0020001000080004 // constant
-	QUAD $0x0200010000800040 // constant
-	QUAD $0x2000100008000400 // constant
-	QUAD $0xfff8000f80004000 // constant
-	QUAD $0x00100010fff0000f // constant
-	QUAD $0x00e0300f0f030f0f // constant
-	QUAD $0x000f000f0304fffc // constant
-	QUAD $0x0f30ffe000100010 // constant
-	QUAD $0x000fffe00030000f // constant
-	QUAD $0x0010fff0fff8000f // constant
-	QUAD $0x00e0300f0f030f0f // constant
-	QUAD $0x000f000f0304fffc // constant
-	QUAD $0x0f30ffe000100010 // constant
-	QUAD $0xcc0fffe00030000f // constant
-	QUAD $0x000f000fcccccccc // constant
-	QUAD $0x00100010000f000f // constant
-	LONG $0x00100010 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0001cccccccccccc // constant
+	QUAD $0x0010000800040002 // constant
+	QUAD $0x0100008000400020 // constant
+	QUAD $0x1000080004000200 // constant
+	QUAD $0x000f800040002000 // constant
+	QUAD $0x0010fff0000ffff8 // constant
+	QUAD $0x300f0f030f0f0010 // constant
+	QUAD $0x000f0304fffc00e0 // constant
+	QUAD $0xffe000100010000f // constant
+	QUAD $0xffe00030000f0f30 // constant
+	QUAD $0xfff0fff8000f000f // constant
+	QUAD $0x300f0f030f0f0010 // constant
+	QUAD $0x000f0304fffc00e0 // constant
+	QUAD $0xffe000100010000f // constant
+	QUAD $0xffe00030000f0f30 // constant
+	QUAD $0x000fcccccccccc0f // constant
+	QUAD $0x0010000f000f000f // constant
+	LONG $0x00100010; WORD $0x0010 // constant
 
 // func dotQ5_1AVX2(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ5_1AVX2(SB), NOSPLIT|NOFRAME, $0-48
@@ -247,56 +243,54 @@ TEXT ·dotQ5_1AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0001ac05597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_0(%rip), %ymm0
+	QUAD $0x0000012c0d6ffdc5 // vmovdqa .LCPI3_1(%rip), %ymm1
+	QUAD $0x0001a315597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_2(%rip), %ymm2
+	QUAD $0x0001441d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI3_4(%rip), %ymm3
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x08c58349 // addq $8, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x00019d05597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_0(%rip), %ymm0
-	QUAD $0x0000011d0d6ffdc5 // vmovdqa .LCPI3_1(%rip), %ymm1
-	QUAD $0x00019415597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_2(%rip), %ymm2
-	QUAD $0x0001351d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI3_4(%rip), %ymm3
-	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x307dc2c4; BYTE $0x31 // vpmovzxbw (%r9), %ymm6
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
+	LONG $0x00401f0f // padding
+	LONG $0x307dc2c4; WORD $0x0872 // vpmovzxbw 8(%r10), %ymm6
 	LONG $0xf8dbcdc5 // vpand %ymm0, %ymm6, %ymm7
 	LONG $0xd671cdc5; BYTE $0x04 // vpsrlw $4, %ymm6, %ymm6
-	LONG $0x797d42c4; WORD $0xfc41 // vpbroadcastw -4(%r9), %ymm8
+	LONG $0x797d42c4; WORD $0x0442 // vpbroadcastw 4(%r10), %ymm8
 	LONG $0xc1db3dc5 // vpand %ymm1, %ymm8, %ymm8
 	LONG $0xc1753dc5 // vpcmpeqw %ymm1, %ymm8, %ymm8
 	LONG $0xc2db3dc5 // vpand %ymm2, %ymm8, %ymm8
 	LONG $0xffebbdc5 // vpor %ymm7, %ymm8, %ymm7
-	LONG $0x797d42c4; WORD $0xfe41 // vpbroadcastw -2(%r9), %ymm8
+	LONG $0x797d42c4; WORD $0x0642 // vpbroadcastw 6(%r10), %ymm8
 	LONG $0xc1db3dc5 // vpand %ymm1, %ymm8, %ymm8
-	LONG $0xf545c1c4; BYTE $0x3a // vpmaddwd (%r10), %ymm7, %ymm7
+	LONG $0x38f5c5c5 // vpmaddwd (%rax), %ymm7, %ymm7
 	LONG $0xc1753dc5 // vpcmpeqw %ymm1, %ymm8, %ymm8
 	LONG $0xc3db3dc5 // vpand %ymm3, %ymm8, %ymm8
 	LONG $0xf6ebbdc5 // vpor %ymm6, %ymm8, %ymm6
-	LONG $0xf54dc1c4; WORD $0x2072 // vpmaddwd 32(%r10), %ymm6, %ymm6
+	LONG $0x70f5cdc5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm6, %ymm6
 	LONG $0xf7fecdc5 // vpaddd %ymm7, %ymm6, %ymm6
 	LONG $0xf65bfcc5 // vcvtdq2ps %ymm6, %ymm6
-	LONG $0x59b70f41; BYTE $0xf8 // movzwl -8(%r9), %ebx
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
 	LONG $0xfb6ef9c5 // vmovd %ebx, %xmm7
 	LONG $0x1379e2c4; BYTE $0xff // vcvtph2ps %xmm7, %xmm7
-	LONG $0x5942a1c4; WORD $0x013c // vmulss (%rcx,%r8), %xmm7, %xmm7
+	LONG $0x5942a1c4; WORD $0x093c // vmulss (%rcx,%r9), %xmm7, %xmm7
 	LONG $0x187de2c4; BYTE $0xff // vbroadcastss %xmm7, %ymm7
 	LONG $0xb84de2c4; BYTE $0xef // vfmadd231ps %ymm7, %ymm6, %ymm5
-	LONG $0x59b70f41; BYTE $0xfa // movzwl -6(%r9), %ebx
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
 	LONG $0xf36ef9c5 // vmovd %ebx, %xmm6
 	LONG $0x1379e2c4; BYTE $0xf6 // vcvtph2ps %xmm6, %xmm6
-	LONG $0xb949a2c4; WORD $0x0224 // vfmadd231ss (%rdx,%r8), %xmm6, %xmm4
-	LONG $0x18c18349 // addq $24, %r9
-	LONG $0x04c08349 // addq $4, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x40c28349 // addq $64, %r10
-	LONG $0x01fe8348 // cmpq $1, %rsi
-	LONG $0xff688f0f; WORD $0xffff // jg .LBB3_2
+	LONG $0xb949a2c4; WORD $0x0a24 // vfmadd231ss (%rdx,%r9), %xmm6, %xmm4
+	LONG $0x18c28349 // addq $24, %r10
+	LONG $0x04c18349 // addq $4, %r9
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x01f88349 // cmpq $1, %r8
+	LONG $0xff6a8f0f; WORD $0xffff // jg .LBB3_2
 	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
 	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
 	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
@@ -306,31 +300,34 @@ TEXT ·dotQ5_1AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
 	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
-	LONG $0xff0b8f0f; WORD $0xffff // jg .LBB3_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff0d8f0f; WORD $0xffff // jg .LBB3_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x01cccccccccccccc // constant
-	QUAD $0x1000080004000200 // constant
-	QUAD $0x0000800040002000 // constant
-	QUAD $0x0008000400020001 // constant
-	QUAD $0x0f80004000200010 // constant
-	QUAD $0x10fff0000ffff800 // constant
-	QUAD $0x0f0f030f0f001000 // constant
-	QUAD $0x0f0304fffc00e030 // constant
-	QUAD $0xe000100010000f00 // constant
-	QUAD $0xe00030000f0f30ff // constant
-	QUAD $0xf0fff8000f000fff // constant
-	QUAD $0x0f0f030f0f0010ff // constant
-	QUAD $0x0f0304fffc00e030 // constant
-	QUAD $0xe000100010000f00 // constant
-	QUAD $0xe00030000f0f30ff // constant
-	QUAD $0x0fcccccccccc0fff // constant
-	QUAD $0x10000f000f000f00 // constant
-	LONG $0x10001000; WORD $0x1000; BYTE $0x00 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x08000400020001cc // constant
+	QUAD $0x8000400020001000 // constant
+	QUAD $0x0004000200010000 // constant
+	QUAD $0x0040002000100008 // constant
+	QUAD $0xf0000ffff8000f80 // constant
+	QUAD $0x030f0f00100010ff // constant
+	QUAD $0x04fffc00e0300f0f // constant
+	QUAD $0x100010000f000f03 // constant
+	QUAD $0x30000f0f30ffe000 // constant
+	QUAD $0xf8000f000fffe000 // constant
+	QUAD $0x030f0f0010fff0ff // constant
+	QUAD $0x04fffc00e0300f0f // constant
+	QUAD $0x100010000f000f03 // constant
+	QUAD $0x30000f0f30ffe000 // constant
+	QUAD $0xcccccccc0fffe000 // constant
+	QUAD $0x0f000f000f000fcc // constant
+	QUAD $0x1000100010001000 // constant
+	BYTE $0x00 // constant
 
 // func dotQ8_0AVX2(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ8_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
@@ -341,34 +338,33 @@ TEXT ·dotQ8_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x9066 // padding
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
+	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
-	LONG $0x207de2c4; WORD $0x0256 // vpmovsxbw 2(%rsi), %ymm2
-	LONG $0x207de2c4; WORD $0x125e // vpmovsxbw 18(%rsi), %ymm3
-	LONG $0xf56dc1c4; BYTE $0x10 // vpmaddwd (%r8), %ymm2, %ymm2
-	LONG $0xf565c1c4; WORD $0x2058 // vpmaddwd 32(%r8), %ymm3, %ymm3
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x207dc2c4; WORD $0x0250 // vpmovsxbw 2(%r8), %ymm2
+	LONG $0x207dc2c4; WORD $0x1258 // vpmovsxbw 18(%r8), %ymm3
+	LONG $0x10f5edc5 // vpmaddwd (%rax), %ymm2, %ymm2
+	LONG $0x58f5e5c5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm3, %ymm3
 	LONG $0xd2fee5c5 // vpaddd %ymm2, %ymm3, %ymm2
-	WORD $0xb70f; BYTE $0x1e // movzwl (%rsi), %ebx
+	LONG $0xd25bfcc5 // vcvtdq2ps %ymm2, %ymm2
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
 	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
 	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
-	LONG $0x5962c1c4; BYTE $0x19 // vmulss (%r9), %xmm3, %xmm3
-	LONG $0xd25bfcc5 // vcvtdq2ps %ymm2, %ymm2
+	LONG $0x1959e2c5 // vmulss (%rcx), %xmm3, %xmm3
 	LONG $0x187de2c4; BYTE $0xdb // vbroadcastss %xmm3, %ymm3
 	LONG $0xb86de2c4; BYTE $0xcb // vfmadd231ps %ymm3, %ymm2, %ymm1
-	LONG $0x22c68348 // addq $34, %rsi
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
+	LONG $0x22c08349 // addq $34, %r8
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x04c18348 // addq $4, %rcx
 	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xb17f // jg .LBB4_2
+	WORD $0xb37f // jg .LBB4_2
 	LONG $0x197de3c4; WORD $0x01ca // vextractf128 $1, %ymm1, %xmm2
 	LONG $0xc958e8c5 // vaddps %xmm1, %xmm2, %xmm1
 	LONG $0xd1c6f1c5; BYTE $0x01 // vshufpd $1, %xmm1, %xmm1, %xmm2
@@ -379,10 +375,10 @@ TEXT ·dotQ8_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff648f0f; WORD $0xffff // jg .LBB4_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff568f0f; WORD $0xffff // jg .LBB4_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -395,20 +391,18 @@ TEXT ·dotIQ4NLAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0000ea057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI5_2(%rip), %xmm0
+	QUAD $0x0000012c0d6ff9c5 // vmovdqa .LCPI5_1(%rip), %xmm1
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	QUAD $0x0000000000841f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x02c58349 // addq $2, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000df057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI5_2(%rip), %xmm0
-	QUAD $0x000001210d6ff9c5 // vmovdqa .LCPI5_1(%rip), %xmm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
-	LONG $0x266ffac5 // vmovdqu (%rsi), %xmm4
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x6f7ac1c4; WORD $0x0260 // vmovdqu 2(%r8), %xmm4
 	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
 	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
 	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
@@ -416,22 +410,22 @@ TEXT ·dotIQ4NLAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
 	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
 	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
-	LONG $0xf555c1c4; BYTE $0x28 // vpmaddwd (%r8), %ymm5, %ymm5
-	LONG $0xf55dc1c4; WORD $0x2060 // vpmaddwd 32(%r8), %ymm4, %ymm4
+	LONG $0x28f5d5c5 // vpmaddwd (%rax), %ymm5, %ymm5
+	LONG $0x60f5ddc5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm4, %ymm4
 	LONG $0xe5feddc5 // vpaddd %ymm5, %ymm4, %ymm4
-	LONG $0xfe5eb70f // movzwl -2(%rsi), %ebx
+	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0x5952c1c4; BYTE $0x29 // vmulss (%r9), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2959d2c5 // vmulss (%rcx), %xmm5, %xmm5
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x12c68348 // addq $18, %rsi
+	LONG $0x12c08349 // addq $18, %r8
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x04c18348 // addq $4, %rcx
 	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0x977f // jg .LBB5_2
+	WORD $0x987f // jg .LBB5_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
@@ -441,93 +435,11 @@ TEXT ·dotIQ4NLAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff4a8f0f; WORD $0xffff // jg .LBB5_1
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0xfff0000ffff8000f // constant
-	QUAD $0x0f030f0f00100010 // constant
-	QUAD $0x0304fffc00e0300f // constant
-	QUAD $0x00100010000f000f // constant
-	QUAD $0x0030000f0f30ffe0 // constant
-	QUAD $0xfff8000f000fffe0 // constant
-	QUAD $0x0f030f0f0010fff0 // constant
-	QUAD $0x0304fffc00e0300f // constant
-	QUAD $0x00100010000f000f // constant
-	QUAD $0x0030000f0f30ffe0 // constant
-	QUAD $0x9881cccccc0fffe0 // constant
-	QUAD $0x0d01f6eaddcfbfad // constant
-	LONG $0x45352619; WORD $0x7159 // constant
-
-// func dotMXFP4AVX2(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotMXFP4AVX2(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	WORD $0xff49; BYTE $0xc5 // incq %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000f9057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI6_2(%rip), %xmm0
-	QUAD $0x000001420d6ff9c5 // vmovdqa .LCPI6_1(%rip), %xmm1
-	LONG $0x200000ba; BYTE $0x00 // movl $2097152, %edx
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
-	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	WORD $0x8949; BYTE $0xc1 // movq %rax, %r9
-	WORD $0x8949; BYTE $0xca // movq %rcx, %r10
-	LONG $0x6f7ac1c4; BYTE $0x20 // vmovdqu (%r8), %xmm4
-	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
-	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
-	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
-	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
-	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
-	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
-	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
-	LONG $0xf555c1c4; BYTE $0x29 // vpmaddwd (%r9), %ymm5, %ymm5
-	LONG $0xf55dc1c4; WORD $0x2061 // vpmaddwd 32(%r9), %ymm4, %ymm4
-	LONG $0x58b60f41; BYTE $0xff // movzbl -1(%r8), %ebx
-	WORD $0x8941; BYTE $0xdb // movl %ebx, %r11d
-	LONG $0x17e3c141 // shll $23, %r11d
-	LONG $0x00c38141; WORD $0x8000; BYTE $0xff // addl $-8388608, %r11d
-	WORD $0xfb83; BYTE $0x02 // cmpl $2, %ebx
-	LONG $0xf761e2c4; BYTE $0xda // shlxl %ebx, %edx, %ebx
-	LONG $0xdb430f41 // cmovael %r11d, %ebx
-	LONG $0xe5feddc5 // vpaddd %ymm5, %ymm4, %ymm4
-	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
-	LONG $0x5952c1c4; BYTE $0x2a // vmulss (%r10), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
-	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
-	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c18349 // addq $64, %r9
-	LONG $0x04c28349 // addq $4, %r10
-	LONG $0x11c08349 // addq $17, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x01fe8348 // cmpq $1, %rsi
-	WORD $0x807f // jg .LBB6_2
-	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
-	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
-	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
-	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
-	LONG $0xe316fac5 // vmovshdup %xmm3, %xmm4
-	LONG $0xdc58e2c5 // vaddss %xmm4, %xmm3, %xmm3
-	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
-	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
-	LONG $0xff338f0f; WORD $0xffff // jg .LBB6_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff3b8f0f; WORD $0xffff // jg .LBB5_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xf0000ffff8000fcc // constant
@@ -540,10 +452,91 @@ TEXT ·dotMXFP4AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x04fffc00e0300f0f // constant
 	QUAD $0x100010000f000f03 // constant
 	QUAD $0x30000f0f30ffe000 // constant
-	QUAD $0xcccccccc0fffe000 // constant
-	QUAD $0x00cccccccccccccc // constant
-	QUAD $0x000c080604030201 // constant
-	LONG $0xfcfdfeff; WORD $0xf8fa; BYTE $0xf4 // constant
+	QUAD $0x81cccccc0fffe000 // constant
+	QUAD $0x01f6eaddcfbfad98 // constant
+	LONG $0x3526190d; WORD $0x5945; BYTE $0x71 // constant
+
+// func dotMXFP4AVX2(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotMXFP4AVX2(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0000ff057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI6_2(%rip), %xmm0
+	QUAD $0x0000014c0d6ff9c5 // vmovdqa .LCPI6_1(%rip), %xmm1
+	LONG $0x200000b8; BYTE $0x00 // movl $2097152, %eax
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	WORD $0x1f0f; BYTE $0x00 // padding
+	WORD $0x8b48; BYTE $0x0e // movq (%rsi), %rcx
+	LONG $0x08568b48 // movq 8(%rsi), %rdx
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x6f7ac1c4; WORD $0x0161 // vmovdqu 1(%r9), %xmm4
+	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
+	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
+	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
+	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
+	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
+	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
+	LONG $0x29f5d5c5 // vpmaddwd (%rcx), %ymm5, %ymm5
+	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
+	LONG $0x61f5ddc5; BYTE $0x20 // vpmaddwd 32(%rcx), %ymm4, %ymm4
+	LONG $0xe5feddc5 // vpaddd %ymm5, %ymm4, %ymm4
+	LONG $0x19b60f41 // movzbl (%r9), %ebx
+	WORD $0x8941; BYTE $0xda // movl %ebx, %r10d
+	LONG $0x17e2c141 // shll $23, %r10d
+	LONG $0x00c28141; WORD $0x8000; BYTE $0xff // addl $-8388608, %r10d
+	WORD $0xfb83; BYTE $0x02 // cmpl $2, %ebx
+	LONG $0xf761e2c4; BYTE $0xd8 // shlxl %ebx, %eax, %ebx
+	LONG $0xda430f41 // cmovael %r10d, %ebx
+	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
+	LONG $0x2a59d2c5 // vmulss (%rdx), %xmm5, %xmm5
+	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
+	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
+	LONG $0x11c18349 // addq $17, %r9
+	LONG $0x40c18348 // addq $64, %rcx
+	LONG $0x04c28348 // addq $4, %rdx
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x01f88349 // cmpq $1, %r8
+	WORD $0x837f // jg .LBB6_2
+	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
+	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
+	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
+	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
+	LONG $0xe316fac5 // vmovshdup %xmm3, %xmm4
+	LONG $0xdc58e2c5 // vaddss %xmm4, %xmm3, %xmm3
+	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
+	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff4f8d49 // leaq -1(%r15), %rcx
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0xff268f0f; WORD $0xffff // jg .LBB6_1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xfff0000ffff8000f // constant
+	QUAD $0x0f030f0f00100010 // constant
+	QUAD $0x0304fffc00e0300f // constant
+	QUAD $0x00100010000f000f // constant
+	QUAD $0x0030000f0f30ffe0 // constant
+	QUAD $0xfff8000f000fffe0 // constant
+	QUAD $0x0f030f0f0010fff0 // constant
+	QUAD $0x0304fffc00e0300f // constant
+	QUAD $0x00100010000f000f // constant
+	QUAD $0x0030000f0f30ffe0 // constant
+	QUAD $0xcccccccccc0fffe0 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x060403020100cccc // constant
+	QUAD $0xfafcfdfeff000c08 // constant
+	WORD $0xf4f8 // constant
 
 // func dotQ2KAVX2(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ2KAVX2(SB), NOSPLIT|NOFRAME, $0-48

@@ -11,42 +11,41 @@ TEXT ·dotQ4_0AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0000d305797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_2(%rip), %ymm0
+	QUAD $0x0000cc0d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_3(%rip), %ymm1
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x02c58349 // addq $2, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000c905797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_2(%rip), %ymm0
-	QUAD $0x0000c20d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_3(%rip), %ymm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	LONG $0x307de2c4; BYTE $0x26 // vpmovzxbw (%rsi), %ymm4
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x307dc2c4; WORD $0x0260 // vpmovzxbw 2(%r8), %ymm4
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0xd471d5c5; BYTE $0x04 // vpsrlw $4, %ymm4, %ymm5
 	LONG $0xe0dbddc5 // vpand %ymm0, %ymm4, %ymm4
 	LONG $0xe1fdddc5 // vpaddw %ymm1, %ymm4, %ymm4
+	LONG $0x525de2c4; BYTE $0x30 // {vex} vpdpwssd (%rax), %ymm4, %ymm6
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
 	LONG $0xe9fdd5c5 // vpaddw %ymm1, %ymm5, %ymm5
-	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x525dc2c4; BYTE $0x30 // {vex} vpdpwssd (%r8), %ymm4, %ymm6
-	LONG $0xf555c1c4; WORD $0x2060 // vpmaddwd 32(%r8), %ymm5, %ymm4
-	LONG $0xe4fecdc5 // vpaddd %ymm4, %ymm6, %ymm4
-	LONG $0xfe5eb70f // movzwl -2(%rsi), %ebx
+	LONG $0x5255e2c4; WORD $0x2070 // {vex} vpdpwssd 32(%rax), %ymm5, %ymm6
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x12c08349 // addq $18, %r8
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0x5952c1c4; BYTE $0x29 // vmulss (%r9), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2959d2c5 // vmulss (%rcx), %xmm5, %xmm5
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0xe65bfcc5 // vcvtdq2ps %ymm6, %ymm4
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x12c68348 // addq $18, %rsi
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xa27f // jg .LBB0_2
+	WORD $0xa67f // jg .LBB0_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
 	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
@@ -55,18 +54,19 @@ TEXT ·dotQ4_0AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff558f0f; WORD $0xffff // jg .LBB0_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff498f0f; WORD $0xffff // jg .LBB0_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x10fff0fff8000fcc // constant
 	QUAD $0xe0300f0f030f0f00 // constant
-	QUAD $0x0f000f0304fffc00 // constant
-	QUAD $0x0f0f30ffe0001010 // constant
-	LONG $0xe0003000; WORD $0x0fff // constant
+	QUAD $0x0f1f1e0304fffc00 // constant
+	QUAD $0x0f0f0e0d0c0b0a00 // constant
+	QUAD $0xe00f0e0010001000 // constant
+	QUAD $0x180f0e1f1e0f30ff // constant
+	QUAD $0x30000f1d1c1b1a19 // constant
+	LONG $0x0fffe000 // constant
 
 // func dotQ4_1AVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ4_1AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -77,45 +77,44 @@ TEXT ·dotQ4_1AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0000d305587de2c4; BYTE $0x00 // vpbroadcastd .LCPI1_0(%rip), %ymm0
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0x00401f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x04c58349 // addq $4, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000d505587de2c4; BYTE $0x00 // vpbroadcastd .LCPI1_0(%rip), %ymm0
-	LONG $0x00441f0f; BYTE $0x00 // padding
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x307dc2c4; BYTE $0x19 // vpmovzxbw (%r9), %ymm3
+	LONG $0x00401f0f // padding
+	LONG $0x307dc2c4; WORD $0x045a // vpmovzxbw 4(%r10), %ymm3
+	LONG $0xedefd1c5 // vpxor %xmm5, %xmm5, %xmm5
+	WORD $0xff49; BYTE $0xc8 // decq %r8
 	LONG $0xd371ddc5; BYTE $0x04 // vpsrlw $4, %ymm3, %ymm4
 	LONG $0xd8dbe5c5 // vpand %ymm0, %ymm3, %ymm3
-	LONG $0xedefd1c5 // vpxor %xmm5, %xmm5, %xmm5
-	LONG $0x5265c2c4; BYTE $0x2a // {vex} vpdpwssd (%r10), %ymm3, %ymm5
-	LONG $0xf55dc1c4; WORD $0x205a // vpmaddwd 32(%r10), %ymm4, %ymm3
-	LONG $0xdbfed5c5 // vpaddd %ymm3, %ymm5, %ymm3
-	LONG $0xdb5bfcc5 // vcvtdq2ps %ymm3, %ymm3
-	LONG $0x59b70f41; BYTE $0xfc // movzwl -4(%r9), %ebx
+	LONG $0x5265e2c4; BYTE $0x28 // {vex} vpdpwssd (%rax), %ymm3, %ymm5
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x525de2c4; WORD $0x2068 // {vex} vpdpwssd 32(%rax), %ymm4, %ymm5
+	LONG $0x40c08348 // addq $64, %rax
 	LONG $0xe36ef9c5 // vmovd %ebx, %xmm4
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x14c28349 // addq $20, %r10
 	LONG $0x1379e2c4; BYTE $0xe4 // vcvtph2ps %xmm4, %xmm4
-	LONG $0x595aa1c4; WORD $0x0124 // vmulss (%rcx,%r8), %xmm4, %xmm4
+	LONG $0x595aa1c4; WORD $0x0924 // vmulss (%rcx,%r9), %xmm4, %xmm4
+	LONG $0xdd5bfcc5 // vcvtdq2ps %ymm5, %ymm3
 	LONG $0x187de2c4; BYTE $0xe4 // vbroadcastss %xmm4, %ymm4
 	LONG $0xb865e2c4; BYTE $0xd4 // vfmadd231ps %ymm4, %ymm3, %ymm2
-	LONG $0x59b70f41; BYTE $0xfe // movzwl -2(%r9), %ebx
 	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
 	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
-	LONG $0xb961a2c4; WORD $0x020c // vfmadd231ss (%rdx,%r8), %xmm3, %xmm1
-	LONG $0x14c18349 // addq $20, %r9
-	LONG $0x04c08349 // addq $4, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x40c28349 // addq $64, %r10
-	LONG $0x01fe8348 // cmpq $1, %rsi
-	WORD $0x947f // jg .LBB1_2
+	LONG $0xb961a2c4; WORD $0x0a0c // vfmadd231ss (%rdx,%r9), %xmm3, %xmm1
+	LONG $0x04c18349 // addq $4, %r9
+	LONG $0x01f88349 // cmpq $1, %r8
+	WORD $0x987f // jg .LBB1_2
 	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
 	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
 	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
@@ -124,11 +123,9 @@ TEXT ·dotQ4_1AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xca58f2c5 // vaddss %xmm2, %xmm1, %xmm1
 	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
-	LONG $0xff378f0f; WORD $0xffff // jg .LBB1_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff3b8f0f; WORD $0xffff // jg .LBB1_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	LONG $0x0fcccccc; WORD $0x0f00; BYTE $0x00 // constant
@@ -142,84 +139,84 @@ TEXT ·dotQ5_0AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x00019705597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_0(%rip), %ymm0
+	QUAD $0x0000012f0d6ffdc5 // vmovdqa .LCPI2_1(%rip), %ymm1
+	QUAD $0x00018e15597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_2(%rip), %ymm2
+	QUAD $0x0001411d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_5(%rip), %ymm3
+	QUAD $0x00013a25797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_6(%rip), %ymm4
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x06c58349 // addq $6, %r13
-	QUAD $0x00017405597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_0(%rip), %ymm0
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x000001210d6ffdc5 // vmovdqa .LCPI2_1(%rip), %ymm1
-	QUAD $0x00016815597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_2(%rip), %ymm2
-	QUAD $0x0001331d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_5(%rip), %ymm3
-	QUAD $0x00012c25797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_6(%rip), %ymm4
-	LONG $0xedefd1c5 // vpxor %xmm5, %xmm5, %xmm5
-	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
-	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
-	LONG $0x307d62c4; BYTE $0x06 // vpmovzxbw (%rsi), %ymm8
-	LONG $0xc8db3dc5 // vpand %ymm0, %ymm8, %ymm9
-	LONG $0x797d62c4; WORD $0xfc56 // vpbroadcastw -4(%rsi), %ymm10
-	LONG $0x713dc1c4; WORD $0x04d0 // vpsrlw $4, %ymm8, %ymm8
-	LONG $0xd1db2dc5 // vpand %ymm1, %ymm10, %ymm10
-	LONG $0xd1752dc5 // vpcmpeqw %ymm1, %ymm10, %ymm10
-	LONG $0xd2db2dc5 // vpand %ymm2, %ymm10, %ymm10
-	LONG $0xeb2d41c4; BYTE $0xc9 // vpor %ymm9, %ymm10, %ymm9
-	LONG $0x797d62c4; WORD $0xfe56 // vpbroadcastw -2(%rsi), %ymm10
-	LONG $0xd1db2dc5 // vpand %ymm1, %ymm10, %ymm10
-	LONG $0xcbfd35c5 // vpaddw %ymm3, %ymm9, %ymm9
-	LONG $0xd1752dc5 // vpcmpeqw %ymm1, %ymm10, %ymm10
-	LONG $0xd4db2dc5 // vpand %ymm4, %ymm10, %ymm10
-	LONG $0xeb2d41c4; BYTE $0xc0 // vpor %ymm8, %ymm10, %ymm8
-	LONG $0xc3fd3dc5 // vpaddw %ymm3, %ymm8, %ymm8
-	LONG $0xf53541c4; BYTE $0x08 // vpmaddwd (%r8), %ymm9, %ymm9
-	LONG $0xcdfe35c5 // vpaddd %ymm5, %ymm9, %ymm9
-	LONG $0xf53d41c4; WORD $0x2040 // vpmaddwd 32(%r8), %ymm8, %ymm8
-	LONG $0xfe3541c4; BYTE $0xc0 // vpaddd %ymm8, %ymm9, %ymm8
-	LONG $0xfa5eb70f // movzwl -6(%rsi), %ebx
-	LONG $0xcb6e79c5 // vmovd %ebx, %xmm9
-	LONG $0x137942c4; BYTE $0xc9 // vcvtph2ps %xmm9, %xmm9
-	LONG $0x593241c4; BYTE $0x09 // vmulss (%r9), %xmm9, %xmm9
-	LONG $0x5b7c41c4; BYTE $0xc0 // vcvtdq2ps %ymm8, %ymm8
-	LONG $0x187d42c4; BYTE $0xc9 // vbroadcastss %xmm9, %ymm9
-	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps %ymm9, %ymm8, %ymm7
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x16c68348 // addq $22, %rsi
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x307dc2c4; WORD $0x0678 // vpmovzxbw 6(%r8), %ymm7
+	LONG $0x797d42c4; WORD $0x0248 // vpbroadcastw 2(%r8), %ymm9
 	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xc9db35c5 // vpand %ymm1, %ymm9, %ymm9
+	LONG $0xc97535c5 // vpcmpeqw %ymm1, %ymm9, %ymm9
+	LONG $0xcadb35c5 // vpand %ymm2, %ymm9, %ymm9
+	LONG $0xc0db45c5 // vpand %ymm0, %ymm7, %ymm8
+	LONG $0xd771c5c5; BYTE $0x04 // vpsrlw $4, %ymm7, %ymm7
+	LONG $0xeb3541c4; BYTE $0xc0 // vpor %ymm8, %ymm9, %ymm8
+	LONG $0x797d42c4; WORD $0x0448 // vpbroadcastw 4(%r8), %ymm9
+	LONG $0xc3fd3dc5 // vpaddw %ymm3, %ymm8, %ymm8
+	LONG $0xc9db35c5 // vpand %ymm1, %ymm9, %ymm9
+	LONG $0xc97535c5 // vpcmpeqw %ymm1, %ymm9, %ymm9
+	LONG $0xccdb35c5 // vpand %ymm4, %ymm9, %ymm9
+	LONG $0xffebb5c5 // vpor %ymm7, %ymm9, %ymm7
+	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
+	LONG $0x523d62c4; BYTE $0x08 // {vex} vpdpwssd (%rax), %ymm8, %ymm9
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x16c08349 // addq $22, %r8
+	LONG $0xfbfdc5c5 // vpaddw %ymm3, %ymm7, %ymm7
+	LONG $0x524562c4; WORD $0x2048 // {vex} vpdpwssd 32(%rax), %ymm7, %ymm9
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0xc36e79c5 // vmovd %ebx, %xmm8
+	LONG $0x137942c4; BYTE $0xc0 // vcvtph2ps %xmm8, %xmm8
+	LONG $0x01593ac5 // vmulss (%rcx), %xmm8, %xmm8
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0x5b7cc1c4; BYTE $0xf9 // vcvtdq2ps %ymm9, %ymm7
+	LONG $0x187d42c4; BYTE $0xc0 // vbroadcastss %xmm8, %ymm8
+	LONG $0xb845c2c4; BYTE $0xf0 // vfmadd231ps %ymm8, %ymm7, %ymm6
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xff6d8f0f; WORD $0xffff // jg .LBB2_2
-	LONG $0x197dc3c4; WORD $0x01f8 // vextractf128 $1, %ymm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7c641c5; BYTE $0x01 // vshufpd $1, %xmm7, %xmm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7167ac5 // vmovshdup %xmm7, %xmm8
-	LONG $0xff58bac5 // vaddss %xmm7, %xmm8, %xmm7
-	LONG $0xfe58c2c5 // vaddss %xmm6, %xmm7, %xmm7
-	LONG $0x117ac1c4; WORD $0x243c // vmovss %xmm7, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
+	LONG $0xff738f0f; WORD $0xffff // jg .LBB2_2
+	LONG $0x197de3c4; WORD $0x01f7 // vextractf128 $1, %ymm6, %xmm7
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xf658c0c5 // vaddps %xmm6, %xmm7, %xmm6
+	LONG $0xfec6c9c5; BYTE $0x01 // vshufpd $1, %xmm6, %xmm6, %xmm7
+	LONG $0xf758c8c5 // vaddps %xmm7, %xmm6, %xmm6
+	LONG $0xfe16fac5 // vmovshdup %xmm6, %xmm7
+	LONG $0xf758cac5 // vaddss %xmm7, %xmm6, %xmm6
+	LONG $0xf558cac5 // vaddss %xmm5, %xmm6, %xmm6
+	LONG $0x117ac1c4; WORD $0x2434 // vmovss %xmm6, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff208f0f; WORD $0xffff // jg .LBB2_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff168f0f; WORD $0xffff // jg .LBB2_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x00020001cccccccc // constant
-	QUAD $0x0020001000080004 // constant
-	QUAD $0x0200010000800040 // constant
-	QUAD $0x2000100008000400 // constant
-	QUAD $0xfff8000f80004000 // constant
-	QUAD $0x0f030f0f0010fff0 // constant
-	QUAD $0x0304fffc00e0300f // constant
-	QUAD $0xffe00010100f000f // constant
-	QUAD $0xffe00030000f0f30 // constant
-	QUAD $0x000f000fcccccc0f // constant
-	QUAD $0x00100010000f000f // constant
-	LONG $0x00100010 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x000400020001cccc // constant
+	QUAD $0x0040002000100008 // constant
+	QUAD $0x0400020001000080 // constant
+	QUAD $0x4000200010000800 // constant
+	QUAD $0xfff0fff8000f8000 // constant
+	QUAD $0x300f0f030f0f0010 // constant
+	QUAD $0x1f1e0304fffc00e0 // constant
+	QUAD $0x0f0e0d0c0b0a000f // constant
+	QUAD $0x0f0e00100010000f // constant
+	QUAD $0x0f0e1f1e0f30ffe0 // constant
+	QUAD $0x000f1d1c1b1a1918 // constant
+	QUAD $0xcccccc0fffe00030 // constant
+	QUAD $0x000f000f000fcccc // constant
+	QUAD $0x001000100010000f // constant
+	WORD $0x0010 // constant
 
 // func dotQ5_1AVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ5_1AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -230,56 +227,56 @@ TEXT ·dotQ5_1AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x00013705597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_0(%rip), %ymm0
+	QUAD $0x0000010f0d6ffdc5 // vmovdqa .LCPI3_1(%rip), %ymm1
+	QUAD $0x00012e15597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_2(%rip), %ymm2
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	WORD $0x1f0f; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x08c58349 // addq $8, %r13
-	QUAD $0x00014805597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_0(%rip), %ymm0
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000011d0d6ffdc5 // vmovdqa .LCPI3_1(%rip), %ymm1
-	QUAD $0x00013c15597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_2(%rip), %ymm2
-	LONG $0x00401f0f // padding
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x307dc2c4; BYTE $0x29 // vpmovzxbw (%r9), %ymm5
-	LONG $0xf0dbd5c5 // vpand %ymm0, %ymm5, %ymm6
-	LONG $0x797dc2c4; WORD $0xfc79 // vpbroadcastw -4(%r9), %ymm7
+	LONG $0x00401f0f // padding
+	LONG $0x307dc2c4; WORD $0x086a // vpmovzxbw 8(%r10), %ymm5
+	LONG $0x797dc2c4; WORD $0x047a // vpbroadcastw 4(%r10), %ymm7
+	WORD $0xff49; BYTE $0xc8 // decq %r8
 	LONG $0xf9dbc5c5 // vpand %ymm1, %ymm7, %ymm7
 	LONG $0xf975c5c5 // vpcmpeqw %ymm1, %ymm7, %ymm7
 	LONG $0xfadbc5c5 // vpand %ymm2, %ymm7, %ymm7
-	LONG $0xf6ebc5c5 // vpor %ymm6, %ymm7, %ymm6
-	LONG $0x797dc2c4; WORD $0xfe79 // vpbroadcastw -2(%r9), %ymm7
+	LONG $0xf0dbd5c5 // vpand %ymm0, %ymm5, %ymm6
 	LONG $0xd571d5c5; BYTE $0x04 // vpsrlw $4, %ymm5, %ymm5
+	LONG $0xf6ebc5c5 // vpor %ymm6, %ymm7, %ymm6
+	LONG $0x797dc2c4; WORD $0x067a // vpbroadcastw 6(%r10), %ymm7
 	LONG $0xf9dbc5c5 // vpand %ymm1, %ymm7, %ymm7
 	LONG $0xf975c5c5 // vpcmpeqw %ymm1, %ymm7, %ymm7
 	LONG $0xfadbc5c5 // vpand %ymm2, %ymm7, %ymm7
 	LONG $0xedebc5c5 // vpor %ymm5, %ymm7, %ymm5
 	LONG $0xffefc1c5 // vpxor %xmm7, %xmm7, %xmm7
-	LONG $0x524dc2c4; BYTE $0x3a // {vex} vpdpwssd (%r10), %ymm6, %ymm7
-	LONG $0x5255c2c4; WORD $0x207a // {vex} vpdpwssd 32(%r10), %ymm5, %ymm7
-	LONG $0xef5bfcc5 // vcvtdq2ps %ymm7, %ymm5
-	LONG $0x59b70f41; BYTE $0xf8 // movzwl -8(%r9), %ebx
+	LONG $0x524de2c4; BYTE $0x38 // {vex} vpdpwssd (%rax), %ymm6, %ymm7
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x5255e2c4; WORD $0x2078 // {vex} vpdpwssd 32(%rax), %ymm5, %ymm7
+	LONG $0x40c08348 // addq $64, %rax
 	LONG $0xf36ef9c5 // vmovd %ebx, %xmm6
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x18c28349 // addq $24, %r10
 	LONG $0x1379e2c4; BYTE $0xf6 // vcvtph2ps %xmm6, %xmm6
-	LONG $0x594aa1c4; WORD $0x0134 // vmulss (%rcx,%r8), %xmm6, %xmm6
+	LONG $0x594aa1c4; WORD $0x0934 // vmulss (%rcx,%r9), %xmm6, %xmm6
+	LONG $0xef5bfcc5 // vcvtdq2ps %ymm7, %ymm5
 	LONG $0x187de2c4; BYTE $0xf6 // vbroadcastss %xmm6, %ymm6
 	LONG $0xb855e2c4; BYTE $0xe6 // vfmadd231ps %ymm6, %ymm5, %ymm4
-	LONG $0x59b70f41; BYTE $0xfa // movzwl -6(%r9), %ebx
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0xb951a2c4; WORD $0x021c // vfmadd231ss (%rdx,%r8), %xmm5, %xmm3
-	LONG $0x18c18349 // addq $24, %r9
-	LONG $0x04c08349 // addq $4, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x40c28349 // addq $64, %r10
-	LONG $0x01fe8348 // cmpq $1, %rsi
+	LONG $0xb951a2c4; WORD $0x0a1c // vfmadd231ss (%rdx,%r9), %xmm5, %xmm3
+	LONG $0x04c18349 // addq $4, %r9
+	LONG $0x01f88349 // cmpq $1, %r8
 	LONG $0xff688f0f; WORD $0xffff // jg .LBB3_2
 	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
 	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
 	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
@@ -288,15 +285,11 @@ TEXT ·dotQ5_1AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xdc58e2c5 // vaddss %xmm4, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
 	LONG $0xff0b8f0f; WORD $0xffff // jg .LBB3_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
 	QUAD $0x01cccccccccccccc // constant
 	QUAD $0x1000080004000200 // constant
 	QUAD $0x0000800040002000 // constant
@@ -314,36 +307,36 @@ TEXT ·dotQ8_0AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x9066 // padding
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
+	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
-	LONG $0x207de2c4; WORD $0x0256 // vpmovsxbw 2(%rsi), %ymm2
-	LONG $0x207de2c4; WORD $0x125e // vpmovsxbw 18(%rsi), %ymm3
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x207dc2c4; WORD $0x0250 // vpmovsxbw 2(%r8), %ymm2
 	LONG $0xe4efd9c5 // vpxor %xmm4, %xmm4, %xmm4
-	LONG $0x526dc2c4; BYTE $0x20 // {vex} vpdpwssd (%r8), %ymm2, %ymm4
-	LONG $0xf565c1c4; WORD $0x2050 // vpmaddwd 32(%r8), %ymm3, %ymm2
-	LONG $0xd2feddc5 // vpaddd %ymm2, %ymm4, %ymm2
-	WORD $0xb70f; BYTE $0x1e // movzwl (%rsi), %ebx
+	LONG $0x207dc2c4; WORD $0x1258 // vpmovsxbw 18(%r8), %ymm3
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x526de2c4; BYTE $0x20 // {vex} vpdpwssd (%rax), %ymm2, %ymm4
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x5265e2c4; WORD $0x2060 // {vex} vpdpwssd 32(%rax), %ymm3, %ymm4
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x22c08349 // addq $34, %r8
 	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
 	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
-	LONG $0x5962c1c4; BYTE $0x19 // vmulss (%r9), %xmm3, %xmm3
-	LONG $0xd25bfcc5 // vcvtdq2ps %ymm2, %ymm2
+	LONG $0x1959e2c5 // vmulss (%rcx), %xmm3, %xmm3
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0xd45bfcc5 // vcvtdq2ps %ymm4, %ymm2
 	LONG $0x187de2c4; BYTE $0xdb // vbroadcastss %xmm3, %ymm3
 	LONG $0xb86de2c4; BYTE $0xcb // vfmadd231ps %ymm3, %ymm2, %ymm1
-	LONG $0x22c68348 // addq $34, %rsi
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xad7f // jg .LBB4_2
+	WORD $0xb17f // jg .LBB4_2
 	LONG $0x197de3c4; WORD $0x01ca // vextractf128 $1, %ymm1, %xmm2
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xc958e8c5 // vaddps %xmm1, %xmm2, %xmm1
 	LONG $0xd1c6f1c5; BYTE $0x01 // vshufpd $1, %xmm1, %xmm1, %xmm2
 	LONG $0xca58f0c5 // vaddps %xmm2, %xmm1, %xmm1
@@ -352,11 +345,9 @@ TEXT ·dotQ8_0AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xc858f2c5 // vaddss %xmm0, %xmm1, %xmm1
 	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff608f0f; WORD $0xffff // jg .LBB4_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff548f0f; WORD $0xffff // jg .LBB4_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -369,45 +360,44 @@ TEXT ·dotIQ4NLAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0000eb057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI5_2(%rip), %xmm0
+	QUAD $0x0000011f0d6ff9c5 // vmovdqa .LCPI5_1(%rip), %xmm1
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	QUAD $0x0000000000841f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x02c58349 // addq $2, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000df057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI5_2(%rip), %xmm0
-	QUAD $0x000001010d6ff9c5 // vmovdqa .LCPI5_1(%rip), %xmm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	LONG $0x266ffac5 // vmovdqu (%rsi), %xmm4
-	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
-	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
-	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
-	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
-	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
-	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
-	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x6f7ac1c4; WORD $0x0260 // vmovdqu 2(%r8), %xmm4
 	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x5255c2c4; BYTE $0x30 // {vex} vpdpwssd (%r8), %ymm5, %ymm6
-	LONG $0xf55dc1c4; WORD $0x2060 // vpmaddwd 32(%r8), %ymm4, %ymm4
-	LONG $0xe4fecdc5 // vpaddd %ymm4, %ymm6, %ymm4
-	LONG $0xfe5eb70f // movzwl -2(%rsi), %ebx
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
+	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
+	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
+	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
+	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
+	LONG $0x5255e2c4; BYTE $0x30 // {vex} vpdpwssd (%rax), %ymm5, %ymm6
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
+	LONG $0x12c08349 // addq $18, %r8
+	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
+	LONG $0x525de2c4; WORD $0x2070 // {vex} vpdpwssd 32(%rax), %ymm4, %ymm6
+	LONG $0x40c08348 // addq $64, %rax
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0x5952c1c4; BYTE $0x29 // vmulss (%r9), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2959d2c5 // vmulss (%rcx), %xmm5, %xmm5
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0xe65bfcc5 // vcvtdq2ps %ymm6, %ymm4
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x12c68348 // addq $18, %rsi
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0x937f // jg .LBB5_2
+	WORD $0x967f // jg .LBB5_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
 	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
@@ -416,22 +406,22 @@ TEXT ·dotIQ4NLAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff468f0f; WORD $0xffff // jg .LBB5_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff398f0f; WORD $0xffff // jg .LBB5_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x0010fff0fff8000f // constant
-	QUAD $0x00e0300f0f030f0f // constant
-	QUAD $0x100f000f0304fffc // constant
-	QUAD $0x000f0f30ffe00010 // constant
-	QUAD $0xcccccc0fffe00030 // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xddcfbfad9881cccc // constant
-	QUAD $0x453526190d01f6ea // constant
-	WORD $0x7159 // constant
+	QUAD $0x10fff0fff8000fcc // constant
+	QUAD $0xe0300f0f030f0f00 // constant
+	QUAD $0x0f1f1e0304fffc00 // constant
+	QUAD $0x0f0f0e0d0c0b0a00 // constant
+	QUAD $0xe00f0e0010001000 // constant
+	QUAD $0x180f0e1f1e0f30ff // constant
+	QUAD $0x30000f1d1c1b1a19 // constant
+	QUAD $0xcccccccc0fffe000 // constant
+	QUAD $0xad9881cccccccccc // constant
+	QUAD $0x190d01f6eaddcfbf // constant
+	LONG $0x59453526; BYTE $0x71 // constant
 
 // func dotMXFP4AVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotMXFP4AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -442,51 +432,50 @@ TEXT ·dotMXFP4AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	WORD $0xff49; BYTE $0xc5 // incq %r13
+	QUAD $0x000100057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI6_2(%rip), %xmm0
+	QUAD $0x0000012f0d6ff9c5 // vmovdqa .LCPI6_1(%rip), %xmm1
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000fd057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI6_2(%rip), %xmm0
-	QUAD $0x000001120d6ff9c5 // vmovdqa .LCPI6_1(%rip), %xmm1
-	LONG $0x200000ba; BYTE $0x00 // movl $2097152, %edx
+	LONG $0x200000b8; BYTE $0x00 // movl $2097152, %eax
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	WORD $0x8949; BYTE $0xc1 // movq %rax, %r9
-	WORD $0x8949; BYTE $0xca // movq %rcx, %r10
+	WORD $0x1f0f; BYTE $0x00 // padding
+	WORD $0x8b48; BYTE $0x0e // movq (%rsi), %rcx
+	LONG $0x08568b48 // movq 8(%rsi), %rdx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	LONG $0x6f7ac1c4; BYTE $0x20 // vmovdqu (%r8), %xmm4
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x6f7ac1c4; WORD $0x0161 // vmovdqu 1(%r9), %xmm4
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
 	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
-	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
-	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
 	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
+	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
 	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
+	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
+	LONG $0x5255e2c4; BYTE $0x31 // {vex} vpdpwssd (%rcx), %ymm5, %ymm6
+	LONG $0x19b60f41 // movzbl (%r9), %ebx
 	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
 	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
-	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x5255c2c4; BYTE $0x31 // {vex} vpdpwssd (%r9), %ymm5, %ymm6
-	LONG $0xf55dc1c4; WORD $0x2061 // vpmaddwd 32(%r9), %ymm4, %ymm4
-	LONG $0x58b60f41; BYTE $0xff // movzbl -1(%r8), %ebx
-	WORD $0x8941; BYTE $0xdb // movl %ebx, %r11d
-	LONG $0x17e3c141 // shll $23, %r11d
-	LONG $0x00c38141; WORD $0x8000; BYTE $0xff // addl $-8388608, %r11d
+	LONG $0x525de2c4; WORD $0x2071 // {vex} vpdpwssd 32(%rcx), %ymm4, %ymm6
+	WORD $0x8941; BYTE $0xda // movl %ebx, %r10d
+	LONG $0x17e2c141 // shll $23, %r10d
+	LONG $0x00c28141; WORD $0x8000; BYTE $0xff // addl $-8388608, %r10d
 	WORD $0xfb83; BYTE $0x02 // cmpl $2, %ebx
-	LONG $0xf761e2c4; BYTE $0xda // shlxl %ebx, %edx, %ebx
-	LONG $0xdb430f41 // cmovael %r11d, %ebx
-	LONG $0xe4fecdc5 // vpaddd %ymm4, %ymm6, %ymm4
+	LONG $0xf761e2c4; BYTE $0xd8 // shlxl %ebx, %eax, %ebx
+	LONG $0xda430f41 // cmovael %r10d, %ebx
+	LONG $0x40c18348 // addq $64, %rcx
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x11c18349 // addq $17, %r9
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
-	LONG $0x5952c1c4; BYTE $0x2a // vmulss (%r10), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2a59d2c5 // vmulss (%rdx), %xmm5, %xmm5
+	LONG $0x04c28348 // addq $4, %rdx
+	LONG $0xe65bfcc5 // vcvtdq2ps %ymm6, %ymm4
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c18349 // addq $64, %r9
-	LONG $0x04c28349 // addq $4, %r10
-	LONG $0x11c08349 // addq $17, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x01fe8348 // cmpq $1, %rsi
-	LONG $0xff788f0f; WORD $0xffff // jg .LBB6_2
+	LONG $0x01f88349 // cmpq $1, %r8
+	WORD $0x817f // jg .LBB6_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff4f8d49 // leaq -1(%r15), %rcx
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
 	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
@@ -495,20 +484,21 @@ TEXT ·dotMXFP4AVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
-	LONG $0xff2b8f0f; WORD $0xffff // jg .LBB6_1
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0xff248f0f; WORD $0xffff // jg .LBB6_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x10fff0fff8000fcc // constant
-	QUAD $0xe0300f0f030f0f00 // constant
-	QUAD $0x0f000f0304fffc00 // constant
-	QUAD $0x0f0f30ffe0001010 // constant
-	QUAD $0x00cc0fffe0003000 // constant
-	QUAD $0x000c080604030201 // constant
-	LONG $0xfcfdfeff; WORD $0xf8fa; BYTE $0xf4 // constant
+	QUAD $0x0010fff0fff8000f // constant
+	QUAD $0x00e0300f0f030f0f // constant
+	QUAD $0x000f1f1e0304fffc // constant
+	QUAD $0x000f0f0e0d0c0b0a // constant
+	QUAD $0xffe00f0e00100010 // constant
+	QUAD $0x19180f0e1f1e0f30 // constant
+	QUAD $0x0030000f1d1c1b1a // constant
+	QUAD $0xcccccccccc0fffe0 // constant
+	QUAD $0x0c08060403020100 // constant
+	QUAD $0xf4f8fafcfdfeff00 // constant
 
 // func dotQ2KAVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ2KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -519,234 +509,269 @@ TEXT ·dotQ2KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x00049705597de2c4; BYTE $0x00 // vpbroadcastq .LCPI7_0(%rip), %ymm0
+	QUAD $0x0005d715597de2c4; BYTE $0x00 // vpbroadcastq .LCPI7_0(%rip), %ymm2
+	QUAD $0x0005980d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI7_12(%rip), %xmm1
+	QUAD $0x00000466256ffdc5 // vmovdqa .LCPI7_2(%rip), %ymm4
+	QUAD $0x000004fe3d6f7dc5 // vmovdqa .LCPI7_3(%rip), %ymm15
+	QUAD $0x000005562d6ffdc5 // vmovdqa .LCPI7_4(%rip), %ymm5
+	QUAD $0x000004ce356ffdc5 // vmovdqa .LCPI7_5(%rip), %ymm6
+	QUAD $0x000005063d6ffdc5 // vmovdqa .LCPI7_6(%rip), %ymm7
+	QUAD $0x0000045e056f7dc5 // vmovdqa .LCPI7_7(%rip), %ymm8
+	QUAD $0x000005160d6f7dc5 // vmovdqa .LCPI7_8(%rip), %ymm9
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x00046b0d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI7_3(%rip), %xmm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x00045f1d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI7_4(%rip), %xmm3
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
+	WORD $0x1f0f; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x18568b48 // movq 24(%rsi), %rdx
 	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
 	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
 	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
-	QUAD $0x0000000000841f0f // padding
-	LONG $0x307dc2c4; BYTE $0x2a // vpmovzxbw (%r10), %ymm5
-	LONG $0xe8dbd5c5 // vpand %ymm0, %ymm5, %ymm5
-	LONG $0xdb71c1c4; WORD $0x107a // vpand 16(%r10), %xmm1, %xmm7
-	LONG $0x00fde3c4; WORD $0x44f5 // vpermq $68, %ymm5, %ymm6
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0xdb7141c4; WORD $0x2042 // vpand 32(%r10), %xmm1, %xmm8
-	LONG $0x797d62c4; BYTE $0xcd // vpbroadcastw %xmm5, %ymm9
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xd6707fc5; BYTE $0x55 // vpshuflw $85, %ymm6, %ymm10
-	LONG $0x707d41c4; WORD $0x00d2 // vpshufd $0, %ymm10, %ymm10
-	LONG $0xffd5b5c5 // vpmullw %ymm7, %ymm9, %ymm7
-	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
-	LONG $0x524562c4; BYTE $0x08 // {vex} vpdpwssd (%rax), %ymm7, %ymm9
-	LONG $0xd52dc1c4; BYTE $0xf8 // vpmullw %ymm8, %ymm10, %ymm7
-	LONG $0x78f5c5c5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm7, %ymm7
-	LONG $0xfffeb5c5 // vpaddd %ymm7, %ymm9, %ymm7
-	LONG $0xc75b7cc5 // vcvtdq2ps %ymm7, %ymm8
-	LONG $0x187da2c4; WORD $0x093c // vbroadcastss (%rcx,%r9), %ymm7
-	LONG $0xa83de2c4; BYTE $0xfa // vfmadd213ps %ymm2, %ymm8, %ymm7
-	LONG $0x6f7a41c4; WORD $0x1042 // vmovdqu 16(%r10), %xmm8
-	LONG $0x6f7a41c4; WORD $0x204a // vmovdqu 32(%r10), %xmm9
-	LONG $0x7139c1c4; WORD $0x02d0 // vpsrlw $2, %xmm8, %xmm8
-	LONG $0x7131c1c4; WORD $0x02d1 // vpsrlw $2, %xmm9, %xmm9
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0xd6707fc5; BYTE $0xaa // vpshuflw $170, %ymm6, %ymm10
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0x707d41c4; WORD $0x00d2 // vpshufd $0, %ymm10, %ymm10
-	LONG $0xc9db31c5 // vpand %xmm1, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xd52d41c4; BYTE $0xc0 // vpmullw %ymm8, %ymm10, %ymm8
-	LONG $0xd6707fc5; BYTE $0xff // vpshuflw $255, %ymm6, %ymm10
-	LONG $0x707d41c4; WORD $0x00d2 // vpshufd $0, %ymm10, %ymm10
-	LONG $0x40f53dc5; BYTE $0x40 // vpmaddwd 64(%rax), %ymm8, %ymm8
-	LONG $0xd52d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm10, %ymm9
-	LONG $0x48f535c5; BYTE $0x60 // vpmaddwd 96(%rax), %ymm9, %ymm9
-	LONG $0xc2fe3dc5 // vpaddd %ymm2, %ymm8, %ymm8
-	LONG $0xfe3d41c4; BYTE $0xc1 // vpaddd %ymm9, %ymm8, %ymm8
-	LONG $0x187d22c4; WORD $0x094c; BYTE $0x04 // vbroadcastss 4(%rcx,%r9), %ymm9
-	LONG $0x5b7c41c4; BYTE $0xc0 // vcvtdq2ps %ymm8, %ymm8
-	LONG $0xa83d62c4; BYTE $0xcf // vfmadd213ps %ymm7, %ymm8, %ymm9
-	LONG $0x6f7ac1c4; WORD $0x107a // vmovdqu 16(%r10), %xmm7
-	LONG $0x6f7a41c4; WORD $0x2042 // vmovdqu 32(%r10), %xmm8
-	LONG $0xd771c1c5; BYTE $0x04 // vpsrlw $4, %xmm7, %xmm7
-	LONG $0x7139c1c4; WORD $0x04d0 // vpsrlw $4, %xmm8, %xmm8
-	LONG $0xf9dbc1c5 // vpand %xmm1, %xmm7, %xmm7
-	LONG $0xd6707ec5; BYTE $0x00 // vpshufhw $0, %ymm6, %ymm10
-	LONG $0x707d41c4; WORD $0xaad2 // vpshufd $170, %ymm10, %ymm10
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xde707ec5; BYTE $0x55 // vpshufhw $85, %ymm6, %ymm11
-	LONG $0x707d41c4; WORD $0xaadb // vpshufd $170, %ymm11, %ymm11
-	LONG $0xffd5adc5 // vpmullw %ymm7, %ymm10, %ymm7
-	LONG $0xd52541c4; BYTE $0xc0 // vpmullw %ymm8, %ymm11, %ymm8
-	QUAD $0x00000080b8f5c5c5 // vpmaddwd 128(%rax), %ymm7, %ymm7
-	LONG $0xfffeedc5 // vpaddd %ymm7, %ymm2, %ymm7
-	QUAD $0x000000a080f53dc5 // vpmaddwd 160(%rax), %ymm8, %ymm8
-	LONG $0xfffebdc5 // vpaddd %ymm7, %ymm8, %ymm7
-	LONG $0xc75b7cc5 // vcvtdq2ps %ymm7, %ymm8
-	LONG $0x187da2c4; WORD $0x097c; BYTE $0x08 // vbroadcastss 8(%rcx,%r9), %ymm7
-	LONG $0xa83dc2c4; BYTE $0xf9 // vfmadd213ps %ymm9, %ymm8, %ymm7
-	LONG $0x6f7a41c4; WORD $0x1042 // vmovdqu 16(%r10), %xmm8
-	LONG $0x6f7a41c4; WORD $0x204a // vmovdqu 32(%r10), %xmm9
-	LONG $0x7139c1c4; WORD $0x06d0 // vpsrlw $6, %xmm8, %xmm8
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0x7131c1c4; WORD $0x06d1 // vpsrlw $6, %xmm9, %xmm9
-	LONG $0xc9db31c5 // vpand %xmm1, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xd6707ec5; BYTE $0xaa // vpshufhw $170, %ymm6, %ymm10
-	LONG $0x707d41c4; WORD $0xaad2 // vpshufd $170, %ymm10, %ymm10
-	LONG $0xd52d41c4; BYTE $0xc0 // vpmullw %ymm8, %ymm10, %ymm8
-	LONG $0xf670fec5; BYTE $0xff // vpshufhw $255, %ymm6, %ymm6
-	LONG $0xf670fdc5; BYTE $0xaa // vpshufd $170, %ymm6, %ymm6
-	QUAD $0x000000c080f53dc5 // vpmaddwd 192(%rax), %ymm8, %ymm8
-	LONG $0xf6d5b5c5 // vpmullw %ymm6, %ymm9, %ymm6
-	QUAD $0x000000e0b0f5cdc5 // vpmaddwd 224(%rax), %ymm6, %ymm6
-	LONG $0xc2fe3dc5 // vpaddd %ymm2, %ymm8, %ymm8
-	LONG $0xf6febdc5 // vpaddd %ymm6, %ymm8, %ymm6
-	LONG $0x187d22c4; WORD $0x0944; BYTE $0x0c // vbroadcastss 12(%rcx,%r9), %ymm8
-	LONG $0xf65bfcc5 // vcvtdq2ps %ymm6, %ymm6
-	LONG $0xa84d62c4; BYTE $0xc7 // vfmadd213ps %ymm7, %ymm6, %ymm8
-	LONG $0x00fde3c4; WORD $0xeeed // vpermq $238, %ymm5, %ymm5
-	LONG $0xdb71c1c4; WORD $0x3072 // vpand 48(%r10), %xmm1, %xmm6
-	LONG $0xfd70ffc5; BYTE $0x00 // vpshuflw $0, %ymm5, %ymm7
-	LONG $0x307de2c4; BYTE $0xf6 // vpmovzxbw %xmm6, %ymm6
-	LONG $0xff70fdc5; BYTE $0x00 // vpshufd $0, %ymm7, %ymm7
-	LONG $0xdb7141c4; WORD $0x404a // vpand 64(%r10), %xmm1, %xmm9
-	LONG $0xf6d5c5c5 // vpmullw %ymm6, %ymm7, %ymm6
-	LONG $0x307dc2c4; BYTE $0xf9 // vpmovzxbw %xmm9, %ymm7
-	LONG $0xcd707fc5; BYTE $0x55 // vpshuflw $85, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0x00c9 // vpshufd $0, %ymm9, %ymm9
-	LONG $0xffd5b5c5 // vpmullw %ymm7, %ymm9, %ymm7
-	QUAD $0x00000100b0f5cdc5 // vpmaddwd 256(%rax), %ymm6, %ymm6
-	QUAD $0x00000120b8f5c5c5 // vpmaddwd 288(%rax), %ymm7, %ymm7
-	LONG $0xcefe6dc5 // vpaddd %ymm6, %ymm2, %ymm9
-	LONG $0x187da2c4; WORD $0x0974; BYTE $0x10 // vbroadcastss 16(%rcx,%r9), %ymm6
-	LONG $0xfffeb5c5 // vpaddd %ymm7, %ymm9, %ymm7
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
-	LONG $0xa845c2c4; BYTE $0xf0 // vfmadd213ps %ymm8, %ymm7, %ymm6
-	LONG $0x6f7ac1c4; WORD $0x307a // vmovdqu 48(%r10), %xmm7
-	LONG $0x6f7a41c4; WORD $0x4042 // vmovdqu 64(%r10), %xmm8
-	LONG $0xd771c1c5; BYTE $0x02 // vpsrlw $2, %xmm7, %xmm7
-	LONG $0x7139c1c4; WORD $0x02d0 // vpsrlw $2, %xmm8, %xmm8
-	LONG $0xf9dbc1c5 // vpand %xmm1, %xmm7, %xmm7
-	LONG $0xcd707fc5; BYTE $0xaa // vpshuflw $170, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0x00c9 // vpshufd $0, %ymm9, %ymm9
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xd5707fc5; BYTE $0xff // vpshuflw $255, %ymm5, %ymm10
-	LONG $0xffd5b5c5 // vpmullw %ymm7, %ymm9, %ymm7
-	LONG $0x707d41c4; WORD $0x00ca // vpshufd $0, %ymm10, %ymm9
-	QUAD $0x00000140b8f5c5c5 // vpmaddwd 320(%rax), %ymm7, %ymm7
-	LONG $0xd53541c4; BYTE $0xc0 // vpmullw %ymm8, %ymm9, %ymm8
-	LONG $0xfffeedc5 // vpaddd %ymm7, %ymm2, %ymm7
-	QUAD $0x0000016080f53dc5 // vpmaddwd 352(%rax), %ymm8, %ymm8
-	LONG $0xfffebdc5 // vpaddd %ymm7, %ymm8, %ymm7
-	LONG $0xc75b7cc5 // vcvtdq2ps %ymm7, %ymm8
-	LONG $0x187da2c4; WORD $0x097c; BYTE $0x14 // vbroadcastss 20(%rcx,%r9), %ymm7
-	LONG $0xa83de2c4; BYTE $0xfe // vfmadd213ps %ymm6, %ymm8, %ymm7
-	LONG $0x6f7ac1c4; WORD $0x3072 // vmovdqu 48(%r10), %xmm6
-	LONG $0x6f7a41c4; WORD $0x4042 // vmovdqu 64(%r10), %xmm8
-	LONG $0xd671c9c5; BYTE $0x04 // vpsrlw $4, %xmm6, %xmm6
-	LONG $0x7139c1c4; WORD $0x04d0 // vpsrlw $4, %xmm8, %xmm8
-	LONG $0xf1dbc9c5 // vpand %xmm1, %xmm6, %xmm6
-	LONG $0x307de2c4; BYTE $0xf6 // vpmovzxbw %xmm6, %ymm6
-	LONG $0xcd707ec5; BYTE $0x00 // vpshufhw $0, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0xaac9 // vpshufd $170, %ymm9, %ymm9
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0xf6d5b5c5 // vpmullw %ymm6, %ymm9, %ymm6
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xcd707ec5; BYTE $0x55 // vpshufhw $85, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0xaac9 // vpshufd $170, %ymm9, %ymm9
-	LONG $0xd53541c4; BYTE $0xc0 // vpmullw %ymm8, %ymm9, %ymm8
-	QUAD $0x00000180b0f5cdc5 // vpmaddwd 384(%rax), %ymm6, %ymm6
-	QUAD $0x000001a080f53dc5 // vpmaddwd 416(%rax), %ymm8, %ymm8
-	LONG $0xcefe6dc5 // vpaddd %ymm6, %ymm2, %ymm9
-	LONG $0x187da2c4; WORD $0x0974; BYTE $0x18 // vbroadcastss 24(%rcx,%r9), %ymm6
-	LONG $0xfe3541c4; BYTE $0xc0 // vpaddd %ymm8, %ymm9, %ymm8
-	LONG $0x5b7c41c4; BYTE $0xc0 // vcvtdq2ps %ymm8, %ymm8
-	LONG $0xa83de2c4; BYTE $0xf7 // vfmadd213ps %ymm7, %ymm8, %ymm6
-	LONG $0x6f7ac1c4; WORD $0x307a // vmovdqu 48(%r10), %xmm7
-	LONG $0x6f7a41c4; WORD $0x4042 // vmovdqu 64(%r10), %xmm8
-	LONG $0xd771c1c5; BYTE $0x06 // vpsrlw $6, %xmm7, %xmm7
-	LONG $0xf9dbc1c5 // vpand %xmm1, %xmm7, %xmm7
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0x7139c1c4; WORD $0x06d0 // vpsrlw $6, %xmm8, %xmm8
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xcd707ec5; BYTE $0xaa // vpshufhw $170, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0xaac9 // vpshufd $170, %ymm9, %ymm9
-	LONG $0xed70fec5; BYTE $0xff // vpshufhw $255, %ymm5, %ymm5
-	LONG $0xffd5b5c5 // vpmullw %ymm7, %ymm9, %ymm7
-	LONG $0xed70fdc5; BYTE $0xaa // vpshufd $170, %ymm5, %ymm5
-	QUAD $0x000001c0b8f5c5c5 // vpmaddwd 448(%rax), %ymm7, %ymm7
-	LONG $0xedd5bdc5 // vpmullw %ymm5, %ymm8, %ymm5
-	LONG $0xfffeedc5 // vpaddd %ymm7, %ymm2, %ymm7
-	QUAD $0x000001e0a8f5d5c5 // vpmaddwd 480(%rax), %ymm5, %ymm5
-	LONG $0xedfec5c5 // vpaddd %ymm5, %ymm7, %ymm5
-	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
-	LONG $0x187da2c4; WORD $0x097c; BYTE $0x1c // vbroadcastss 28(%rcx,%r9), %ymm7
-	LONG $0xa855e2c4; BYTE $0xfe // vfmadd213ps %ymm6, %ymm5, %ymm7
-	LONG $0x5ab70f41; BYTE $0x50 // movzwl 80(%r10), %ebx
-	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
-	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0x7e7ac1c4; BYTE $0x32 // vmovq (%r10), %xmm6
-	LONG $0xd671c9c5; BYTE $0x04 // vpsrlw $4, %xmm6, %xmm6
-	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
-	LONG $0xf3dbc9c5 // vpand %xmm3, %xmm6, %xmm6
-	LONG $0x317de2c4; BYTE $0xf6 // vpmovzxbd %xmm6, %ymm6
-	LONG $0x5ab70f41; BYTE $0x52 // movzwl 82(%r10), %ebx
-	LONG $0xf65bfcc5 // vcvtdq2ps %ymm6, %ymm6
-	LONG $0xc36e79c5 // vmovd %ebx, %xmm8
-	LONG $0x137942c4; BYTE $0xc0 // vcvtph2ps %xmm8, %xmm8
-	LONG $0x187d42c4; BYTE $0xc0 // vbroadcastss %xmm8, %ymm8
-	LONG $0xa845e2c4; BYTE $0xec // vfmadd213ps %ymm4, %ymm7, %ymm5
-	LONG $0x7e7ac1c4; WORD $0x0862 // vmovq 8(%r10), %xmm4
-	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
-	LONG $0xe3dbd9c5 // vpand %xmm3, %xmm4, %xmm4
-	LONG $0xf659bcc5 // vmulps %ymm6, %ymm8, %ymm6
-	LONG $0x317de2c4; BYTE $0xe4 // vpmovzxbd %xmm4, %ymm4
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
-	LONG $0x9c55a2c4; WORD $0x4a34 // vfnmadd132ps (%rdx,%r9,2), %ymm5, %ymm6
-	LONG $0xe459bcc5 // vmulps %ymm4, %ymm8, %ymm4
-	LONG $0x9c4da2c4; WORD $0x4a64; BYTE $0x20 // vfnmadd132ps 32(%rdx,%r9,2), %ymm6, %ymm4
-	LONG $0x54c28349 // addq $84, %r10
-	LONG $0x20c18349 // addq $32, %r9
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x307d42c4; BYTE $0x2a // vpmovzxbw (%r10), %ymm13
+	LONG $0x6f7d41c4; BYTE $0xd9 // vmovdqa %ymm9, %ymm11
+	LONG $0x6f7d41c4; BYTE $0xc8 // vmovdqa %ymm8, %ymm9
+	LONG $0xc76f7dc5 // vmovdqa %ymm7, %ymm8
+	LONG $0xfe6ffdc5 // vmovdqa %ymm6, %ymm7
+	LONG $0xf56ffdc5 // vmovdqa %ymm5, %ymm6
+	LONG $0xfd7f7dc5 // vmovdqa %ymm15, %ymm5
+	LONG $0xdb7141c4; WORD $0x107a // vpand 16(%r10), %xmm1, %xmm15
 	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0xeadb15c5 // vpand %ymm2, %ymm13, %ymm13
+	LONG $0x797dc2c4; BYTE $0xdd // vpbroadcastw %xmm13, %ymm3
+	LONG $0x00fd43c4; WORD $0x44f5 // vpermq $68, %ymm13, %ymm14
+	LONG $0x00fd43c4; WORD $0xeeed // vpermq $238, %ymm13, %ymm13
+	LONG $0xdbd585c5 // vpmullw %ymm3, %ymm15, %ymm3
+	LONG $0xdb7141c4; WORD $0x207a // vpand 32(%r10), %xmm1, %xmm15
+	LONG $0x000d62c4; BYTE $0xd4 // vpshufb %ymm4, %ymm14, %ymm10
+	LONG $0x000de2c4; BYTE $0xc5 // vpshufb %ymm5, %ymm14, %ymm0
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0xd52d41c4; BYTE $0xd7 // vpmullw %ymm15, %ymm10, %ymm10
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x526562c4; BYTE $0x38 // {vex} vpdpwssd (%rax), %ymm3, %ymm15
+	LONG $0x522d62c4; WORD $0x2078 // {vex} vpdpwssd 32(%rax), %ymm10, %ymm15
+	LONG $0x187d22c4; WORD $0x0914 // vbroadcastss (%rcx,%r9), %ymm10
+	LONG $0x5b7cc1c4; BYTE $0xdf // vcvtdq2ps %ymm15, %ymm3
+	QUAD $0x0003ec15a86562c4; BYTE $0x00 // vfmadd213ps .LCPI7_11(%rip), %ymm3, %ymm10
+	LONG $0x6f7ac1c4; WORD $0x105a // vmovdqu 16(%r10), %xmm3
+	LONG $0x6f7a41c4; WORD $0x207a // vmovdqu 32(%r10), %xmm15
+	LONG $0xd371e1c5; BYTE $0x02 // vpsrlw $2, %xmm3, %xmm3
+	LONG $0x7101c1c4; WORD $0x02d7 // vpsrlw $2, %xmm15, %xmm15
+	LONG $0xd9dbe1c5 // vpand %xmm1, %xmm3, %xmm3
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xc3d5fdc5 // vpmullw %ymm3, %ymm0, %ymm0
+	LONG $0xd9db81c5 // vpand %xmm1, %xmm15, %xmm3
+	LONG $0x000d62c4; BYTE $0xfe // vpshufb %ymm6, %ymm14, %ymm15
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xdbd585c5 // vpmullw %ymm3, %ymm15, %ymm3
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x527d62c4; WORD $0x4078 // {vex} vpdpwssd 64(%rax), %ymm0, %ymm15
+	LONG $0x526562c4; WORD $0x6078 // {vex} vpdpwssd 96(%rax), %ymm3, %ymm15
+	LONG $0x187da2c4; WORD $0x095c; BYTE $0x04 // vbroadcastss 4(%rcx,%r9), %ymm3
+	LONG $0x5b7cc1c4; BYTE $0xc7 // vcvtdq2ps %ymm15, %ymm0
+	LONG $0x000d62c4; BYTE $0xff // vpshufb %ymm7, %ymm14, %ymm15
+	LONG $0xa87dc2c4; BYTE $0xda // vfmadd213ps %ymm10, %ymm0, %ymm3
+	LONG $0x6f7ac1c4; WORD $0x1042 // vmovdqu 16(%r10), %xmm0
+	LONG $0x6f7a41c4; WORD $0x2052 // vmovdqu 32(%r10), %xmm10
+	LONG $0xd071f9c5; BYTE $0x04 // vpsrlw $4, %xmm0, %xmm0
+	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
+	LONG $0xc1dbf9c5 // vpand %xmm1, %xmm0, %xmm0
+	LONG $0xd1db29c5 // vpand %xmm1, %xmm10, %xmm10
+	LONG $0x307de2c4; BYTE $0xc0 // vpmovzxbw %xmm0, %ymm0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
+	LONG $0xc0d585c5 // vpmullw %ymm0, %ymm15, %ymm0
+	LONG $0x000d42c4; BYTE $0xf8 // vpshufb %ymm8, %ymm14, %ymm15
+	LONG $0xd50541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm15, %ymm10
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000080b8527d62c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm0, %ymm15
+	QUAD $0x0000a0b8522d62c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm10, %ymm15
+	LONG $0x000d42c4; BYTE $0xd3 // vpshufb %ymm11, %ymm14, %ymm10
+	LONG $0x5b7cc1c4; BYTE $0xc7 // vcvtdq2ps %ymm15, %ymm0
+	LONG $0x187d22c4; WORD $0x097c; BYTE $0x08 // vbroadcastss 8(%rcx,%r9), %ymm15
+	LONG $0xa87d62c4; BYTE $0xfb // vfmadd213ps %ymm3, %ymm0, %ymm15
+	LONG $0x6f7ac1c4; WORD $0x1042 // vmovdqu 16(%r10), %xmm0
+	LONG $0x000dc2c4; BYTE $0xd9 // vpshufb %ymm9, %ymm14, %ymm3
+	LONG $0x001562c4; BYTE $0xf4 // vpshufb %ymm4, %ymm13, %ymm14
+	LONG $0xd071f9c5; BYTE $0x06 // vpsrlw $6, %xmm0, %xmm0
+	LONG $0xc1dbf9c5 // vpand %xmm1, %xmm0, %xmm0
+	LONG $0x307de2c4; BYTE $0xc0 // vpmovzxbw %xmm0, %ymm0
+	LONG $0xc0d5e5c5 // vpmullw %ymm0, %ymm3, %ymm0
+	LONG $0x6f7ac1c4; WORD $0x205a // vmovdqu 32(%r10), %xmm3
+	LONG $0xd371e1c5; BYTE $0x06 // vpsrlw $6, %xmm3, %xmm3
+	LONG $0xd9dbe1c5 // vpand %xmm1, %xmm3, %xmm3
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xdbd5adc5 // vpmullw %ymm3, %ymm10, %ymm3
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
+	QUAD $0x0000c090527d62c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm0, %ymm10
+	QUAD $0x0000e090526562c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm3, %ymm10
+	LONG $0x187da2c4; WORD $0x095c; BYTE $0x0c // vbroadcastss 12(%rcx,%r9), %ymm3
+	LONG $0x5b7cc1c4; BYTE $0xc2 // vcvtdq2ps %ymm10, %ymm0
+	QUAD $0x000002a6156f7dc5 // vmovdqa .LCPI7_9(%rip), %ymm10
+	LONG $0xa87dc2c4; BYTE $0xdf // vfmadd213ps %ymm15, %ymm0, %ymm3
+	LONG $0xdb71c1c4; WORD $0x3042 // vpand 48(%r10), %xmm1, %xmm0
+	LONG $0xfd6f7dc5 // vmovdqa %ymm5, %ymm15
+	LONG $0xee6ffdc5 // vmovdqa %ymm6, %ymm5
+	LONG $0xf76ffdc5 // vmovdqa %ymm7, %ymm6
+	LONG $0xc77f7dc5 // vmovdqa %ymm8, %ymm7
+	LONG $0x6f7d41c4; BYTE $0xc1 // vmovdqa %ymm9, %ymm8
+	LONG $0x6f7d41c4; BYTE $0xcb // vmovdqa %ymm11, %ymm9
+	QUAD $0x0003631d787962c4; BYTE $0x00 // vpbroadcastb .LCPI7_13(%rip), %xmm11
+	LONG $0x001542c4; BYTE $0xd2 // vpshufb %ymm10, %ymm13, %ymm10
+	LONG $0x307de2c4; BYTE $0xc0 // vpmovzxbw %xmm0, %ymm0
+	LONG $0xc0d5adc5 // vpmullw %ymm0, %ymm10, %ymm0
+	LONG $0xdb7141c4; WORD $0x4052 // vpand 64(%r10), %xmm1, %xmm10
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
+	LONG $0xd50d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm14, %ymm10
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	QUAD $0x000100b0527d62c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm0, %ymm14
+	QUAD $0x000120b0522d62c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm10, %ymm14
+	LONG $0x187d22c4; WORD $0x0954; BYTE $0x10 // vbroadcastss 16(%rcx,%r9), %ymm10
+	LONG $0x5b7cc1c4; BYTE $0xc6 // vcvtdq2ps %ymm14, %ymm0
+	LONG $0x001542c4; BYTE $0xf7 // vpshufb %ymm15, %ymm13, %ymm14
+	LONG $0xa87d62c4; BYTE $0xd3 // vfmadd213ps %ymm3, %ymm0, %ymm10
+	LONG $0x6f7ac1c4; WORD $0x3042 // vmovdqu 48(%r10), %xmm0
+	LONG $0x6f7ac1c4; WORD $0x405a // vmovdqu 64(%r10), %xmm3
+	LONG $0xd071f9c5; BYTE $0x02 // vpsrlw $2, %xmm0, %xmm0
+	LONG $0xd371e1c5; BYTE $0x02 // vpsrlw $2, %xmm3, %xmm3
+	LONG $0xc1dbf9c5 // vpand %xmm1, %xmm0, %xmm0
+	LONG $0xd9dbe1c5 // vpand %xmm1, %xmm3, %xmm3
+	LONG $0x307de2c4; BYTE $0xc0 // vpmovzxbw %xmm0, %ymm0
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xc0d58dc5 // vpmullw %ymm0, %ymm14, %ymm0
+	LONG $0x001562c4; BYTE $0xf5 // vpshufb %ymm5, %ymm13, %ymm14
+	LONG $0xdbd58dc5 // vpmullw %ymm3, %ymm14, %ymm3
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	QUAD $0x000140b0527d62c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm0, %ymm14
+	QUAD $0x000160b0526562c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm3, %ymm14
+	LONG $0x187da2c4; WORD $0x095c; BYTE $0x14 // vbroadcastss 20(%rcx,%r9), %ymm3
+	LONG $0x5b7cc1c4; BYTE $0xc6 // vcvtdq2ps %ymm14, %ymm0
+	LONG $0x001562c4; BYTE $0xf6 // vpshufb %ymm6, %ymm13, %ymm14
+	LONG $0xa87dc2c4; BYTE $0xda // vfmadd213ps %ymm10, %ymm0, %ymm3
+	LONG $0x6f7ac1c4; WORD $0x3042 // vmovdqu 48(%r10), %xmm0
+	LONG $0x6f7a41c4; WORD $0x4052 // vmovdqu 64(%r10), %xmm10
+	LONG $0xd071f9c5; BYTE $0x04 // vpsrlw $4, %xmm0, %xmm0
+	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
+	LONG $0xc1dbf9c5 // vpand %xmm1, %xmm0, %xmm0
+	LONG $0xd1db29c5 // vpand %xmm1, %xmm10, %xmm10
+	LONG $0x307de2c4; BYTE $0xc0 // vpmovzxbw %xmm0, %ymm0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
+	LONG $0xc0d58dc5 // vpmullw %ymm0, %ymm14, %ymm0
+	LONG $0x001562c4; BYTE $0xf7 // vpshufb %ymm7, %ymm13, %ymm14
+	LONG $0xd50d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm14, %ymm10
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	QUAD $0x000180b0527d62c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm0, %ymm14
+	QUAD $0x0001a0b0522d62c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm10, %ymm14
+	LONG $0x001542c4; BYTE $0xd1 // vpshufb %ymm9, %ymm13, %ymm10
+	LONG $0x5b7cc1c4; BYTE $0xc6 // vcvtdq2ps %ymm14, %ymm0
+	LONG $0x187d22c4; WORD $0x0974; BYTE $0x18 // vbroadcastss 24(%rcx,%r9), %ymm14
+	LONG $0xa87d62c4; BYTE $0xf3 // vfmadd213ps %ymm3, %ymm0, %ymm14
+	LONG $0x6f7ac1c4; WORD $0x3042 // vmovdqu 48(%r10), %xmm0
+	LONG $0x0015c2c4; BYTE $0xd8 // vpshufb %ymm8, %ymm13, %ymm3
+	LONG $0xd071f9c5; BYTE $0x06 // vpsrlw $6, %xmm0, %xmm0
+	LONG $0xc1dbf9c5 // vpand %xmm1, %xmm0, %xmm0
+	LONG $0x307de2c4; BYTE $0xc0 // vpmovzxbw %xmm0, %ymm0
+	LONG $0xc0d5e5c5 // vpmullw %ymm0, %ymm3, %ymm0
+	LONG $0x6f7ac1c4; WORD $0x405a // vmovdqu 64(%r10), %xmm3
+	LONG $0xd371e1c5; BYTE $0x06 // vpsrlw $6, %xmm3, %xmm3
+	LONG $0xd9dbe1c5 // vpand %xmm1, %xmm3, %xmm3
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xdbd5adc5 // vpmullw %ymm3, %ymm10, %ymm3
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
+	QUAD $0x0001c090527d62c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm0, %ymm10
+	QUAD $0x0001e090526562c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm3, %ymm10
+	LONG $0x187da2c4; WORD $0x095c; BYTE $0x1c // vbroadcastss 28(%rcx,%r9), %ymm3
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x5b7cc1c4; BYTE $0xc2 // vcvtdq2ps %ymm10, %ymm0
+	LONG $0xa87dc2c4; BYTE $0xde // vfmadd213ps %ymm14, %ymm0, %ymm3
+	LONG $0x5ab70f41; BYTE $0x50 // movzwl 80(%r10), %ebx
+	LONG $0xc36ef9c5 // vmovd %ebx, %xmm0
+	LONG $0x5ab70f41; BYTE $0x52 // movzwl 82(%r10), %ebx
+	LONG $0x1379e2c4; BYTE $0xc0 // vcvtph2ps %xmm0, %xmm0
+	LONG $0x187de2c4; BYTE $0xc0 // vbroadcastss %xmm0, %ymm0
+	LONG $0xd36e79c5 // vmovd %ebx, %xmm10
+	LONG $0xa865c2c4; BYTE $0xc4 // vfmadd213ps %ymm12, %ymm3, %ymm0
+	LONG $0x7e7ac1c4; BYTE $0x1a // vmovq (%r10), %xmm3
+	LONG $0x137942c4; BYTE $0xd2 // vcvtph2ps %xmm10, %xmm10
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss %xmm10, %ymm10
+	LONG $0xd371e1c5; BYTE $0x04 // vpsrlw $4, %xmm3, %xmm3
+	LONG $0xdbdba1c5 // vpand %xmm3, %xmm11, %xmm3
+	LONG $0x317de2c4; BYTE $0xdb // vpmovzxbd %xmm3, %ymm3
+	LONG $0xdb5bfcc5 // vcvtdq2ps %ymm3, %ymm3
+	LONG $0xdb59acc5 // vmulps %ymm3, %ymm10, %ymm3
+	LONG $0x9c7da2c4; WORD $0x4a1c // vfnmadd132ps (%rdx,%r9,2), %ymm0, %ymm3
+	LONG $0x7e7ac1c4; WORD $0x0842 // vmovq 8(%r10), %xmm0
+	LONG $0x54c28349 // addq $84, %r10
+	LONG $0xd071f9c5; BYTE $0x04 // vpsrlw $4, %xmm0, %xmm0
+	LONG $0xc0dba1c5 // vpand %xmm0, %xmm11, %xmm0
+	LONG $0x317de2c4; BYTE $0xc0 // vpmovzxbd %xmm0, %ymm0
+	LONG $0xc05bfcc5 // vcvtdq2ps %ymm0, %ymm0
+	LONG $0xe0592cc5 // vmulps %ymm0, %ymm10, %ymm12
+	LONG $0x9c6522c4; WORD $0x4a64; BYTE $0x20 // vfnmadd132ps 32(%rdx,%r9,2), %ymm3, %ymm12
+	LONG $0x20c18349 // addq $32, %r9
 	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfc178f0f; WORD $0xffff // jg .LBB7_2
-	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
-	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
-	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
-	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
-	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
-	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
-	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfc338f0f; WORD $0xffff // jg .LBB7_2
+	LONG $0x197d63c4; WORD $0x01e0 // vextractf128 $1, %ymm12, %xmm0
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xc05898c5 // vaddps %xmm0, %xmm12, %xmm0
+	LONG $0xd8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm3
+	LONG $0xc358f8c5 // vaddps %xmm3, %xmm0, %xmm0
+	LONG $0xd816fac5 // vmovshdup %xmm0, %xmm3
+	LONG $0xc358fac5 // vaddss %xmm3, %xmm0, %xmm0
+	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfbbe8f0f; WORD $0xffff // jg .LBB7_1
+	LONG $0xfbda8f0f; WORD $0xffff // jg .LBB7_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x0010fff0fff8000f // constant
-	QUAD $0x00e0300f0f030f0f // constant
-	QUAD $0x100f000f0304fffc // constant
-	QUAD $0x000f0f30ffe00010 // constant
-	QUAD $0xcccccc0fffe00030 // constant
-	QUAD $0x000f000f000fcccc // constant
-	WORD $0x000f // constant
+	QUAD $0x0302cccccccccccc // constant
+	QUAD $0x0302030203020302 // constant
+	QUAD $0x1312030203020302 // constant
+	QUAD $0x1312131213121312 // constant
+	QUAD $0x0d0c131213121312 // constant
+	QUAD $0x0d0c0d0c0d0c0d0c // constant
+	QUAD $0x1d1c0d0c0d0c0d0c // constant
+	QUAD $0x1d1c1d1c1d1c1d1c // constant
+	QUAD $0x01001d1c1d1c1d1c // constant
+	QUAD $0x0100010001000100 // constant
+	QUAD $0x1110010001000100 // constant
+	QUAD $0x1110111011101110 // constant
+	QUAD $0x0000111011101110 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0908000000000000 // constant
+	QUAD $0x0908090809080908 // constant
+	QUAD $0x1918090809080908 // constant
+	QUAD $0x1918191819181918 // constant
+	QUAD $0x0504191819181918 // constant
+	QUAD $0x0504050405040504 // constant
+	QUAD $0x1514050405040504 // constant
+	QUAD $0x1514151415141514 // constant
+	QUAD $0x0b0a151415141514 // constant
+	QUAD $0x0b0a0b0a0b0a0b0a // constant
+	QUAD $0x1b1a0b0a0b0a0b0a // constant
+	QUAD $0x1b1a1b1a1b1a1b1a // constant
+	QUAD $0x0f0e1b1a1b1a1b1a // constant
+	QUAD $0x0f0e0f0e0f0e0f0e // constant
+	QUAD $0x1f1e0f0e0f0e0f0e // constant
+	QUAD $0x1f1e1f1e1f1e1f1e // constant
+	QUAD $0x07061f1e1f1e1f1e // constant
+	QUAD $0x0706070607060706 // constant
+	QUAD $0x1716070607060706 // constant
+	QUAD $0x1716171617161716 // constant
+	QUAD $0x000f171617161716 // constant
+	QUAD $0x0f0f0010fff0fff8 // constant
+	QUAD $0xfffc00e0300f0f03 // constant
+	QUAD $0x0b0a000f1f1e0304 // constant
+	QUAD $0x0010000f0f0e0d0c // constant
+	QUAD $0x0f30ffe00f0e0010 // constant
+	QUAD $0x1b1a19180f0e1f1e // constant
+	QUAD $0xffe00030000f1d1c // constant
+	QUAD $0x000fcccccccccc0f // constant
+	LONG $0x000f000f; WORD $0x000f // constant
 
 // func dotQ3KAVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ3KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -757,320 +782,332 @@ TEXT ·dotQ3KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0006a325787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_17(%rip), %xmm12
+	QUAD $0x0006ca2d217962c4; BYTE $0x00 // vpmovsxbd .LCPI8_18(%rip), %xmm13
+	QUAD $0x00069235787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_19(%rip), %xmm14
+	QUAD $0x00068a3d787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_20(%rip), %xmm15
+	QUAD $0x0006b325597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_4(%rip), %ymm4
+	QUAD $0x0006b22d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_5(%rip), %ymm5
+	QUAD $0x00067135797de2c4; BYTE $0x00 // vpbroadcastw .LCPI8_21(%rip), %ymm6
+	QUAD $0x00066a05787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_22(%rip), %xmm8
+	QUAD $0x00066215787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_23(%rip), %xmm10
+	QUAD $0x00065a05797de2c4; BYTE $0x00 // vpbroadcastw .LCPI8_24(%rip), %ymm0
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x000658057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI8_9(%rip), %xmm0
-	QUAD $0x00066b0d2179e2c4; BYTE $0x00 // vpmovsxbd .LCPI8_10(%rip), %xmm1
-	QUAD $0x000647157879e2c4; BYTE $0x00 // vpbroadcastb .LCPI8_11(%rip), %xmm2
-	QUAD $0x00063f1d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI8_12(%rip), %xmm3
-	QUAD $0x00065825597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_4(%rip), %ymm4
-	QUAD $0x0006572d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_5(%rip), %ymm5
-	QUAD $0x00062635797de2c4; BYTE $0x00 // vpbroadcastw .LCPI8_13(%rip), %ymm6
-	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
-	QUAD $0x00061b05787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_14(%rip), %xmm8
-	QUAD $0x0006130d787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_15(%rip), %xmm9
-	QUAD $0x0000000000841f0f // padding
+	WORD $0x1f0f; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
-	LONG $0x7e7a41c4; WORD $0x6058 // vmovq 96(%r8), %xmm11
-	LONG $0x7119c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm12
-	LONG $0x6c2141c4; BYTE $0xdc // vpunpcklqdq %xmm12, %xmm11, %xmm11
-	LONG $0x587942c4; WORD $0x6860 // vpbroadcastd 104(%r8), %xmm12
-	LONG $0xd8db21c5 // vpand %xmm0, %xmm11, %xmm11
-	LONG $0x451962c4; BYTE $0xe1 // vpsrlvd %xmm1, %xmm12, %xmm12
-	LONG $0x307d42c4; WORD $0x2068 // vpmovzxbw 32(%r8), %ymm13
-	LONG $0x7119c1c4; WORD $0x04f4 // vpsllw $4, %xmm12, %xmm12
-	LONG $0xecdb15c5 // vpand %ymm4, %ymm13, %ymm13
-	LONG $0x307d42c4; WORD $0x3070 // vpmovzxbw 48(%r8), %ymm14
-	LONG $0xe2db19c5 // vpand %xmm2, %xmm12, %xmm12
-	LONG $0xf4db0dc5 // vpand %ymm4, %ymm14, %ymm14
-	LONG $0x307d42c4; WORD $0x1078 // vpmovzxbw 16(%r8), %ymm15
-	LONG $0xeb1941c4; BYTE $0xdb // vpor %xmm11, %xmm12, %xmm11
-	LONG $0x711dc1c4; WORD $0x02f7 // vpsllw $2, %ymm15, %ymm12
-	LONG $0x307d42c4; BYTE $0x38 // vpmovzxbw (%r8), %ymm15
-	LONG $0xdbfc21c5 // vpaddb %xmm3, %xmm11, %xmm11
-	LONG $0x7105c1c4; WORD $0x02f7 // vpsllw $2, %ymm15, %ymm15
-	LONG $0xfddb05c5 // vpand %ymm5, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xed // vpor %ymm13, %ymm15, %ymm13
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xe5db1dc5 // vpand %ymm5, %ymm12, %ymm12
-	LONG $0xeb1d41c4; BYTE $0xe6 // vpor %ymm14, %ymm12, %ymm12
-	LONG $0xeefd15c5 // vpaddw %ymm6, %ymm13, %ymm13
-	LONG $0xe6fd1dc5 // vpaddw %ymm6, %ymm12, %ymm12
-	LONG $0x797d42c4; BYTE $0xf3 // vpbroadcastw %xmm11, %ymm14
-	LONG $0x707b41c4; WORD $0x55fb // vpshuflw $85, %xmm11, %xmm15
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0xd51541c4; BYTE $0xee // vpmullw %ymm14, %ymm13, %ymm13
-	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
-	LONG $0x521562c4; BYTE $0x30 // {vex} vpdpwssd (%rax), %ymm13, %ymm14
-	LONG $0xd51d41c4; BYTE $0xe7 // vpmullw %ymm15, %ymm12, %ymm12
-	LONG $0x60f51dc5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm12, %ymm12
-	LONG $0xfe0d41c4; BYTE $0xe4 // vpaddd %ymm12, %ymm14, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xec // vcvtdq2ps %ymm12, %ymm13
-	LONG $0x187d62c4; BYTE $0x21 // vbroadcastss (%rcx), %ymm12
-	LONG $0xa81562c4; BYTE $0xe7 // vfmadd213ps %ymm7, %ymm13, %ymm12
-	LONG $0x6f7a41c4; WORD $0x2068 // vmovdqu 32(%r8), %xmm13
-	LONG $0x6f7a41c4; WORD $0x3070 // vmovdqu 48(%r8), %xmm14
-	LONG $0x7111c1c4; WORD $0x02d5 // vpsrlw $2, %xmm13, %xmm13
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
-	LONG $0x7109c1c4; WORD $0x02d6 // vpsrlw $2, %xmm14, %xmm14
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
-	LONG $0xecdb15c5 // vpand %ymm4, %ymm13, %ymm13
-	LONG $0x307d42c4; BYTE $0x38 // vpmovzxbw (%r8), %ymm15
-	LONG $0xfd0541c4; BYTE $0xff // vpaddw %ymm15, %ymm15, %ymm15
-	LONG $0xfddb05c5 // vpand %ymm5, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xed // vpor %ymm13, %ymm15, %ymm13
-	LONG $0x307d42c4; WORD $0x1078 // vpmovzxbw 16(%r8), %ymm15
-	LONG $0xf4db0dc5 // vpand %ymm4, %ymm14, %ymm14
-	LONG $0xfd0541c4; BYTE $0xff // vpaddw %ymm15, %ymm15, %ymm15
-	LONG $0xfddb05c5 // vpand %ymm5, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xf6 // vpor %ymm14, %ymm15, %ymm14
-	LONG $0xeefd15c5 // vpaddw %ymm6, %ymm13, %ymm13
-	LONG $0xf6fd0dc5 // vpaddw %ymm6, %ymm14, %ymm14
-	LONG $0x707b41c4; WORD $0xaafb // vpshuflw $170, %xmm11, %xmm15
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0xd51541c4; BYTE $0xef // vpmullw %ymm15, %ymm13, %ymm13
-	LONG $0x707b41c4; WORD $0xfffb // vpshuflw $255, %xmm11, %xmm15
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0x68f515c5; BYTE $0x40 // vpmaddwd 64(%rax), %ymm13, %ymm13
-	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	LONG $0x70f50dc5; BYTE $0x60 // vpmaddwd 96(%rax), %ymm14, %ymm14
-	LONG $0xeffe15c5 // vpaddd %ymm7, %ymm13, %ymm13
-	LONG $0xfe1541c4; BYTE $0xf6 // vpaddd %ymm14, %ymm13, %ymm14
-	LONG $0x187d62c4; WORD $0x0469 // vbroadcastss 4(%rcx), %ymm13
-	LONG $0x5b7c41c4; BYTE $0xf6 // vcvtdq2ps %ymm14, %ymm14
-	LONG $0xa80d42c4; BYTE $0xec // vfmadd213ps %ymm12, %ymm14, %ymm13
-	LONG $0x6f7a41c4; WORD $0x2060 // vmovdqu 32(%r8), %xmm12
-	LONG $0x6f7a41c4; WORD $0x3070 // vmovdqu 48(%r8), %xmm14
-	LONG $0x7119c1c4; WORD $0x04d4 // vpsrlw $4, %xmm12, %xmm12
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xe4db1dc5 // vpand %ymm4, %ymm12, %ymm12
-	LONG $0x7109c1c4; WORD $0x04d6 // vpsrlw $4, %xmm14, %xmm14
-	LONG $0x307d42c4; BYTE $0x38 // vpmovzxbw (%r8), %ymm15
-	LONG $0xfddb05c5 // vpand %ymm5, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xe4 // vpor %ymm12, %ymm15, %ymm12
-	LONG $0x307d42c4; WORD $0x1078 // vpmovzxbw 16(%r8), %ymm15
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
-	LONG $0xf4db0dc5 // vpand %ymm4, %ymm14, %ymm14
-	LONG $0xfddb05c5 // vpand %ymm5, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xf6 // vpor %ymm14, %ymm15, %ymm14
-	LONG $0xe6fd1dc5 // vpaddw %ymm6, %ymm12, %ymm12
-	LONG $0xf6fd0dc5 // vpaddw %ymm6, %ymm14, %ymm14
-	LONG $0x692141c4; BYTE $0xfb // vpunpckhwd %xmm11, %xmm11, %xmm15
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0xd51d41c4; BYTE $0xe7 // vpmullw %ymm15, %ymm12, %ymm12
-	LONG $0x707a41c4; WORD $0x55fb // vpshufhw $85, %xmm11, %xmm15
-	LONG $0x707941c4; WORD $0xaaff // vpshufd $170, %xmm15, %xmm15
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	QUAD $0x00000080a0f51dc5 // vpmaddwd 128(%rax), %ymm12, %ymm12
-	QUAD $0x000000a0b0f50dc5 // vpmaddwd 160(%rax), %ymm14, %ymm14
-	LONG $0xfffe1dc5 // vpaddd %ymm7, %ymm12, %ymm15
-	LONG $0x187d62c4; WORD $0x0861 // vbroadcastss 8(%rcx), %ymm12
-	LONG $0xfe0541c4; BYTE $0xf6 // vpaddd %ymm14, %ymm15, %ymm14
-	LONG $0x5b7c41c4; BYTE $0xf6 // vcvtdq2ps %ymm14, %ymm14
-	LONG $0xa80d42c4; BYTE $0xe5 // vfmadd213ps %ymm13, %ymm14, %ymm12
-	LONG $0x6f7a41c4; BYTE $0x28 // vmovdqu (%r8), %xmm13
-	LONG $0x6f7a41c4; WORD $0x1070 // vmovdqu 16(%r8), %xmm14
-	LONG $0x6f7a41c4; WORD $0x2078 // vmovdqu 32(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x06d7 // vpsrlw $6, %xmm15, %xmm15
-	LONG $0xdb0141c4; BYTE $0xf9 // vpand %xmm9, %xmm15, %xmm15
-	LONG $0x7111c1c4; WORD $0x01d5 // vpsrlw $1, %xmm13, %xmm13
-	LONG $0xdb1141c4; BYTE $0xe8 // vpand %xmm8, %xmm13, %xmm13
-	LONG $0xeb1141c4; BYTE $0xef // vpor %xmm15, %xmm13, %xmm13
-	LONG $0x6f7a41c4; WORD $0x3078 // vmovdqu 48(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x06d7 // vpsrlw $6, %xmm15, %xmm15
-	LONG $0x7109c1c4; WORD $0x01d6 // vpsrlw $1, %xmm14, %xmm14
-	LONG $0xdb0141c4; BYTE $0xf9 // vpand %xmm9, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
-	LONG $0xdb0941c4; BYTE $0xf0 // vpand %xmm8, %xmm14, %xmm14
-	LONG $0xeb0941c4; BYTE $0xf7 // vpor %xmm15, %xmm14, %xmm14
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
-	LONG $0x707a41c4; WORD $0xaafb // vpshufhw $170, %xmm11, %xmm15
-	LONG $0x707941c4; WORD $0xaaff // vpshufd $170, %xmm15, %xmm15
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0xeefd15c5 // vpaddw %ymm6, %ymm13, %ymm13
-	LONG $0xd51541c4; BYTE $0xef // vpmullw %ymm15, %ymm13, %ymm13
-	LONG $0x707a41c4; WORD $0xfffb // vpshufhw $255, %xmm11, %xmm15
-	LONG $0x707941c4; WORD $0xaaff // vpshufd $170, %xmm15, %xmm15
-	LONG $0xf6fd0dc5 // vpaddw %ymm6, %ymm14, %ymm14
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	QUAD $0x000000c0a8f515c5 // vpmaddwd 192(%rax), %ymm13, %ymm13
-	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	LONG $0xeffe15c5 // vpaddd %ymm7, %ymm13, %ymm13
-	QUAD $0x000000e0b0f50dc5 // vpmaddwd 224(%rax), %ymm14, %ymm14
-	LONG $0xfe1541c4; BYTE $0xee // vpaddd %ymm14, %ymm13, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xed // vcvtdq2ps %ymm13, %ymm13
-	LONG $0x187d62c4; WORD $0x0c71 // vbroadcastss 12(%rcx), %ymm14
-	LONG $0xa81542c4; BYTE $0xf4 // vfmadd213ps %ymm12, %ymm13, %ymm14
-	LONG $0x307d42c4; WORD $0x4060 // vpmovzxbw 64(%r8), %ymm12
-	LONG $0x307d42c4; WORD $0x5068 // vpmovzxbw 80(%r8), %ymm13
-	LONG $0x6f7a41c4; BYTE $0x38 // vmovdqu (%r8), %xmm15
-	LONG $0xe4db1dc5 // vpand %ymm4, %ymm12, %ymm12
-	LONG $0x7101c1c4; WORD $0x02d7 // vpsrlw $2, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0xfddb05c5 // vpand %ymm5, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xe4 // vpor %ymm12, %ymm15, %ymm12
-	LONG $0x6f7a41c4; WORD $0x1078 // vmovdqu 16(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x02d7 // vpsrlw $2, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0xecdb15c5 // vpand %ymm4, %ymm13, %ymm13
-	LONG $0xfddb05c5 // vpand %ymm5, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xed // vpor %ymm13, %ymm15, %ymm13
-	LONG $0x397d43c4; WORD $0x01df // vextracti128 $1, %ymm11, %xmm15
-	LONG $0xe6fd1dc5 // vpaddw %ymm6, %ymm12, %ymm12
-	LONG $0x797d42c4; BYTE $0xff // vpbroadcastw %xmm15, %ymm15
-	LONG $0xd51d41c4; BYTE $0xe7 // vpmullw %ymm15, %ymm12, %ymm12
-	LONG $0x707f41c4; WORD $0x55fb // vpshuflw $85, %ymm11, %ymm15
-	LONG $0xeefd15c5 // vpaddw %ymm6, %ymm13, %ymm13
-	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
-	QUAD $0x00000100a0f51dc5 // vpmaddwd 256(%rax), %ymm12, %ymm12
-	LONG $0xd51541c4; BYTE $0xef // vpmullw %ymm15, %ymm13, %ymm13
-	LONG $0xe7fe1dc5 // vpaddd %ymm7, %ymm12, %ymm12
-	QUAD $0x00000120a8f515c5 // vpmaddwd 288(%rax), %ymm13, %ymm13
-	LONG $0xfe1d41c4; BYTE $0xe5 // vpaddd %ymm13, %ymm12, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
-	LONG $0x187d62c4; WORD $0x1069 // vbroadcastss 16(%rcx), %ymm13
-	LONG $0xa81d42c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm12, %ymm13
-	LONG $0x6f7a41c4; BYTE $0x20 // vmovdqu (%r8), %xmm12
-	LONG $0x6f7a41c4; WORD $0x1070 // vmovdqu 16(%r8), %xmm14
-	LONG $0x6f7a41c4; WORD $0x4078 // vmovdqu 64(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x02d7 // vpsrlw $2, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0xfcdb05c5 // vpand %ymm4, %ymm15, %ymm15
-	LONG $0x7119c1c4; WORD $0x03d4 // vpsrlw $3, %xmm12, %xmm12
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xe5db1dc5 // vpand %ymm5, %ymm12, %ymm12
-	LONG $0xeb1d41c4; BYTE $0xe7 // vpor %ymm15, %ymm12, %ymm12
-	LONG $0x6f7a41c4; WORD $0x5078 // vmovdqu 80(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x02d7 // vpsrlw $2, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0xfcdb05c5 // vpand %ymm4, %ymm15, %ymm15
-	LONG $0x7109c1c4; WORD $0x03d6 // vpsrlw $3, %xmm14, %xmm14
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
-	LONG $0xf5db0dc5 // vpand %ymm5, %ymm14, %ymm14
-	LONG $0xeb0d41c4; BYTE $0xf7 // vpor %ymm15, %ymm14, %ymm14
-	LONG $0xe6fd1dc5 // vpaddw %ymm6, %ymm12, %ymm12
-	LONG $0x707f41c4; WORD $0xaafb // vpshuflw $170, %ymm11, %ymm15
-	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
-	LONG $0xf6fd0dc5 // vpaddw %ymm6, %ymm14, %ymm14
-	LONG $0xd51d41c4; BYTE $0xe7 // vpmullw %ymm15, %ymm12, %ymm12
-	LONG $0x707f41c4; WORD $0xfffb // vpshuflw $255, %ymm11, %ymm15
-	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
-	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	QUAD $0x00000140a0f51dc5 // vpmaddwd 320(%rax), %ymm12, %ymm12
-	QUAD $0x00000160b0f50dc5 // vpmaddwd 352(%rax), %ymm14, %ymm14
-	LONG $0xfffe1dc5 // vpaddd %ymm7, %ymm12, %ymm15
-	LONG $0x187d62c4; WORD $0x1461 // vbroadcastss 20(%rcx), %ymm12
-	LONG $0xfe0541c4; BYTE $0xf6 // vpaddd %ymm14, %ymm15, %ymm14
-	LONG $0x5b7c41c4; BYTE $0xf6 // vcvtdq2ps %ymm14, %ymm14
-	LONG $0xa80d42c4; BYTE $0xe5 // vfmadd213ps %ymm13, %ymm14, %ymm12
-	LONG $0x6f7a41c4; BYTE $0x28 // vmovdqu (%r8), %xmm13
-	LONG $0x6f7a41c4; WORD $0x1070 // vmovdqu 16(%r8), %xmm14
-	LONG $0x6f7a41c4; WORD $0x4078 // vmovdqu 64(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x04d7 // vpsrlw $4, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0x7111c1c4; WORD $0x04d5 // vpsrlw $4, %xmm13, %xmm13
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
-	LONG $0xfcdb05c5 // vpand %ymm4, %ymm15, %ymm15
-	LONG $0xeddb15c5 // vpand %ymm5, %ymm13, %ymm13
-	LONG $0xeb1541c4; BYTE $0xef // vpor %ymm15, %ymm13, %ymm13
-	LONG $0x6f7a41c4; WORD $0x5078 // vmovdqu 80(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x04d7 // vpsrlw $4, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0x7109c1c4; WORD $0x04d6 // vpsrlw $4, %xmm14, %xmm14
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
-	LONG $0xfcdb05c5 // vpand %ymm4, %ymm15, %ymm15
-	LONG $0xf5db0dc5 // vpand %ymm5, %ymm14, %ymm14
-	LONG $0xeb0d41c4; BYTE $0xf7 // vpor %ymm15, %ymm14, %ymm14
-	LONG $0xeefd15c5 // vpaddw %ymm6, %ymm13, %ymm13
-	LONG $0xf6fd0dc5 // vpaddw %ymm6, %ymm14, %ymm14
-	LONG $0x707e41c4; WORD $0x00fb // vpshufhw $0, %ymm11, %ymm15
-	LONG $0x707d41c4; WORD $0xaaff // vpshufd $170, %ymm15, %ymm15
-	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
-	LONG $0xd51541c4; BYTE $0xef // vpmullw %ymm15, %ymm13, %ymm13
-	LONG $0x707e41c4; WORD $0x55fb // vpshufhw $85, %ymm11, %ymm15
-	LONG $0x707d41c4; WORD $0xaaff // vpshufd $170, %ymm15, %ymm15
-	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
-	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	QUAD $0x00000180a8f515c5 // vpmaddwd 384(%rax), %ymm13, %ymm13
-	QUAD $0x000001a0b0f50dc5 // vpmaddwd 416(%rax), %ymm14, %ymm14
-	LONG $0xfffe15c5 // vpaddd %ymm7, %ymm13, %ymm15
-	LONG $0x187d62c4; WORD $0x1869 // vbroadcastss 24(%rcx), %ymm13
-	LONG $0xfe0541c4; BYTE $0xf6 // vpaddd %ymm14, %ymm15, %ymm14
-	LONG $0x5b7c41c4; BYTE $0xf6 // vcvtdq2ps %ymm14, %ymm14
-	LONG $0xa80d42c4; BYTE $0xec // vfmadd213ps %ymm12, %ymm14, %ymm13
-	LONG $0x6f7a41c4; BYTE $0x20 // vmovdqu (%r8), %xmm12
-	LONG $0x6f7a41c4; WORD $0x1070 // vmovdqu 16(%r8), %xmm14
-	LONG $0x6f7a41c4; WORD $0x4078 // vmovdqu 64(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x06d7 // vpsrlw $6, %xmm15, %xmm15
-	LONG $0xdb0141c4; BYTE $0xf9 // vpand %xmm9, %xmm15, %xmm15
-	LONG $0x7119c1c4; WORD $0x05d4 // vpsrlw $5, %xmm12, %xmm12
-	LONG $0xdb1941c4; BYTE $0xe0 // vpand %xmm8, %xmm12, %xmm12
-	LONG $0xeb1941c4; BYTE $0xe7 // vpor %xmm15, %xmm12, %xmm12
-	LONG $0x6f7a41c4; WORD $0x5078 // vmovdqu 80(%r8), %xmm15
-	LONG $0x7101c1c4; WORD $0x06d7 // vpsrlw $6, %xmm15, %xmm15
-	LONG $0x7109c1c4; WORD $0x05d6 // vpsrlw $5, %xmm14, %xmm14
-	LONG $0xdb0141c4; BYTE $0xf9 // vpand %xmm9, %xmm15, %xmm15
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xdb0941c4; BYTE $0xf0 // vpand %xmm8, %xmm14, %xmm14
-	LONG $0xeb0941c4; BYTE $0xf7 // vpor %xmm15, %xmm14, %xmm14
-	LONG $0xe6fd1dc5 // vpaddw %ymm6, %ymm12, %ymm12
-	LONG $0x707e41c4; WORD $0xaafb // vpshufhw $170, %ymm11, %ymm15
-	LONG $0x707d41c4; WORD $0xaaff // vpshufd $170, %ymm15, %ymm15
-	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
-	LONG $0xd51d41c4; BYTE $0xe7 // vpmullw %ymm15, %ymm12, %ymm12
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
-	LONG $0x707e41c4; WORD $0xffdb // vpshufhw $255, %ymm11, %ymm11
-	LONG $0x707d41c4; WORD $0xaadb // vpshufd $170, %ymm11, %ymm11
-	LONG $0xf6fd0dc5 // vpaddw %ymm6, %ymm14, %ymm14
+	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x7e7ac1c4; WORD $0x6050 // vmovq 96(%r8), %xmm2
+	LONG $0x307d42c4; BYTE $0x18 // vpmovzxbw (%r8), %ymm11
+	LONG $0x307d42c4; WORD $0x1048 // vpmovzxbw 16(%r8), %ymm9
+	LONG $0x307dc2c4; WORD $0x3078 // vpmovzxbw 48(%r8), %ymm7
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xd271e1c5; BYTE $0x04 // vpsrlw $4, %xmm2, %xmm3
+	LONG $0xd36ce9c5 // vpunpcklqdq %xmm3, %xmm2, %xmm2
+	LONG $0x5879c2c4; WORD $0x6858 // vpbroadcastd 104(%r8), %xmm3
+	LONG $0xd2db99c5 // vpand %xmm2, %xmm12, %xmm2
+	LONG $0x7125c1c4; WORD $0x02f3 // vpsllw $2, %ymm11, %ymm11
+	LONG $0x7135c1c4; WORD $0x02f1 // vpsllw $2, %ymm9, %ymm9
+	LONG $0xfcdbc5c5 // vpand %ymm4, %ymm7, %ymm7
+	LONG $0xdddb25c5 // vpand %ymm5, %ymm11, %ymm11
+	LONG $0xcddb35c5 // vpand %ymm5, %ymm9, %ymm9
+	LONG $0xffebb5c5 // vpor %ymm7, %ymm9, %ymm7
+	LONG $0xfefdc5c5 // vpaddw %ymm6, %ymm7, %ymm7
+	LONG $0x4561c2c4; BYTE $0xdd // vpsrlvd %xmm13, %xmm3, %xmm3
+	LONG $0xf371e1c5; BYTE $0x04 // vpsllw $4, %xmm3, %xmm3
+	LONG $0xdbdb89c5 // vpand %xmm3, %xmm14, %xmm3
+	LONG $0xd2ebe1c5 // vpor %xmm2, %xmm3, %xmm2
+	LONG $0x307dc2c4; WORD $0x2058 // vpmovzxbw 32(%r8), %ymm3
+	LONG $0xd2fc81c5 // vpaddb %xmm2, %xmm15, %xmm2
+	LONG $0x207de2c4; BYTE $0xd2 // vpmovsxbw %xmm2, %ymm2
+	LONG $0x797d62c4; BYTE $0xca // vpbroadcastw %xmm2, %ymm9
+	LONG $0xdcdbe5c5 // vpand %ymm4, %ymm3, %ymm3
+	LONG $0xdbeba5c5 // vpor %ymm3, %ymm11, %ymm3
+	LONG $0xdefde5c5 // vpaddw %ymm6, %ymm3, %ymm3
+	LONG $0xdbd5b5c5 // vpmullw %ymm3, %ymm9, %ymm3
+	LONG $0xca707bc5; BYTE $0x55 // vpshuflw $85, %xmm2, %xmm9
+	LONG $0x587d42c4; BYTE $0xc9 // vpbroadcastd %xmm9, %ymm9
+	LONG $0xffd5b5c5 // vpmullw %ymm7, %ymm9, %ymm7
+	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
+	LONG $0x526562c4; BYTE $0x08 // {vex} vpdpwssd (%rax), %ymm3, %ymm9
+	LONG $0x524562c4; WORD $0x2048 // {vex} vpdpwssd 32(%rax), %ymm7, %ymm9
+	LONG $0x187de2c4; BYTE $0x19 // vbroadcastss (%rcx), %ymm3
+	LONG $0x5b7cc1c4; BYTE $0xf9 // vcvtdq2ps %ymm9, %ymm7
+	QUAD $0x00052c1da845e2c4; BYTE $0x00 // vfmadd213ps .LCPI8_16(%rip), %ymm7, %ymm3
+	LONG $0x307d42c4; BYTE $0x18 // vpmovzxbw (%r8), %ymm11
+	LONG $0x6f7ac1c4; WORD $0x2078 // vmovdqu 32(%r8), %xmm7
+	LONG $0x6f7a41c4; WORD $0x3048 // vmovdqu 48(%r8), %xmm9
+	LONG $0xd771c1c5; BYTE $0x02 // vpsrlw $2, %xmm7, %xmm7
+	LONG $0x7131c1c4; WORD $0x02d1 // vpsrlw $2, %xmm9, %xmm9
+	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0xfd2541c4; BYTE $0xdb // vpaddw %ymm11, %ymm11, %ymm11
+	LONG $0xfcdbc5c5 // vpand %ymm4, %ymm7, %ymm7
+	LONG $0xccdb35c5 // vpand %ymm4, %ymm9, %ymm9
+	LONG $0xdddb25c5 // vpand %ymm5, %ymm11, %ymm11
+	LONG $0xffeba5c5 // vpor %ymm7, %ymm11, %ymm7
+	LONG $0x307d42c4; WORD $0x1058 // vpmovzxbw 16(%r8), %ymm11
+	LONG $0xfefdc5c5 // vpaddw %ymm6, %ymm7, %ymm7
+	LONG $0xfd2541c4; BYTE $0xdb // vpaddw %ymm11, %ymm11, %ymm11
+	LONG $0xdddb25c5 // vpand %ymm5, %ymm11, %ymm11
+	LONG $0xeb2541c4; BYTE $0xc9 // vpor %ymm9, %ymm11, %ymm9
+	LONG $0xda707bc5; BYTE $0xaa // vpshuflw $170, %xmm2, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xcefd35c5 // vpaddw %ymm6, %ymm9, %ymm9
+	LONG $0xffd5a5c5 // vpmullw %ymm7, %ymm11, %ymm7
+	LONG $0xda707bc5; BYTE $0xff // vpshuflw $255, %xmm2, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	LONG $0x524562c4; WORD $0x4058 // {vex} vpdpwssd 64(%rax), %ymm7, %ymm11
+	LONG $0x523562c4; WORD $0x6058 // {vex} vpdpwssd 96(%rax), %ymm9, %ymm11
+	LONG $0x187de2c4; WORD $0x0479 // vbroadcastss 4(%rcx), %ymm7
+	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
+	LONG $0xa835e2c4; BYTE $0xfb // vfmadd213ps %ymm3, %ymm9, %ymm7
+	LONG $0x6f7ac1c4; WORD $0x2058 // vmovdqu 32(%r8), %xmm3
+	LONG $0x307d42c4; BYTE $0x18 // vpmovzxbw (%r8), %ymm11
+	LONG $0x6f7a41c4; WORD $0x3048 // vmovdqu 48(%r8), %xmm9
+	LONG $0xd371e1c5; BYTE $0x04 // vpsrlw $4, %xmm3, %xmm3
+	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0xdcdbe5c5 // vpand %ymm4, %ymm3, %ymm3
+	LONG $0xdddb25c5 // vpand %ymm5, %ymm11, %ymm11
+	LONG $0xccdb35c5 // vpand %ymm4, %ymm9, %ymm9
+	LONG $0xdbeba5c5 // vpor %ymm3, %ymm11, %ymm3
+	LONG $0x307d42c4; WORD $0x1058 // vpmovzxbw 16(%r8), %ymm11
+	LONG $0xdefde5c5 // vpaddw %ymm6, %ymm3, %ymm3
+	LONG $0xdddb25c5 // vpand %ymm5, %ymm11, %ymm11
+	LONG $0xeb2541c4; BYTE $0xc9 // vpor %ymm9, %ymm11, %ymm9
+	LONG $0xda6969c5 // vpunpckhwd %xmm2, %xmm2, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xcefd35c5 // vpaddw %ymm6, %ymm9, %ymm9
+	LONG $0xdbd5a5c5 // vpmullw %ymm3, %ymm11, %ymm3
+	QUAD $0x0004c41d006962c4; BYTE $0x00 // vpshufb .LCPI8_8(%rip), %xmm2, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00008098526562c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm3, %ymm11
+	QUAD $0x0000a098523562c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm9, %ymm11
+	LONG $0x187de2c4; WORD $0x0859 // vbroadcastss 8(%rcx), %ymm3
+	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
+	LONG $0xa835e2c4; BYTE $0xdf // vfmadd213ps %ymm7, %ymm9, %ymm3
+	LONG $0x6f7ac1c4; BYTE $0x38 // vmovdqu (%r8), %xmm7
+	LONG $0x6f7a41c4; WORD $0x2058 // vmovdqu 32(%r8), %xmm11
+	LONG $0x6f7a41c4; WORD $0x1048 // vmovdqu 16(%r8), %xmm9
+	LONG $0x7121c1c4; WORD $0x06d3 // vpsrlw $6, %xmm11, %xmm11
+	LONG $0xd771c1c5; BYTE $0x01 // vpsrlw $1, %xmm7, %xmm7
+	LONG $0x7131c1c4; WORD $0x01d1 // vpsrlw $1, %xmm9, %xmm9
+	LONG $0xdb2141c4; BYTE $0xda // vpand %xmm10, %xmm11, %xmm11
+	LONG $0xffdbb9c5 // vpand %xmm7, %xmm8, %xmm7
+	LONG $0xdb3141c4; BYTE $0xc8 // vpand %xmm8, %xmm9, %xmm9
+	LONG $0xffeba1c5 // vpor %xmm7, %xmm11, %xmm7
+	LONG $0x6f7a41c4; WORD $0x3058 // vmovdqu 48(%r8), %xmm11
+	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
+	LONG $0xfefdc5c5 // vpaddw %ymm6, %ymm7, %ymm7
+	LONG $0x7121c1c4; WORD $0x06d3 // vpsrlw $6, %xmm11, %xmm11
+	LONG $0xdb2141c4; BYTE $0xda // vpand %xmm10, %xmm11, %xmm11
+	LONG $0xeb3141c4; BYTE $0xcb // vpor %xmm11, %xmm9, %xmm9
+	QUAD $0x0004471d006962c4; BYTE $0x00 // vpshufb .LCPI8_10(%rip), %xmm2, %xmm11
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0xcefd35c5 // vpaddw %ymm6, %ymm9, %ymm9
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xffd5a5c5 // vpmullw %ymm7, %ymm11, %ymm7
+	QUAD $0x00043c1d006962c4; BYTE $0x00 // vpshufb .LCPI8_11(%rip), %xmm2, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x0000c098524562c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm7, %ymm11
+	QUAD $0x0000e098523562c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm9, %ymm11
+	LONG $0x187d62c4; WORD $0x0c49 // vbroadcastss 12(%rcx), %ymm9
+	LONG $0x5b7cc1c4; BYTE $0xfb // vcvtdq2ps %ymm11, %ymm7
+	LONG $0xa84562c4; BYTE $0xcb // vfmadd213ps %ymm3, %ymm7, %ymm9
+	LONG $0x307dc2c4; WORD $0x4058 // vpmovzxbw 64(%r8), %ymm3
+	LONG $0x6f7a41c4; BYTE $0x18 // vmovdqu (%r8), %xmm11
+	LONG $0x307dc2c4; WORD $0x5078 // vpmovzxbw 80(%r8), %ymm7
+	LONG $0x7121c1c4; WORD $0x02d3 // vpsrlw $2, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0xdcdbe5c5 // vpand %ymm4, %ymm3, %ymm3
+	LONG $0xdddb25c5 // vpand %ymm5, %ymm11, %ymm11
+	LONG $0xfcdbc5c5 // vpand %ymm4, %ymm7, %ymm7
+	LONG $0xdbeba5c5 // vpor %ymm3, %ymm11, %ymm3
+	LONG $0x6f7a41c4; WORD $0x1058 // vmovdqu 16(%r8), %xmm11
+	LONG $0xdefde5c5 // vpaddw %ymm6, %ymm3, %ymm3
+	LONG $0x7121c1c4; WORD $0x02d3 // vpsrlw $2, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0xdddb25c5 // vpand %ymm5, %ymm11, %ymm11
+	LONG $0xffeba5c5 // vpor %ymm7, %ymm11, %ymm7
+	LONG $0x397dc3c4; WORD $0x01d3 // vextracti128 $1, %ymm2, %xmm11
+	LONG $0xfefdc5c5 // vpaddw %ymm6, %ymm7, %ymm7
+	LONG $0x797d42c4; BYTE $0xdb // vpbroadcastw %xmm11, %ymm11
+	LONG $0xdbd5a5c5 // vpmullw %ymm3, %ymm11, %ymm3
+	LONG $0xda707fc5; BYTE $0x55 // vpshuflw $85, %ymm2, %ymm11
 	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
-	LONG $0xd50d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm14, %ymm11
-	QUAD $0x000001c0a0f51dc5 // vpmaddwd 448(%rax), %ymm12, %ymm12
-	LONG $0xe7fe1dc5 // vpaddd %ymm7, %ymm12, %ymm12
-	QUAD $0x000001e098f525c5 // vpmaddwd 480(%rax), %ymm11, %ymm11
-	LONG $0xfe1d41c4; BYTE $0xdb // vpaddd %ymm11, %ymm12, %ymm11
-	LONG $0x5b7c41c4; BYTE $0xdb // vcvtdq2ps %ymm11, %ymm11
-	LONG $0x187d62c4; WORD $0x1c61 // vbroadcastss 28(%rcx), %ymm12
-	LONG $0xa82542c4; BYTE $0xe5 // vfmadd213ps %ymm13, %ymm11, %ymm12
-	LONG $0x58b70f41; BYTE $0x6c // movzwl 108(%r8), %ebx
-	LONG $0xdb6e79c5 // vmovd %ebx, %xmm11
-	LONG $0x137942c4; BYTE $0xdb // vcvtph2ps %xmm11, %xmm11
-	LONG $0x187d42c4; BYTE $0xdb // vbroadcastss %xmm11, %ymm11
-	LONG $0xb81d42c4; BYTE $0xd3 // vfmadd231ps %ymm11, %ymm12, %ymm10
-	LONG $0x6ec08349 // addq $110, %r8
+	LONG $0xffd5a5c5 // vpmullw %ymm7, %ymm11, %ymm7
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00010098526562c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm3, %ymm11
+	QUAD $0x00012098524562c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm7, %ymm11
+	LONG $0x187de2c4; WORD $0x1079 // vbroadcastss 16(%rcx), %ymm7
+	LONG $0x5b7cc1c4; BYTE $0xdb // vcvtdq2ps %ymm11, %ymm3
+	LONG $0xa865c2c4; BYTE $0xf9 // vfmadd213ps %ymm9, %ymm3, %ymm7
+	LONG $0x6f7ac1c4; BYTE $0x18 // vmovdqu (%r8), %xmm3
+	LONG $0x6f7a41c4; WORD $0x4058 // vmovdqu 64(%r8), %xmm11
+	LONG $0x6f7a41c4; WORD $0x1048 // vmovdqu 16(%r8), %xmm9
+	LONG $0x7121c1c4; WORD $0x02d3 // vpsrlw $2, %xmm11, %xmm11
+	LONG $0xd371e1c5; BYTE $0x03 // vpsrlw $3, %xmm3, %xmm3
+	LONG $0x7131c1c4; WORD $0x03d1 // vpsrlw $3, %xmm9, %xmm9
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xdddbe5c5 // vpand %ymm5, %ymm3, %ymm3
+	LONG $0xcddb35c5 // vpand %ymm5, %ymm9, %ymm9
+	LONG $0xdbeba5c5 // vpor %ymm3, %ymm11, %ymm3
+	LONG $0x6f7a41c4; WORD $0x5058 // vmovdqu 80(%r8), %xmm11
+	LONG $0xdefde5c5 // vpaddw %ymm6, %ymm3, %ymm3
+	LONG $0x7121c1c4; WORD $0x02d3 // vpsrlw $2, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xeb3541c4; BYTE $0xcb // vpor %ymm11, %ymm9, %ymm9
+	LONG $0xda707fc5; BYTE $0xaa // vpshuflw $170, %ymm2, %ymm11
+	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
+	LONG $0xcefd35c5 // vpaddw %ymm6, %ymm9, %ymm9
+	LONG $0xdbd5a5c5 // vpmullw %ymm3, %ymm11, %ymm3
+	LONG $0xda707fc5; BYTE $0xff // vpshuflw $255, %ymm2, %ymm11
+	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
+	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00014098526562c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm3, %ymm11
+	QUAD $0x00016098523562c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm9, %ymm11
+	LONG $0x187de2c4; WORD $0x1459 // vbroadcastss 20(%rcx), %ymm3
+	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
+	LONG $0xa835e2c4; BYTE $0xdf // vfmadd213ps %ymm7, %ymm9, %ymm3
+	LONG $0x6f7ac1c4; BYTE $0x38 // vmovdqu (%r8), %xmm7
+	LONG $0x6f7a41c4; WORD $0x4058 // vmovdqu 64(%r8), %xmm11
+	LONG $0x6f7a41c4; WORD $0x1048 // vmovdqu 16(%r8), %xmm9
+	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
+	LONG $0xd771c1c5; BYTE $0x04 // vpsrlw $4, %xmm7, %xmm7
+	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xfddbc5c5 // vpand %ymm5, %ymm7, %ymm7
+	LONG $0xcddb35c5 // vpand %ymm5, %ymm9, %ymm9
+	LONG $0xffeba5c5 // vpor %ymm7, %ymm11, %ymm7
+	LONG $0x6f7a41c4; WORD $0x5058 // vmovdqu 80(%r8), %xmm11
+	LONG $0xfefdc5c5 // vpaddw %ymm6, %ymm7, %ymm7
+	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xeb3541c4; BYTE $0xcb // vpor %ymm11, %ymm9, %ymm9
+	QUAD $0x0001d81d006d62c4; BYTE $0x00 // vpshufb .LCPI8_12(%rip), %ymm2, %ymm11
+	LONG $0xcefd35c5 // vpaddw %ymm6, %ymm9, %ymm9
+	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
+	LONG $0xffd5a5c5 // vpmullw %ymm7, %ymm11, %ymm7
+	QUAD $0x0001611d006d62c4; BYTE $0x00 // vpshufb .LCPI8_13(%rip), %ymm2, %ymm11
+	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
+	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00018098524562c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm7, %ymm11
+	QUAD $0x0001a098523562c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm9, %ymm11
+	LONG $0x187de2c4; WORD $0x1879 // vbroadcastss 24(%rcx), %ymm7
+	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
+	LONG $0xa835e2c4; BYTE $0xfb // vfmadd213ps %ymm3, %ymm9, %ymm7
+	LONG $0x6f7ac1c4; BYTE $0x18 // vmovdqu (%r8), %xmm3
+	LONG $0x6f7a41c4; WORD $0x4058 // vmovdqu 64(%r8), %xmm11
+	LONG $0x6f7a41c4; WORD $0x1048 // vmovdqu 16(%r8), %xmm9
+	LONG $0x7121c1c4; WORD $0x06d3 // vpsrlw $6, %xmm11, %xmm11
+	LONG $0xd371e1c5; BYTE $0x05 // vpsrlw $5, %xmm3, %xmm3
+	LONG $0x7131c1c4; WORD $0x05d1 // vpsrlw $5, %xmm9, %xmm9
+	LONG $0xdb2141c4; BYTE $0xda // vpand %xmm10, %xmm11, %xmm11
+	LONG $0xdbdbb9c5 // vpand %xmm3, %xmm8, %xmm3
+	LONG $0xdb3141c4; BYTE $0xc8 // vpand %xmm8, %xmm9, %xmm9
+	LONG $0xdbeba1c5 // vpor %xmm3, %xmm11, %xmm3
+	LONG $0x6f7a41c4; WORD $0x5058 // vmovdqu 80(%r8), %xmm11
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xdefde5c5 // vpaddw %ymm6, %ymm3, %ymm3
+	LONG $0x7121c1c4; WORD $0x06d3 // vpsrlw $6, %xmm11, %xmm11
+	LONG $0xdb2141c4; BYTE $0xda // vpand %xmm10, %xmm11, %xmm11
+	LONG $0xeb3141c4; BYTE $0xcb // vpor %xmm11, %xmm9, %xmm9
+	QUAD $0x0000f31d006d62c4; BYTE $0x00 // vpshufb .LCPI8_14(%rip), %ymm2, %ymm11
+	LONG $0x006de2c4; BYTE $0xd0 // vpshufb %ymm0, %ymm2, %ymm2
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0x00fde3c4; WORD $0xaad2 // vpermq $170, %ymm2, %ymm2
+	LONG $0xcefd35c5 // vpaddw %ymm6, %ymm9, %ymm9
+	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
+	LONG $0xd2d5b5c5 // vpmullw %ymm2, %ymm9, %ymm2
+	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
+	LONG $0xdbd5a5c5 // vpmullw %ymm3, %ymm11, %ymm3
+	QUAD $0x0001c088526562c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm3, %ymm9
+	QUAD $0x0001e088526d62c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm2, %ymm9
+	LONG $0x187de2c4; WORD $0x1c59 // vbroadcastss 28(%rcx), %ymm3
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
 	LONG $0x20c18348 // addq $32, %rcx
-	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x5b7cc1c4; BYTE $0xd1 // vcvtdq2ps %ymm9, %ymm2
+	LONG $0xa86de2c4; BYTE $0xdf // vfmadd213ps %ymm7, %ymm2, %ymm3
+	LONG $0x58b70f41; BYTE $0x6c // movzwl 108(%r8), %ebx
+	LONG $0x6ec08349 // addq $110, %r8
+	LONG $0xd36ef9c5 // vmovd %ebx, %xmm2
+	LONG $0x1379e2c4; BYTE $0xd2 // vcvtph2ps %xmm2, %xmm2
+	LONG $0x187de2c4; BYTE $0xd2 // vbroadcastss %xmm2, %ymm2
+	LONG $0xb865e2c4; BYTE $0xca // vfmadd231ps %ymm2, %ymm3, %ymm1
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xfa6b8f0f; WORD $0xffff // jg .LBB8_2
-	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
-	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
-	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
-	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
-	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
-	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
-	LONG $0x117a41c4; WORD $0x2414 // vmovss %xmm10, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfaba8f0f; WORD $0xffff // jg .LBB8_2
+	LONG $0x197de3c4; WORD $0x01ca // vextractf128 $1, %ymm1, %xmm2
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xc958e8c5 // vaddps %xmm1, %xmm2, %xmm1
+	LONG $0xd1c6f1c5; BYTE $0x01 // vshufpd $1, %xmm1, %xmm1, %xmm2
+	LONG $0xca58f0c5 // vaddps %xmm2, %xmm1, %xmm1
+	LONG $0xd116fac5 // vmovshdup %xmm1, %xmm2
+	LONG $0xca58f2c5 // vaddss %xmm2, %xmm1, %xmm1
+	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfa0d8f0f; WORD $0xffff // jg .LBB8_1
+	LONG $0xfa618f0f; WORD $0xffff // jg .LBB8_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x10fff0fff8000fcc // constant
-	QUAD $0xe0300f0f030f0f00 // constant
-	QUAD $0x0f000f0304fffc00 // constant
-	QUAD $0x0f0f30ffe0001010 // constant
-	QUAD $0xcccc0fffe0003000 // constant
-	QUAD $0xcccccc06040200cc // constant
-	QUAD $0x03000300030003cc // constant
-	QUAD $0x0400040004000400 // constant
-	BYTE $0x00 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x000000cccccccccc // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x1a1b1a0000000000 // constant
+	QUAD $0x0000001b1a1b1a1b // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x1c1d1c0000000000 // constant
+	QUAD $0x0000001d1c1d1c1d // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x1819180000000000 // constant
+	QUAD $0x0000001918191819 // constant
+	QUAD $0xf8000f0000000000 // constant
+	QUAD $0x030f0f0010fff0ff // constant
+	QUAD $0x04fffc00e0300f0f // constant
+	QUAD $0x0c0b0a000f1f1e03 // constant
+	QUAD $0x100010000f0f0e0d // constant
+	QUAD $0x1e0f30ffe00f0e00 // constant
+	QUAD $0x1c1b1a19180f0e1f // constant
+	QUAD $0x0fffe00030000f1d // constant
+	QUAD $0x03000306040200cc // constant
+	QUAD $0x0400040003000300 // constant
+	QUAD $0x0a0b0a0004000400 // constant
+	QUAD $0x000000000000000b // constant
+	QUAD $0x0c0d0c0000000000 // constant
+	QUAD $0x000000000000000d // constant
+	QUAD $0x0e0f0e0000000000 // constant
+	QUAD $0x000000000000000f // constant
+	LONG $0x00000000; BYTE $0x00 // constant
 
 // func dotQ4KAVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ4KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -1081,215 +1118,218 @@ TEXT ·dotQ4KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0004751d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI9_6(%rip), %xmm3
+	QUAD $0x00046e2d7979e2c4; BYTE $0x00 // vpbroadcastw .LCPI9_7(%rip), %xmm5
+	QUAD $0x000467357979e2c4; BYTE $0x00 // vpbroadcastw .LCPI9_8(%rip), %xmm6
+	QUAD $0x0004603d7979e2c4; BYTE $0x00 // vpbroadcastw .LCPI9_9(%rip), %xmm7
+	QUAD $0x00047b05217962c4; BYTE $0x00 // vpmovsxbd .LCPI9_10(%rip), %xmm8
+	QUAD $0x00046e0d587962c4; BYTE $0x00 // vpbroadcastd .LCPI9_5(%rip), %xmm9
 	QUAD $0x303030303030b848; WORD $0x3030 // movabsq $3472328296227680304, %rax
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	LONG $0x6ef9e1c4; BYTE $0xc0 // vmovq %rax, %xmm0
 	QUAD $0x0f0f0f0f0f0fb848; WORD $0x0f0f // movabsq $1085102592571150095, %rax
 	LONG $0x6ef9e1c4; BYTE $0xc8 // vmovq %rax, %xmm1
 	LONG $0x3f3f3fb8; BYTE $0x3f // movl $1061109567, %eax
 	LONG $0xd06ef9c5 // vmovd %eax, %xmm2
-	QUAD $0x0004371d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI9_3(%rip), %xmm3
-	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
-	QUAD $0x0004402d2179e2c4; BYTE $0x00 // vpmovsxbd .LCPI9_4(%rip), %xmm5
-	QUAD $0x000433355879e2c4; BYTE $0x00 // vpbroadcastd .LCPI9_2(%rip), %xmm6
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
 	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
 	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
 	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
-	QUAD $0x0000000000841f0f // padding
-	LONG $0x6f7a41c4; WORD $0x0442 // vmovdqu 4(%r10), %xmm8
-	LONG $0x587942c4; WORD $0x0c4a // vpbroadcastd 12(%r10), %xmm9
-	LONG $0x7229c1c4; WORD $0x02d0 // vpsrld $2, %xmm8, %xmm10
-	LONG $0xd0db29c5 // vpand %xmm0, %xmm10, %xmm10
-	LONG $0xc9db31c5 // vpand %xmm1, %xmm9, %xmm9
-	LONG $0xc2db39c5 // vpand %xmm2, %xmm8, %xmm8
-	LONG $0xeb3141c4; BYTE $0xca // vpor %xmm10, %xmm9, %xmm9
-	LONG $0xdb6141c4; WORD $0x1052 // vpand 16(%r10), %xmm3, %xmm10
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
-	LONG $0x623941c4; BYTE $0xc1 // vpunpckldq %xmm9, %xmm8, %xmm8
-	LONG $0x307942c4; BYTE $0xc0 // vpmovzxbw %xmm8, %xmm8
-	LONG $0xdb6141c4; WORD $0x204a // vpand 32(%r10), %xmm3, %xmm9
-	LONG $0x797d42c4; BYTE $0xd8 // vpbroadcastw %xmm8, %ymm11
-	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
-	LONG $0x522d62c4; BYTE $0x20 // {vex} vpdpwssd (%rax), %ymm10, %ymm12
-	LONG $0x523562c4; WORD $0x2060 // {vex} vpdpwssd 32(%rax), %ymm9, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xcc // vcvtdq2ps %ymm12, %ymm9
-	LONG $0x187d22c4; WORD $0x0914 // vbroadcastss (%rcx,%r9), %ymm10
-	LONG $0xa83562c4; BYTE $0xd4 // vfmadd213ps %ymm4, %ymm9, %ymm10
-	LONG $0x6f7a41c4; WORD $0x104a // vmovdqu 16(%r10), %xmm9
-	LONG $0x6f7a41c4; WORD $0x205a // vmovdqu 32(%r10), %xmm11
-	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
-	LONG $0xdbdb21c5 // vpand %xmm3, %xmm11, %xmm11
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xcbdb31c5 // vpand %xmm3, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0x707b41c4; WORD $0x55e0 // vpshuflw $85, %xmm8, %xmm12
-	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd %xmm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0x523562c4; WORD $0x4068 // {vex} vpdpwssd 64(%rax), %ymm9, %ymm13
-	LONG $0x307d42c4; BYTE $0xcb // vpmovzxbw %xmm11, %ymm9
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	LONG $0x523562c4; WORD $0x6068 // {vex} vpdpwssd 96(%rax), %ymm9, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xcd // vcvtdq2ps %ymm13, %ymm9
-	LONG $0x187d22c4; WORD $0x095c; BYTE $0x04 // vbroadcastss 4(%rcx,%r9), %ymm11
-	LONG $0xa83542c4; BYTE $0xda // vfmadd213ps %ymm10, %ymm9, %ymm11
-	LONG $0xdb6141c4; WORD $0x304a // vpand 48(%r10), %xmm3, %xmm9
-	LONG $0x707b41c4; WORD $0xaad0 // vpshuflw $170, %xmm8, %xmm10
-	LONG $0x587d42c4; BYTE $0xd2 // vpbroadcastd %xmm10, %ymm10
-	LONG $0xdb6141c4; WORD $0x4062 // vpand 64(%r10), %xmm3, %xmm12
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xd52d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm10, %ymm9
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd52d41c4; BYTE $0xd4 // vpmullw %ymm12, %ymm10, %ymm10
-	QUAD $0x000080a8523562c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm9, %ymm13
-	QUAD $0x0000a0a8522d62c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm10, %ymm13
-	LONG $0x187d22c4; WORD $0x094c; BYTE $0x08 // vbroadcastss 8(%rcx,%r9), %ymm9
-	LONG $0x5b7c41c4; BYTE $0xd5 // vcvtdq2ps %ymm13, %ymm10
-	LONG $0xa82d42c4; BYTE $0xcb // vfmadd213ps %ymm11, %ymm10, %ymm9
-	LONG $0x6f7a41c4; WORD $0x3052 // vmovdqu 48(%r10), %xmm10
-	LONG $0x6f7a41c4; WORD $0x405a // vmovdqu 64(%r10), %xmm11
-	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
-	LONG $0xdbdb21c5 // vpand %xmm3, %xmm11, %xmm11
-	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0xd3db29c5 // vpand %xmm3, %xmm10, %xmm10
-	LONG $0x707b41c4; WORD $0xffe0 // vpshuflw $255, %xmm8, %xmm12
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
-	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd %xmm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	QUAD $0x0000c0a8522d62c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm10, %ymm13
-	QUAD $0x0000e0a8522562c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm11, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xd5 // vcvtdq2ps %ymm13, %ymm10
-	LONG $0x187d22c4; WORD $0x095c; BYTE $0x0c // vbroadcastss 12(%rcx,%r9), %ymm11
-	LONG $0xa82d42c4; BYTE $0xd9 // vfmadd213ps %ymm9, %ymm10, %ymm11
-	LONG $0xdb6141c4; WORD $0x504a // vpand 80(%r10), %xmm3, %xmm9
-	LONG $0x693941c4; BYTE $0xd0 // vpunpckhwd %xmm8, %xmm8, %xmm10
-	LONG $0x587d42c4; BYTE $0xd2 // vpbroadcastd %xmm10, %ymm10
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xdb6141c4; WORD $0x6062 // vpand 96(%r10), %xmm3, %xmm12
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xd52d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm10, %ymm9
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	QUAD $0x000100a8523562c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm9, %ymm13
-	LONG $0xd52d41c4; BYTE $0xcc // vpmullw %ymm12, %ymm10, %ymm9
-	QUAD $0x000120a8523562c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm9, %ymm13
-	LONG $0x187d22c4; WORD $0x094c; BYTE $0x10 // vbroadcastss 16(%rcx,%r9), %ymm9
-	LONG $0x5b7c41c4; BYTE $0xd5 // vcvtdq2ps %ymm13, %ymm10
-	LONG $0xa82d42c4; BYTE $0xcb // vfmadd213ps %ymm11, %ymm10, %ymm9
-	LONG $0x6f7a41c4; WORD $0x5052 // vmovdqu 80(%r10), %xmm10
-	LONG $0x6f7a41c4; WORD $0x605a // vmovdqu 96(%r10), %xmm11
-	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
-	LONG $0xdbdb21c5 // vpand %xmm3, %xmm11, %xmm11
-	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0xd3db29c5 // vpand %xmm3, %xmm10, %xmm10
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
-	LONG $0x707a41c4; WORD $0x55e0 // vpshufhw $85, %xmm8, %xmm12
-	LONG $0x707941c4; WORD $0xaae4 // vpshufd $170, %xmm12, %xmm12
-	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd %xmm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	QUAD $0x000140a8522d62c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm10, %ymm13
-	LONG $0xd51d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm12, %ymm10
-	QUAD $0x000160a8522d62c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm10, %ymm13
-	LONG $0x187d22c4; WORD $0x0954; BYTE $0x14 // vbroadcastss 20(%rcx,%r9), %ymm10
-	LONG $0x5b7c41c4; BYTE $0xdd // vcvtdq2ps %ymm13, %ymm11
-	LONG $0xa82542c4; BYTE $0xd1 // vfmadd213ps %ymm9, %ymm11, %ymm10
-	LONG $0xdb6141c4; WORD $0x704a // vpand 112(%r10), %xmm3, %xmm9
-	LONG $0x707a41c4; WORD $0xaad8 // vpshufhw $170, %xmm8, %xmm11
-	LONG $0x707941c4; WORD $0xaadb // vpshufd $170, %xmm11, %xmm11
-	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
-	QUAD $0x000080a2db6141c4; BYTE $0x00 // vpand 128(%r10), %xmm3, %xmm12
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd52541c4; BYTE $0xdc // vpmullw %ymm12, %ymm11, %ymm11
-	QUAD $0x000180a8523562c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm9, %ymm13
-	QUAD $0x0001a0a8522562c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm11, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xcd // vcvtdq2ps %ymm13, %ymm9
-	LONG $0x187d22c4; WORD $0x095c; BYTE $0x18 // vbroadcastss 24(%rcx,%r9), %ymm11
-	LONG $0xa83542c4; BYTE $0xda // vfmadd213ps %ymm10, %ymm9, %ymm11
-	LONG $0x6f7a41c4; WORD $0x704a // vmovdqu 112(%r10), %xmm9
-	QUAD $0x000080926f7a41c4; BYTE $0x00 // vmovdqu 128(%r10), %xmm10
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0xd3db29c5 // vpand %xmm3, %xmm10, %xmm10
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
-	LONG $0xcbdb31c5 // vpand %xmm3, %xmm9, %xmm9
-	LONG $0x707a41c4; WORD $0xffc0 // vpshufhw $255, %xmm8, %xmm8
-	LONG $0x707941c4; WORD $0xaac0 // vpshufd $170, %xmm8, %xmm8
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0x587d42c4; BYTE $0xc0 // vpbroadcastd %xmm8, %ymm8
-	LONG $0xd53d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm8, %ymm9
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd53d41c4; BYTE $0xc2 // vpmullw %ymm10, %ymm8, %ymm8
-	QUAD $0x0001c0a0523562c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm9, %ymm12
-	QUAD $0x0001e0a0523d62c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm8, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xcc // vcvtdq2ps %ymm12, %ymm9
-	LONG $0x187d22c4; WORD $0x0944; BYTE $0x1c // vbroadcastss 28(%rcx,%r9), %ymm8
-	LONG $0xa83542c4; BYTE $0xc3 // vfmadd213ps %ymm11, %ymm9, %ymm8
-	LONG $0x1ab70f41 // movzwl (%r10), %ebx
-	LONG $0xcb6e79c5 // vmovd %ebx, %xmm9
-	LONG $0x137942c4; BYTE $0xc9 // vcvtph2ps %xmm9, %xmm9
-	LONG $0x6f7a41c4; WORD $0x0452 // vmovdqu 4(%r10), %xmm10
-	LONG $0x7221c1c4; WORD $0x02d2 // vpsrld $2, %xmm10, %xmm11
-	LONG $0xd8db21c5 // vpand %xmm0, %xmm11, %xmm11
-	LONG $0x587942c4; WORD $0x0c62 // vpbroadcastd 12(%r10), %xmm12
-	LONG $0x451962c4; BYTE $0xe5 // vpsrlvd %xmm5, %xmm12, %xmm12
-	LONG $0x187d42c4; BYTE $0xc9 // vbroadcastss %xmm9, %ymm9
-	LONG $0xe1db19c5 // vpand %xmm1, %xmm12, %xmm12
-	LONG $0x707941c4; WORD $0x55d2 // vpshufd $85, %xmm10, %xmm10
-	LONG $0xd6db29c5 // vpand %xmm6, %xmm10, %xmm10
-	LONG $0xeb1941c4; BYTE $0xdb // vpor %xmm11, %xmm12, %xmm11
-	LONG $0x022943c4; WORD $0x02d3 // vpblendd $2, %xmm11, %xmm10, %xmm10
-	LONG $0x317d42c4; BYTE $0xd2 // vpmovzxbd %xmm10, %ymm10
-	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
-	LONG $0x5b7c41c4; BYTE $0xd2 // vcvtdq2ps %ymm10, %ymm10
-	LONG $0xdb6e79c5 // vmovd %ebx, %xmm11
-	LONG $0x137942c4; BYTE $0xdb // vcvtph2ps %xmm11, %xmm11
-	LONG $0x187d42c4; BYTE $0xdb // vbroadcastss %xmm11, %ymm11
-	LONG $0xa83d62c4; BYTE $0xcf // vfmadd213ps %ymm7, %ymm8, %ymm9
-	LONG $0x5924c1c4; BYTE $0xfa // vmulps %ymm10, %ymm11, %ymm7
-	LONG $0x9c35a2c4; WORD $0x0a3c // vfnmadd132ps (%rdx,%r9), %ymm9, %ymm7
-	LONG $0x90c28149; WORD $0x0000; BYTE $0x00 // addq $144, %r10
-	LONG $0x20c18349 // addq $32, %r9
+	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x6f7a41c4; WORD $0x045a // vmovdqu 4(%r10), %xmm11
+	LONG $0x587942c4; WORD $0x0c6a // vpbroadcastd 12(%r10), %xmm13
+	LONG $0xdb6141c4; WORD $0x2072 // vpand 32(%r10), %xmm3, %xmm14
 	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x7219c1c4; WORD $0x02d3 // vpsrld $2, %xmm11, %xmm12
+	LONG $0xe9db11c5 // vpand %xmm1, %xmm13, %xmm13
+	LONG $0xdadb21c5 // vpand %xmm2, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0xe0db19c5 // vpand %xmm0, %xmm12, %xmm12
+	LONG $0xeb1141c4; BYTE $0xe4 // vpor %xmm12, %xmm13, %xmm12
+	LONG $0x622141c4; BYTE $0xdc // vpunpckldq %xmm12, %xmm11, %xmm11
+	LONG $0xdb6141c4; WORD $0x1062 // vpand 16(%r10), %xmm3, %xmm12
+	LONG $0x307942c4; BYTE $0xdb // vpmovzxbw %xmm11, %xmm11
+	LONG $0x797d42c4; BYTE $0xeb // vpbroadcastw %xmm11, %ymm13
+	LONG $0x707b41c4; WORD $0x55fb // vpshuflw $85, %xmm11, %xmm15
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0xd51541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm13, %ymm12
+	LONG $0xd51541c4; BYTE $0xee // vpmullw %ymm14, %ymm13, %ymm13
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	LONG $0x521d62c4; BYTE $0x30 // {vex} vpdpwssd (%rax), %ymm12, %ymm14
+	LONG $0x521562c4; WORD $0x2070 // {vex} vpdpwssd 32(%rax), %ymm13, %ymm14
+	LONG $0x187d22c4; WORD $0x092c // vbroadcastss (%rcx,%r9), %ymm13
+	LONG $0x5b7c41c4; BYTE $0xe6 // vcvtdq2ps %ymm14, %ymm12
+	LONG $0xa81d62c4; BYTE $0xec // vfmadd213ps %ymm4, %ymm12, %ymm13
+	LONG $0x6f7a41c4; WORD $0x1062 // vmovdqu 16(%r10), %xmm12
+	LONG $0x6f7a41c4; WORD $0x2072 // vmovdqu 32(%r10), %xmm14
+	LONG $0x7109c1c4; WORD $0x04d6 // vpsrlw $4, %xmm14, %xmm14
+	LONG $0x7119c1c4; WORD $0x04d4 // vpsrlw $4, %xmm12, %xmm12
+	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0xe3db19c5 // vpand %xmm3, %xmm12, %xmm12
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0xd50541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm15, %ymm12
+	LONG $0xd50541c4; BYTE $0xf6 // vpmullw %ymm14, %ymm15, %ymm14
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x521d62c4; WORD $0x4078 // {vex} vpdpwssd 64(%rax), %ymm12, %ymm15
+	LONG $0x520d62c4; WORD $0x6078 // {vex} vpdpwssd 96(%rax), %ymm14, %ymm15
+	LONG $0x187d22c4; WORD $0x0974; BYTE $0x04 // vbroadcastss 4(%rcx,%r9), %ymm14
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
+	LONG $0xa81d42c4; BYTE $0xf5 // vfmadd213ps %ymm13, %ymm12, %ymm14
+	LONG $0xdb6141c4; WORD $0x3062 // vpand 48(%r10), %xmm3, %xmm12
+	LONG $0xdb6141c4; WORD $0x407a // vpand 64(%r10), %xmm3, %xmm15
+	LONG $0x707b41c4; WORD $0xaaeb // vpshuflw $170, %xmm11, %xmm13
+	LONG $0x587d42c4; BYTE $0xed // vpbroadcastd %xmm13, %ymm13
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0xd51541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm13, %ymm12
+	LONG $0xd51541c4; BYTE $0xef // vpmullw %ymm15, %ymm13, %ymm13
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000080b8521d62c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm12, %ymm15
+	QUAD $0x0000a0b8521562c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm13, %ymm15
+	LONG $0x187d22c4; WORD $0x096c; BYTE $0x08 // vbroadcastss 8(%rcx,%r9), %ymm13
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
+	LONG $0x707b41c4; WORD $0xfffb // vpshuflw $255, %xmm11, %xmm15
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xa81d42c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm12, %ymm13
+	LONG $0x6f7a41c4; WORD $0x3062 // vmovdqu 48(%r10), %xmm12
+	LONG $0x6f7a41c4; WORD $0x4072 // vmovdqu 64(%r10), %xmm14
+	LONG $0x7109c1c4; WORD $0x04d6 // vpsrlw $4, %xmm14, %xmm14
+	LONG $0x7119c1c4; WORD $0x04d4 // vpsrlw $4, %xmm12, %xmm12
+	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0xe3db19c5 // vpand %xmm3, %xmm12, %xmm12
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0xd50541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm15, %ymm12
+	LONG $0xd50541c4; BYTE $0xf6 // vpmullw %ymm14, %ymm15, %ymm14
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x0000c0b8521d62c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm12, %ymm15
+	QUAD $0x0000e0b8520d62c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm14, %ymm15
+	LONG $0x187d22c4; WORD $0x0974; BYTE $0x0c // vbroadcastss 12(%rcx,%r9), %ymm14
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
+	LONG $0xa81d42c4; BYTE $0xf5 // vfmadd213ps %ymm13, %ymm12, %ymm14
+	LONG $0xdb6141c4; WORD $0x5062 // vpand 80(%r10), %xmm3, %xmm12
+	LONG $0xdb6141c4; WORD $0x607a // vpand 96(%r10), %xmm3, %xmm15
+	LONG $0x692141c4; BYTE $0xeb // vpunpckhwd %xmm11, %xmm11, %xmm13
+	LONG $0x587d42c4; BYTE $0xed // vpbroadcastd %xmm13, %ymm13
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0xd51541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm13, %ymm12
+	LONG $0xd51541c4; BYTE $0xef // vpmullw %ymm15, %ymm13, %ymm13
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000100b8521d62c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm12, %ymm15
+	QUAD $0x000120b8521562c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm13, %ymm15
+	LONG $0x187d22c4; WORD $0x096c; BYTE $0x10 // vbroadcastss 16(%rcx,%r9), %ymm13
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
+	LONG $0x002162c4; BYTE $0xfd // vpshufb %xmm5, %xmm11, %xmm15
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xa81d42c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm12, %ymm13
+	LONG $0x6f7a41c4; WORD $0x5062 // vmovdqu 80(%r10), %xmm12
+	LONG $0x6f7a41c4; WORD $0x6072 // vmovdqu 96(%r10), %xmm14
+	LONG $0x7109c1c4; WORD $0x04d6 // vpsrlw $4, %xmm14, %xmm14
+	LONG $0x7119c1c4; WORD $0x04d4 // vpsrlw $4, %xmm12, %xmm12
+	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0xe3db19c5 // vpand %xmm3, %xmm12, %xmm12
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0xd50541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm15, %ymm12
+	LONG $0xd50541c4; BYTE $0xf6 // vpmullw %ymm14, %ymm15, %ymm14
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000140b8521d62c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm12, %ymm15
+	QUAD $0x000160b8520d62c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm14, %ymm15
+	LONG $0x187d22c4; WORD $0x0974; BYTE $0x14 // vbroadcastss 20(%rcx,%r9), %ymm14
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
+	LONG $0xa81d42c4; BYTE $0xf5 // vfmadd213ps %ymm13, %ymm12, %ymm14
+	LONG $0xdb6141c4; WORD $0x7062 // vpand 112(%r10), %xmm3, %xmm12
+	QUAD $0x000080badb6141c4; BYTE $0x00 // vpand 128(%r10), %xmm3, %xmm15
+	LONG $0x002162c4; BYTE $0xee // vpshufb %xmm6, %xmm11, %xmm13
+	LONG $0x002162c4; BYTE $0xdf // vpshufb %xmm7, %xmm11, %xmm11
+	LONG $0x587d42c4; BYTE $0xed // vpbroadcastd %xmm13, %ymm13
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0xd51541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm13, %ymm12
+	LONG $0xd51541c4; BYTE $0xef // vpmullw %ymm15, %ymm13, %ymm13
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000180b8521d62c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm12, %ymm15
+	QUAD $0x0001a0b8521562c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm13, %ymm15
+	LONG $0x187d22c4; WORD $0x096c; BYTE $0x18 // vbroadcastss 24(%rcx,%r9), %ymm13
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
+	LONG $0xa81d42c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm12, %ymm13
+	LONG $0x6f7a41c4; WORD $0x7062 // vmovdqu 112(%r10), %xmm12
+	QUAD $0x000080b26f7a41c4; BYTE $0x00 // vmovdqu 128(%r10), %xmm14
+	LONG $0x7109c1c4; WORD $0x04d6 // vpsrlw $4, %xmm14, %xmm14
+	LONG $0x7119c1c4; WORD $0x04d4 // vpsrlw $4, %xmm12, %xmm12
+	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0xe3db19c5 // vpand %xmm3, %xmm12, %xmm12
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0xd52541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm11, %ymm12
+	LONG $0xd52541c4; BYTE $0xde // vpmullw %ymm14, %ymm11, %ymm11
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	QUAD $0x0001c0b0521d62c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm12, %ymm14
+	QUAD $0x0001e0b0522562c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm11, %ymm14
+	LONG $0x187d22c4; WORD $0x0964; BYTE $0x1c // vbroadcastss 28(%rcx,%r9), %ymm12
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x5b7c41c4; BYTE $0xde // vcvtdq2ps %ymm14, %ymm11
+	LONG $0xa82542c4; BYTE $0xe5 // vfmadd213ps %ymm13, %ymm11, %ymm12
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x587942c4; WORD $0x0c6a // vpbroadcastd 12(%r10), %xmm13
+	LONG $0xdb6e79c5 // vmovd %ebx, %xmm11
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x137942c4; BYTE $0xdb // vcvtph2ps %xmm11, %xmm11
+	LONG $0x451142c4; BYTE $0xe8 // vpsrlvd %xmm8, %xmm13, %xmm13
+	LONG $0x187d42c4; BYTE $0xdb // vbroadcastss %xmm11, %ymm11
+	LONG $0xe9db11c5 // vpand %xmm1, %xmm13, %xmm13
+	LONG $0xa81d42c4; BYTE $0xda // vfmadd213ps %ymm10, %ymm12, %ymm11
+	LONG $0x6f7a41c4; WORD $0x0452 // vmovdqu 4(%r10), %xmm10
+	LONG $0x90c28149; WORD $0x0000; BYTE $0x00 // addq $144, %r10
+	LONG $0x7219c1c4; WORD $0x02d2 // vpsrld $2, %xmm10, %xmm12
+	LONG $0x707941c4; WORD $0x55d2 // vpshufd $85, %xmm10, %xmm10
+	LONG $0xe0db19c5 // vpand %xmm0, %xmm12, %xmm12
+	LONG $0xdb2941c4; BYTE $0xd1 // vpand %xmm9, %xmm10, %xmm10
+	LONG $0xeb1141c4; BYTE $0xe4 // vpor %xmm12, %xmm13, %xmm12
+	LONG $0x022943c4; WORD $0x02d4 // vpblendd $2, %xmm12, %xmm10, %xmm10
+	LONG $0xe36e79c5 // vmovd %ebx, %xmm12
+	LONG $0x317d42c4; BYTE $0xd2 // vpmovzxbd %xmm10, %ymm10
+	LONG $0x137942c4; BYTE $0xe4 // vcvtph2ps %xmm12, %xmm12
+	LONG $0x5b7c41c4; BYTE $0xd2 // vcvtdq2ps %ymm10, %ymm10
+	LONG $0x187d42c4; BYTE $0xe4 // vbroadcastss %xmm12, %ymm12
+	LONG $0x591c41c4; BYTE $0xd2 // vmulps %ymm10, %ymm12, %ymm10
+	LONG $0x9c2522c4; WORD $0x0a14 // vfnmadd132ps (%rdx,%r9), %ymm11, %ymm10
+	LONG $0x20c18349 // addq $32, %r9
 	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfc578f0f; WORD $0xffff // jg .LBB9_2
-	LONG $0x197dc3c4; WORD $0x01f8 // vextractf128 $1, %ymm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7c641c5; BYTE $0x01 // vshufpd $1, %xmm7, %xmm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7167ac5 // vmovshdup %xmm7, %xmm8
-	LONG $0xff58bac5 // vaddss %xmm7, %xmm8, %xmm7
-	LONG $0x117ac1c4; WORD $0x243c // vmovss %xmm7, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfc6b8f0f; WORD $0xffff // jg .LBB9_2
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x117a41c4; WORD $0x2414 // vmovss %xmm10, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfbfe8f0f; WORD $0xffff // jg .LBB9_1
+	LONG $0xfc0d8f0f; WORD $0xffff // jg .LBB9_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x0010fff0fff8000f // constant
-	QUAD $0x00e0300f0f030f0f // constant
-	QUAD $0x100f000f0304fffc // constant
-	QUAD $0x000f0f30ffe00010 // constant
-	QUAD $0x3f3fcc0fffe00030 // constant
-	LONG $0x04003f3f; WORD $0x0000 // constant
+	QUAD $0x10fff0fff8000fcc // constant
+	QUAD $0xe0300f0f030f0f00 // constant
+	QUAD $0x0f1f1e0304fffc00 // constant
+	QUAD $0x0f0f0e0d0c0b0a00 // constant
+	QUAD $0xe00f0e0010001000 // constant
+	QUAD $0x180f0e1f1e0f30ff // constant
+	QUAD $0x30000f1d1c1b1a19 // constant
+	QUAD $0x3f3f3fcc0fffe000 // constant
+	LONG $0x0004003f; BYTE $0x00 // constant
 
 // func dotQ5KAVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ5KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -1300,292 +1340,294 @@ TEXT ·dotQ5KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0006171d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_0(%rip), %ymm3
+	QUAD $0x00061625597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_1(%rip), %ymm4
+	QUAD $0x0005e3357879e2c4; BYTE $0x00 // vpbroadcastb .LCPI10_11(%rip), %xmm6
+	QUAD $0x0005dc3d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI10_12(%rip), %ymm7
+	QUAD $0x0005d505787962c4; BYTE $0x00 // vpbroadcastb .LCPI10_13(%rip), %xmm8
+	QUAD $0x0005ce25797962c4; BYTE $0x00 // vpbroadcastw .LCPI10_14(%rip), %xmm12
+	QUAD $0x0005dd2d587962c4; BYTE $0x00 // vpbroadcastd .LCPI10_9(%rip), %xmm13
 	QUAD $0x303030303030b848; WORD $0x3030 // movabsq $3472328296227680304, %rax
-	LONG $0x6ef9e1c4; BYTE $0xc8 // vmovq %rax, %xmm1
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0x6ef9e1c4; BYTE $0xc0 // vmovq %rax, %xmm0
 	QUAD $0x0f0f0f0f0f0fb848; WORD $0x0f0f // movabsq $1085102592571150095, %rax
-	LONG $0x6ef9e1c4; BYTE $0xf8 // vmovq %rax, %xmm7
+	LONG $0x6ef9e1c4; BYTE $0xc8 // vmovq %rax, %xmm1
 	LONG $0x3f3f3fb8; BYTE $0x3f // movl $1061109567, %eax
-	QUAD $0x0005e115597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_0(%rip), %ymm2
-	QUAD $0x0005e01d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_1(%rip), %ymm3
-	LONG $0xd06e79c5 // vmovd %eax, %xmm10
-	QUAD $0x0005b1357879e2c4; BYTE $0x00 // vpbroadcastb .LCPI10_8(%rip), %xmm6
-	QUAD $0x0005a93d787962c4; BYTE $0x00 // vpbroadcastb .LCPI10_9(%rip), %xmm15
-	QUAD $0x0005b1055879e2c4; BYTE $0x00 // vpbroadcastd .LCPI10_6(%rip), %xmm0
-	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	LONG $0xd06ef9c5 // vmovd %eax, %xmm2
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
 	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
 	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
 	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
-	LONG $0x6f7a41c4; WORD $0x0462 // vmovdqu 4(%r10), %xmm12
-	LONG $0x587942c4; WORD $0x0c6a // vpbroadcastd 12(%r10), %xmm13
-	LONG $0x7209c1c4; WORD $0x02d4 // vpsrld $2, %xmm12, %xmm14
-	LONG $0x6f7941c4; BYTE $0xc7 // vmovdqa %xmm15, %xmm8
-	LONG $0x307d42c4; WORD $0x407a // vpmovzxbw 64(%r10), %ymm15
-	LONG $0xf1db09c5 // vpand %xmm1, %xmm14, %xmm14
-	LONG $0xefdb11c5 // vpand %xmm7, %xmm13, %xmm13
-	LONG $0x307dc2c4; WORD $0x306a // vpmovzxbw 48(%r10), %ymm5
-	LONG $0xeb1141c4; BYTE $0xee // vpor %xmm14, %xmm13, %xmm13
-	LONG $0xdb1941c4; BYTE $0xe2 // vpand %xmm10, %xmm12, %xmm12
-	LONG $0x307d42c4; WORD $0x2072 // vpmovzxbw 32(%r10), %ymm14
-	LONG $0xeadbd5c5 // vpand %ymm2, %ymm5, %ymm5
-	LONG $0xfadb05c5 // vpand %ymm2, %ymm15, %ymm15
-	LONG $0x307d42c4; WORD $0x104a // vpmovzxbw 16(%r10), %ymm9
-	LONG $0x621941c4; BYTE $0xe5 // vpunpckldq %xmm13, %xmm12, %xmm12
-	LONG $0x7115c1c4; WORD $0x04f6 // vpsllw $4, %ymm14, %ymm13
-	LONG $0x7135c1c4; WORD $0x04f1 // vpsllw $4, %ymm9, %ymm9
-	LONG $0xcbdb35c5 // vpand %ymm3, %ymm9, %ymm9
-	LONG $0xedebb5c5 // vpor %ymm5, %ymm9, %ymm5
-	LONG $0xcbdb15c5 // vpand %ymm3, %ymm13, %ymm9
-	LONG $0x307942c4; BYTE $0xe4 // vpmovzxbw %xmm12, %xmm12
-	LONG $0x797d42c4; BYTE $0xec // vpbroadcastw %xmm12, %ymm13
-	LONG $0xedd595c5 // vpmullw %ymm5, %ymm13, %ymm5
-	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
-	LONG $0x525562c4; BYTE $0x30 // {vex} vpdpwssd (%rax), %ymm5, %ymm14
-	LONG $0xeb35c1c4; BYTE $0xef // vpor %ymm15, %ymm9, %ymm5
-	LONG $0xedd595c5 // vpmullw %ymm5, %ymm13, %ymm5
-	LONG $0x525562c4; WORD $0x2070 // {vex} vpdpwssd 32(%rax), %ymm5, %ymm14
-	LONG $0x5b7cc1c4; BYTE $0xee // vcvtdq2ps %ymm14, %ymm5
-	LONG $0x187d22c4; WORD $0x092c // vbroadcastss (%rcx,%r9), %ymm13
-	QUAD $0x00049f2da85562c4; BYTE $0x00 // vfmadd213ps .LCPI10_7(%rip), %ymm5, %ymm13
-	LONG $0x6f7ac1c4; WORD $0x306a // vmovdqu 48(%r10), %xmm5
-	LONG $0x6f7a41c4; WORD $0x404a // vmovdqu 64(%r10), %xmm9
-	LONG $0xd571d1c5; BYTE $0x04 // vpsrlw $4, %xmm5, %xmm5
-	LONG $0xeedbd1c5 // vpand %xmm6, %xmm5, %xmm5
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
-	LONG $0x307de2c4; BYTE $0xed // vpmovzxbw %xmm5, %ymm5
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0x307d42c4; WORD $0x2072 // vpmovzxbw 32(%r10), %ymm14
-	LONG $0x710dc1c4; WORD $0x03f6 // vpsllw $3, %ymm14, %ymm14
-	LONG $0x307d42c4; WORD $0x107a // vpmovzxbw 16(%r10), %ymm15
-	LONG $0x7105c1c4; WORD $0x03f7 // vpsllw $3, %ymm15, %ymm15
-	QUAD $0x00048d25797de2c4; BYTE $0x00 // vpbroadcastw .LCPI10_10(%rip), %ymm4
-	LONG $0xfcdb05c5 // vpand %ymm4, %ymm15, %ymm15
-	LONG $0xedeb85c5 // vpor %ymm5, %ymm15, %ymm5
-	LONG $0x707b41c4; WORD $0x55fc // vpshuflw $85, %xmm12, %xmm15
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0xedd585c5 // vpmullw %ymm5, %ymm15, %ymm5
-	LONG $0xf4db0dc5 // vpand %ymm4, %ymm14, %ymm14
-	LONG $0xeb0d41c4; BYTE $0xc9 // vpor %ymm9, %ymm14, %ymm9
-	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
-	LONG $0xd53541c4; BYTE $0xcf // vpmullw %ymm15, %ymm9, %ymm9
-	LONG $0x525562c4; WORD $0x4070 // {vex} vpdpwssd 64(%rax), %ymm5, %ymm14
-	LONG $0x523562c4; WORD $0x6070 // {vex} vpdpwssd 96(%rax), %ymm9, %ymm14
-	LONG $0x5b7cc1c4; BYTE $0xee // vcvtdq2ps %ymm14, %ymm5
-	LONG $0x187d22c4; WORD $0x0974; BYTE $0x04 // vbroadcastss 4(%rcx,%r9), %ymm14
-	LONG $0xa85542c4; BYTE $0xf5 // vfmadd213ps %ymm13, %ymm5, %ymm14
-	LONG $0x307dc2c4; WORD $0x606a // vpmovzxbw 96(%r10), %ymm5
-	LONG $0x307d42c4; WORD $0x504a // vpmovzxbw 80(%r10), %ymm9
-	LONG $0xcadb35c5 // vpand %ymm2, %ymm9, %ymm9
-	LONG $0xeadbd5c5 // vpand %ymm2, %ymm5, %ymm5
-	LONG $0x307d42c4; WORD $0x206a // vpmovzxbw 32(%r10), %ymm13
-	LONG $0x7115c1c4; WORD $0x02f5 // vpsllw $2, %ymm13, %ymm13
-	LONG $0x307d42c4; WORD $0x107a // vpmovzxbw 16(%r10), %ymm15
-	LONG $0x7105c1c4; WORD $0x02f7 // vpsllw $2, %ymm15, %ymm15
-	LONG $0xfbdb05c5 // vpand %ymm3, %ymm15, %ymm15
-	LONG $0xeb0541c4; BYTE $0xc9 // vpor %ymm9, %ymm15, %ymm9
-	LONG $0xebdb15c5 // vpand %ymm3, %ymm13, %ymm13
-	LONG $0x707b41c4; WORD $0xaafc // vpshuflw $170, %xmm12, %xmm15
-	LONG $0xedeb95c5 // vpor %ymm5, %ymm13, %ymm5
-	LONG $0x587d42c4; BYTE $0xef // vpbroadcastd %xmm15, %ymm13
-	LONG $0xd51541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm13, %ymm9
-	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
-	LONG $0xedd595c5 // vpmullw %ymm5, %ymm13, %ymm5
-	QUAD $0x000080b8523562c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm9, %ymm15
-	QUAD $0x0000a0b8525562c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm5, %ymm15
-	LONG $0x187d22c4; WORD $0x096c; BYTE $0x08 // vbroadcastss 8(%rcx,%r9), %ymm13
-	LONG $0x5b7cc1c4; BYTE $0xef // vcvtdq2ps %ymm15, %ymm5
-	LONG $0xa85542c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm5, %ymm13
-	LONG $0x6f7ac1c4; WORD $0x506a // vmovdqu 80(%r10), %xmm5
-	LONG $0x6f7a41c4; WORD $0x604a // vmovdqu 96(%r10), %xmm9
-	LONG $0xd571d1c5; BYTE $0x04 // vpsrlw $4, %xmm5, %xmm5
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xeedbd1c5 // vpand %xmm6, %xmm5, %xmm5
-	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
-	LONG $0x307d42c4; WORD $0x2072 // vpmovzxbw 32(%r10), %ymm14
-	LONG $0x307de2c4; BYTE $0xed // vpmovzxbw %xmm5, %ymm5
-	LONG $0x307d42c4; WORD $0x107a // vpmovzxbw 16(%r10), %ymm15
-	LONG $0xfd0541c4; BYTE $0xff // vpaddw %ymm15, %ymm15, %ymm15
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xfcdb05c5 // vpand %ymm4, %ymm15, %ymm15
-	LONG $0xedeb85c5 // vpor %ymm5, %ymm15, %ymm5
-	LONG $0x707b41c4; WORD $0xfffc // vpshuflw $255, %xmm12, %xmm15
-	LONG $0xfd0d41c4; BYTE $0xf6 // vpaddw %ymm14, %ymm14, %ymm14
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
-	LONG $0xf4db0dc5 // vpand %ymm4, %ymm14, %ymm14
-	LONG $0xeb0d41c4; BYTE $0xc9 // vpor %ymm9, %ymm14, %ymm9
-	LONG $0xedd585c5 // vpmullw %ymm5, %ymm15, %ymm5
-	LONG $0xe4efd9c5 // vpxor %xmm4, %xmm4, %xmm4
-	QUAD $0x0000c0a05255e2c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm5, %ymm4
-	LONG $0xd535c1c4; BYTE $0xef // vpmullw %ymm15, %ymm9, %ymm5
-	LONG $0x6f7941c4; BYTE $0xf8 // vmovdqa %xmm8, %xmm15
-	QUAD $0x0000e0a05255e2c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm5, %ymm4
-	LONG $0x187d22c4; WORD $0x0974; BYTE $0x0c // vbroadcastss 12(%rcx,%r9), %ymm14
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
-	LONG $0xa85d42c4; BYTE $0xf5 // vfmadd213ps %ymm13, %ymm4, %ymm14
-	QUAD $0x000080a2307dc2c4; BYTE $0x00 // vpmovzxbw 128(%r10), %ymm4
-	LONG $0x307dc2c4; WORD $0x706a // vpmovzxbw 112(%r10), %ymm5
-	LONG $0x307d42c4; WORD $0x104a // vpmovzxbw 16(%r10), %ymm9
-	LONG $0xeadbd5c5 // vpand %ymm2, %ymm5, %ymm5
-	LONG $0xcbdb35c5 // vpand %ymm3, %ymm9, %ymm9
-	LONG $0xedebb5c5 // vpor %ymm5, %ymm9, %ymm5
-	LONG $0x307d42c4; WORD $0x204a // vpmovzxbw 32(%r10), %ymm9
-	LONG $0xe2dbddc5 // vpand %ymm2, %ymm4, %ymm4
-	LONG $0xcbdb35c5 // vpand %ymm3, %ymm9, %ymm9
-	LONG $0xe4ebb5c5 // vpor %ymm4, %ymm9, %ymm4
-	LONG $0x691941c4; BYTE $0xcc // vpunpckhwd %xmm12, %xmm12, %xmm9
-	LONG $0x587d42c4; BYTE $0xc9 // vpbroadcastd %xmm9, %ymm9
-	LONG $0xedd5b5c5 // vpmullw %ymm5, %ymm9, %ymm5
-	LONG $0xe4d5b5c5 // vpmullw %ymm4, %ymm9, %ymm4
-	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
-	QUAD $0x00010088525562c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm5, %ymm9
-	QUAD $0x00012088525d62c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm4, %ymm9
-	LONG $0x5b7cc1c4; BYTE $0xe1 // vcvtdq2ps %ymm9, %ymm4
-	LONG $0x187d22c4; WORD $0x096c; BYTE $0x10 // vbroadcastss 16(%rcx,%r9), %ymm13
-	LONG $0xa85d42c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm4, %ymm13
-	LONG $0x6f7ac1c4; WORD $0x1062 // vmovdqu 16(%r10), %xmm4
-	LONG $0x6f7ac1c4; WORD $0x206a // vmovdqu 32(%r10), %xmm5
-	LONG $0x6f7a41c4; WORD $0x704a // vmovdqu 112(%r10), %xmm9
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xd471d9c5; BYTE $0x01 // vpsrlw $1, %xmm4, %xmm4
-	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
-	LONG $0xe4dbb9c5 // vpand %xmm4, %xmm8, %xmm4
-	LONG $0xe4ebb1c5 // vpor %xmm4, %xmm9, %xmm4
-	QUAD $0x0000808a6f7a41c4; BYTE $0x00 // vmovdqu 128(%r10), %xmm9
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
-	LONG $0xd571d1c5; BYTE $0x01 // vpsrlw $1, %xmm5, %xmm5
-	LONG $0xeddbb9c5 // vpand %xmm5, %xmm8, %xmm5
-	LONG $0xedebb1c5 // vpor %xmm5, %xmm9, %xmm5
-	LONG $0x707a41c4; WORD $0x55cc // vpshufhw $85, %xmm12, %xmm9
-	LONG $0x707941c4; WORD $0xaac9 // vpshufd $170, %xmm9, %xmm9
-	LONG $0x587d42c4; BYTE $0xc9 // vpbroadcastd %xmm9, %ymm9
-	LONG $0x307de2c4; BYTE $0xe4 // vpmovzxbw %xmm4, %ymm4
-	LONG $0xe4d5b5c5 // vpmullw %ymm4, %ymm9, %ymm4
-	LONG $0x307de2c4; BYTE $0xed // vpmovzxbw %xmm5, %ymm5
-	LONG $0xedd5b5c5 // vpmullw %ymm5, %ymm9, %ymm5
-	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
-	QUAD $0x00014088525d62c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm4, %ymm9
-	QUAD $0x00016088525562c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm5, %ymm9
-	LONG $0x5b7cc1c4; BYTE $0xe1 // vcvtdq2ps %ymm9, %ymm4
-	LONG $0x187d22c4; WORD $0x0974; BYTE $0x14 // vbroadcastss 20(%rcx,%r9), %ymm14
-	LONG $0xa85d42c4; BYTE $0xf5 // vfmadd213ps %ymm13, %ymm4, %ymm14
-	QUAD $0x0000a0a2307dc2c4; BYTE $0x00 // vpmovzxbw 160(%r10), %ymm4
-	QUAD $0x000090aa307dc2c4; BYTE $0x00 // vpmovzxbw 144(%r10), %ymm5
-	LONG $0x6f7a41c4; WORD $0x104a // vmovdqu 16(%r10), %xmm9
-	LONG $0xeadbd5c5 // vpand %ymm2, %ymm5, %ymm5
-	LONG $0x7131c1c4; WORD $0x02d1 // vpsrlw $2, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xcbdb35c5 // vpand %ymm3, %ymm9, %ymm9
-	LONG $0xedebb5c5 // vpor %ymm5, %ymm9, %ymm5
-	LONG $0x6f7a41c4; WORD $0x204a // vmovdqu 32(%r10), %xmm9
-	LONG $0x7131c1c4; WORD $0x02d1 // vpsrlw $2, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xe2dbddc5 // vpand %ymm2, %ymm4, %ymm4
-	LONG $0xcbdb35c5 // vpand %ymm3, %ymm9, %ymm9
-	LONG $0xe4ebb5c5 // vpor %ymm4, %ymm9, %ymm4
-	LONG $0x707a41c4; WORD $0xaacc // vpshufhw $170, %xmm12, %xmm9
-	LONG $0x707941c4; WORD $0xaac9 // vpshufd $170, %xmm9, %xmm9
-	LONG $0x587d42c4; BYTE $0xc9 // vpbroadcastd %xmm9, %ymm9
-	LONG $0xedd5b5c5 // vpmullw %ymm5, %ymm9, %ymm5
-	LONG $0xe4d5b5c5 // vpmullw %ymm4, %ymm9, %ymm4
-	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
-	QUAD $0x00018088525562c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm5, %ymm9
-	QUAD $0x0001a088525d62c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm4, %ymm9
-	LONG $0x5b7cc1c4; BYTE $0xe1 // vcvtdq2ps %ymm9, %ymm4
-	LONG $0x187d22c4; WORD $0x096c; BYTE $0x18 // vbroadcastss 24(%rcx,%r9), %ymm13
-	LONG $0xa85d42c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm4, %ymm13
-	LONG $0x6f7ac1c4; WORD $0x1062 // vmovdqu 16(%r10), %xmm4
-	LONG $0x6f7ac1c4; WORD $0x206a // vmovdqu 32(%r10), %xmm5
-	QUAD $0x0000908a6f7a41c4; BYTE $0x00 // vmovdqu 144(%r10), %xmm9
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xd471d9c5; BYTE $0x03 // vpsrlw $3, %xmm4, %xmm4
-	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
-	LONG $0xe4dbb9c5 // vpand %xmm4, %xmm8, %xmm4
-	LONG $0xe4ebb1c5 // vpor %xmm4, %xmm9, %xmm4
-	QUAD $0x0000a08a6f7a41c4; BYTE $0x00 // vmovdqu 160(%r10), %xmm9
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
-	LONG $0xd571d1c5; BYTE $0x03 // vpsrlw $3, %xmm5, %xmm5
-	LONG $0xeddbb9c5 // vpand %xmm5, %xmm8, %xmm5
-	LONG $0xedebb1c5 // vpor %xmm5, %xmm9, %xmm5
-	LONG $0x707a41c4; WORD $0xffcc // vpshufhw $255, %xmm12, %xmm9
-	QUAD $0x00016905217962c4; BYTE $0x00 // vpmovsxbd .LCPI10_11(%rip), %xmm8
-	LONG $0x707941c4; WORD $0xaac9 // vpshufd $170, %xmm9, %xmm9
-	LONG $0x587d42c4; BYTE $0xc9 // vpbroadcastd %xmm9, %ymm9
-	LONG $0x307de2c4; BYTE $0xe4 // vpmovzxbw %xmm4, %ymm4
-	LONG $0xe4d5b5c5 // vpmullw %ymm4, %ymm9, %ymm4
-	LONG $0x307de2c4; BYTE $0xed // vpmovzxbw %xmm5, %ymm5
-	LONG $0xedd5b5c5 // vpmullw %ymm5, %ymm9, %ymm5
-	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
-	QUAD $0x0001c088525d62c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm4, %ymm9
-	QUAD $0x0001e088525562c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm5, %ymm9
-	LONG $0x5b7cc1c4; BYTE $0xe1 // vcvtdq2ps %ymm9, %ymm4
-	LONG $0x187da2c4; WORD $0x096c; BYTE $0x1c // vbroadcastss 28(%rcx,%r9), %ymm5
-	LONG $0xa85dc2c4; BYTE $0xed // vfmadd213ps %ymm13, %ymm4, %ymm5
-	LONG $0x1ab70f41 // movzwl (%r10), %ebx
-	LONG $0xe36ef9c5 // vmovd %ebx, %xmm4
-	LONG $0x1379e2c4; BYTE $0xe4 // vcvtph2ps %xmm4, %xmm4
-	LONG $0x187de2c4; BYTE $0xe4 // vbroadcastss %xmm4, %ymm4
-	LONG $0x6f7a41c4; WORD $0x044a // vmovdqu 4(%r10), %xmm9
-	LONG $0xa855c2c4; BYTE $0xe3 // vfmadd213ps %ymm11, %ymm5, %ymm4
-	LONG $0x7251c1c4; WORD $0x02d1 // vpsrld $2, %xmm9, %xmm5
-	LONG $0x587942c4; WORD $0x0c5a // vpbroadcastd 12(%r10), %xmm11
-	LONG $0xe9dbd1c5 // vpand %xmm1, %xmm5, %xmm5
-	LONG $0x452142c4; BYTE $0xd8 // vpsrlvd %xmm8, %xmm11, %xmm11
-	LONG $0xdfdb21c5 // vpand %xmm7, %xmm11, %xmm11
-	LONG $0xedeba1c5 // vpor %xmm5, %xmm11, %xmm5
-	LONG $0x707941c4; WORD $0x55c9 // vpshufd $85, %xmm9, %xmm9
-	LONG $0xc8db31c5 // vpand %xmm0, %xmm9, %xmm9
-	LONG $0x0231e3c4; WORD $0x02ed // vpblendd $2, %xmm5, %xmm9, %xmm5
-	LONG $0x317de2c4; BYTE $0xed // vpmovzxbd %xmm5, %ymm5
-	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
-	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
-	LONG $0xcb6e79c5 // vmovd %ebx, %xmm9
-	LONG $0x137942c4; BYTE $0xc9 // vcvtph2ps %xmm9, %xmm9
-	LONG $0x187d42c4; BYTE $0xc9 // vbroadcastss %xmm9, %ymm9
-	LONG $0xdd5934c5 // vmulps %ymm5, %ymm9, %ymm11
-	LONG $0x9c5d22c4; WORD $0x0a1c // vfnmadd132ps (%rdx,%r9), %ymm4, %ymm11
-	LONG $0xb0c28149; WORD $0x0000; BYTE $0x00 // addq $176, %r10
-	LONG $0x20c18349 // addq $32, %r9
+	LONG $0x6f7ac1c4; WORD $0x046a // vmovdqu 4(%r10), %xmm5
+	LONG $0x587942c4; WORD $0x0c7a // vpbroadcastd 12(%r10), %xmm15
+	LONG $0x307d42c4; WORD $0x105a // vpmovzxbw 16(%r10), %ymm11
+	LONG $0x307d42c4; WORD $0x2052 // vpmovzxbw 32(%r10), %ymm10
 	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0xd572b1c5; BYTE $0x02 // vpsrld $2, %xmm5, %xmm9
+	LONG $0xf9db01c5 // vpand %xmm1, %xmm15, %xmm15
+	LONG $0xeadbd1c5 // vpand %xmm2, %xmm5, %xmm5
+	LONG $0xc8db31c5 // vpand %xmm0, %xmm9, %xmm9
+	LONG $0xeb0141c4; BYTE $0xc9 // vpor %xmm9, %xmm15, %xmm9
+	LONG $0x307d42c4; WORD $0x307a // vpmovzxbw 48(%r10), %ymm15
+	LONG $0x6251c1c4; BYTE $0xe9 // vpunpckldq %xmm9, %xmm5, %xmm5
+	LONG $0x307d42c4; WORD $0x404a // vpmovzxbw 64(%r10), %ymm9
+	LONG $0x7125c1c4; WORD $0x04f3 // vpsllw $4, %ymm11, %ymm11
+	LONG $0x712dc1c4; WORD $0x04f2 // vpsllw $4, %ymm10, %ymm10
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xd4db2dc5 // vpand %ymm4, %ymm10, %ymm10
+	LONG $0xfbdb05c5 // vpand %ymm3, %ymm15, %ymm15
+	LONG $0xeb2541c4; BYTE $0xdf // vpor %ymm15, %ymm11, %ymm11
+	LONG $0x307962c4; BYTE $0xfd // vpmovzxbw %xmm5, %xmm15
+	LONG $0xcbdb35c5 // vpand %ymm3, %ymm9, %ymm9
+	LONG $0xeb2d41c4; BYTE $0xc9 // vpor %ymm9, %ymm10, %ymm9
+	LONG $0x797dc2c4; BYTE $0xef // vpbroadcastw %xmm15, %ymm5
+	LONG $0xd5d525c5 // vpmullw %ymm5, %ymm11, %ymm10
+	LONG $0xedd5b5c5 // vpmullw %ymm5, %ymm9, %ymm5
+	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
+	LONG $0x522d62c4; BYTE $0x08 // {vex} vpdpwssd (%rax), %ymm10, %ymm9
+	LONG $0x525562c4; WORD $0x2048 // {vex} vpdpwssd 32(%rax), %ymm5, %ymm9
+	LONG $0x187da2c4; WORD $0x092c // vbroadcastss (%rcx,%r9), %ymm5
+	LONG $0x5b7c41c4; BYTE $0xc9 // vcvtdq2ps %ymm9, %ymm9
+	QUAD $0x0004922da835e2c4; BYTE $0x00 // vfmadd213ps .LCPI10_10(%rip), %ymm9, %ymm5
+	LONG $0x307d42c4; WORD $0x105a // vpmovzxbw 16(%r10), %ymm11
+	LONG $0x6f7a41c4; WORD $0x304a // vmovdqu 48(%r10), %xmm9
+	LONG $0x6f7a41c4; WORD $0x4052 // vmovdqu 64(%r10), %xmm10
+	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
+	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
+	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
+	LONG $0xd6db29c5 // vpand %xmm6, %xmm10, %xmm10
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
+	LONG $0x7125c1c4; WORD $0x03f3 // vpsllw $3, %ymm11, %ymm11
+	LONG $0xdfdb25c5 // vpand %ymm7, %ymm11, %ymm11
+	LONG $0xeb2541c4; BYTE $0xc9 // vpor %ymm9, %ymm11, %ymm9
+	LONG $0x307d42c4; WORD $0x205a // vpmovzxbw 32(%r10), %ymm11
+	LONG $0x7125c1c4; WORD $0x03f3 // vpsllw $3, %ymm11, %ymm11
+	LONG $0xdfdb25c5 // vpand %ymm7, %ymm11, %ymm11
+	LONG $0xeb2541c4; BYTE $0xd2 // vpor %ymm10, %ymm11, %ymm10
+	LONG $0x707b41c4; WORD $0x55df // vpshuflw $85, %xmm15, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
+	LONG $0xd52d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm10, %ymm10
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	LONG $0x523562c4; WORD $0x4058 // {vex} vpdpwssd 64(%rax), %ymm9, %ymm11
+	LONG $0x522d62c4; WORD $0x6058 // {vex} vpdpwssd 96(%rax), %ymm10, %ymm11
+	LONG $0x187d22c4; WORD $0x094c; BYTE $0x04 // vbroadcastss 4(%rcx,%r9), %ymm9
+	LONG $0x5b7c41c4; BYTE $0xd3 // vcvtdq2ps %ymm11, %ymm10
+	LONG $0xa82d62c4; BYTE $0xcd // vfmadd213ps %ymm5, %ymm10, %ymm9
+	LONG $0x307d42c4; WORD $0x105a // vpmovzxbw 16(%r10), %ymm11
+	LONG $0x307d42c4; WORD $0x5052 // vpmovzxbw 80(%r10), %ymm10
+	LONG $0x307dc2c4; WORD $0x606a // vpmovzxbw 96(%r10), %ymm5
+	LONG $0x7125c1c4; WORD $0x02f3 // vpsllw $2, %ymm11, %ymm11
+	LONG $0xd3db2dc5 // vpand %ymm3, %ymm10, %ymm10
+	LONG $0xebdbd5c5 // vpand %ymm3, %ymm5, %ymm5
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xeb2541c4; BYTE $0xd2 // vpor %ymm10, %ymm11, %ymm10
+	LONG $0x307d42c4; WORD $0x205a // vpmovzxbw 32(%r10), %ymm11
+	LONG $0x7125c1c4; WORD $0x02f3 // vpsllw $2, %ymm11, %ymm11
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xedeba5c5 // vpor %ymm5, %ymm11, %ymm5
+	LONG $0x707b41c4; WORD $0xaadf // vpshuflw $170, %xmm15, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
+	LONG $0xedd5a5c5 // vpmullw %ymm5, %ymm11, %ymm5
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00008098522d62c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm10, %ymm11
+	QUAD $0x0000a098525562c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm5, %ymm11
+	LONG $0x187da2c4; WORD $0x096c; BYTE $0x08 // vbroadcastss 8(%rcx,%r9), %ymm5
+	LONG $0x5b7c41c4; BYTE $0xd3 // vcvtdq2ps %ymm11, %ymm10
+	LONG $0xa82dc2c4; BYTE $0xe9 // vfmadd213ps %ymm9, %ymm10, %ymm5
+	LONG $0x307d42c4; WORD $0x105a // vpmovzxbw 16(%r10), %ymm11
+	LONG $0x6f7a41c4; WORD $0x504a // vmovdqu 80(%r10), %xmm9
+	LONG $0x6f7a41c4; WORD $0x6052 // vmovdqu 96(%r10), %xmm10
+	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
+	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
+	LONG $0xcedb31c5 // vpand %xmm6, %xmm9, %xmm9
+	LONG $0xd6db29c5 // vpand %xmm6, %xmm10, %xmm10
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
+	LONG $0xfd2541c4; BYTE $0xdb // vpaddw %ymm11, %ymm11, %ymm11
+	LONG $0xdfdb25c5 // vpand %ymm7, %ymm11, %ymm11
+	LONG $0xeb2541c4; BYTE $0xc9 // vpor %ymm9, %ymm11, %ymm9
+	LONG $0x307d42c4; WORD $0x205a // vpmovzxbw 32(%r10), %ymm11
+	LONG $0xfd2541c4; BYTE $0xdb // vpaddw %ymm11, %ymm11, %ymm11
+	LONG $0xdfdb25c5 // vpand %ymm7, %ymm11, %ymm11
+	LONG $0xeb2541c4; BYTE $0xd2 // vpor %ymm10, %ymm11, %ymm10
+	LONG $0x707b41c4; WORD $0xffdf // vpshuflw $255, %xmm15, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
+	LONG $0xd52d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm10, %ymm10
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x0000c098523562c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm9, %ymm11
+	QUAD $0x0000e098522d62c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm10, %ymm11
+	LONG $0x187d22c4; WORD $0x0954; BYTE $0x0c // vbroadcastss 12(%rcx,%r9), %ymm10
+	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
+	LONG $0xa83562c4; BYTE $0xd5 // vfmadd213ps %ymm5, %ymm9, %ymm10
+	LONG $0x307d42c4; WORD $0x704a // vpmovzxbw 112(%r10), %ymm9
+	LONG $0x307d42c4; WORD $0x105a // vpmovzxbw 16(%r10), %ymm11
+	QUAD $0x000080aa307dc2c4; BYTE $0x00 // vpmovzxbw 128(%r10), %ymm5
+	LONG $0xcbdb35c5 // vpand %ymm3, %ymm9, %ymm9
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xebdbd5c5 // vpand %ymm3, %ymm5, %ymm5
+	LONG $0xeb2541c4; BYTE $0xc9 // vpor %ymm9, %ymm11, %ymm9
+	LONG $0x307d42c4; WORD $0x205a // vpmovzxbw 32(%r10), %ymm11
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xedeba5c5 // vpor %ymm5, %ymm11, %ymm5
+	LONG $0x690141c4; BYTE $0xdf // vpunpckhwd %xmm15, %xmm15, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
+	LONG $0xedd5a5c5 // vpmullw %ymm5, %ymm11, %ymm5
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00010098523562c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm9, %ymm11
+	QUAD $0x00012098525562c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm5, %ymm11
+	LONG $0x187da2c4; WORD $0x096c; BYTE $0x10 // vbroadcastss 16(%rcx,%r9), %ymm5
+	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
+	LONG $0xa835c2c4; BYTE $0xea // vfmadd213ps %ymm10, %ymm9, %ymm5
+	LONG $0x6f7a41c4; WORD $0x104a // vmovdqu 16(%r10), %xmm9
+	LONG $0x6f7a41c4; WORD $0x705a // vmovdqu 112(%r10), %xmm11
+	LONG $0x6f7a41c4; WORD $0x2052 // vmovdqu 32(%r10), %xmm10
+	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
+	LONG $0x7131c1c4; WORD $0x01d1 // vpsrlw $1, %xmm9, %xmm9
+	LONG $0x7129c1c4; WORD $0x01d2 // vpsrlw $1, %xmm10, %xmm10
+	LONG $0xdedb21c5 // vpand %xmm6, %xmm11, %xmm11
+	LONG $0xdb3141c4; BYTE $0xc8 // vpand %xmm8, %xmm9, %xmm9
+	LONG $0xdb2941c4; BYTE $0xd0 // vpand %xmm8, %xmm10, %xmm10
+	LONG $0xeb3141c4; BYTE $0xcb // vpor %xmm11, %xmm9, %xmm9
+	QUAD $0x0000809a6f7a41c4; BYTE $0x00 // vmovdqu 128(%r10), %xmm11
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
+	LONG $0xdedb21c5 // vpand %xmm6, %xmm11, %xmm11
+	LONG $0xeb2941c4; BYTE $0xd3 // vpor %xmm11, %xmm10, %xmm10
+	QUAD $0x0002a31d000162c4; BYTE $0x00 // vpshufb .LCPI10_5(%rip), %xmm15, %xmm11
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
+	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00014098523562c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm9, %ymm11
+	QUAD $0x00016098522d62c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm10, %ymm11
+	LONG $0x187d22c4; WORD $0x094c; BYTE $0x14 // vbroadcastss 20(%rcx,%r9), %ymm9
+	LONG $0x5b7c41c4; BYTE $0xd3 // vcvtdq2ps %ymm11, %ymm10
+	LONG $0xa82d62c4; BYTE $0xcd // vfmadd213ps %ymm5, %ymm10, %ymm9
+	QUAD $0x00009092307d42c4; BYTE $0x00 // vpmovzxbw 144(%r10), %ymm10
+	LONG $0x6f7a41c4; WORD $0x105a // vmovdqu 16(%r10), %xmm11
+	QUAD $0x0000a0aa307dc2c4; BYTE $0x00 // vpmovzxbw 160(%r10), %ymm5
+	LONG $0x7121c1c4; WORD $0x02d3 // vpsrlw $2, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0xd3db2dc5 // vpand %ymm3, %ymm10, %ymm10
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xebdbd5c5 // vpand %ymm3, %ymm5, %ymm5
+	LONG $0xeb2541c4; BYTE $0xd2 // vpor %ymm10, %ymm11, %ymm10
+	LONG $0x6f7a41c4; WORD $0x205a // vmovdqu 32(%r10), %xmm11
+	LONG $0x7121c1c4; WORD $0x02d3 // vpsrlw $2, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
+	LONG $0xdcdb25c5 // vpand %ymm4, %ymm11, %ymm11
+	LONG $0xedeba5c5 // vpor %ymm5, %ymm11, %ymm5
+	QUAD $0x0002311d000162c4; BYTE $0x00 // vpshufb .LCPI10_6(%rip), %xmm15, %xmm11
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
+	LONG $0xedd5a5c5 // vpmullw %ymm5, %ymm11, %ymm5
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x00018098522d62c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm10, %ymm11
+	QUAD $0x0001a098525562c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm5, %ymm11
+	LONG $0x187da2c4; WORD $0x096c; BYTE $0x18 // vbroadcastss 24(%rcx,%r9), %ymm5
+	LONG $0x5b7c41c4; BYTE $0xd3 // vcvtdq2ps %ymm11, %ymm10
+	LONG $0xa82dc2c4; BYTE $0xe9 // vfmadd213ps %ymm9, %ymm10, %ymm5
+	LONG $0x6f7a41c4; WORD $0x104a // vmovdqu 16(%r10), %xmm9
+	QUAD $0x0000909a6f7a41c4; BYTE $0x00 // vmovdqu 144(%r10), %xmm11
+	LONG $0x6f7a41c4; WORD $0x2052 // vmovdqu 32(%r10), %xmm10
+	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
+	LONG $0x7131c1c4; WORD $0x03d1 // vpsrlw $3, %xmm9, %xmm9
+	LONG $0x7129c1c4; WORD $0x03d2 // vpsrlw $3, %xmm10, %xmm10
+	LONG $0xdedb21c5 // vpand %xmm6, %xmm11, %xmm11
+	LONG $0xdb3141c4; BYTE $0xc8 // vpand %xmm8, %xmm9, %xmm9
+	LONG $0xdb2941c4; BYTE $0xd0 // vpand %xmm8, %xmm10, %xmm10
+	LONG $0xeb3141c4; BYTE $0xcb // vpor %xmm11, %xmm9, %xmm9
+	QUAD $0x0000a09a6f7a41c4; BYTE $0x00 // vmovdqu 160(%r10), %xmm11
+	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
+	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
+	LONG $0xdedb21c5 // vpand %xmm6, %xmm11, %xmm11
+	LONG $0xeb2941c4; BYTE $0xd3 // vpor %xmm11, %xmm10, %xmm10
+	LONG $0x000142c4; BYTE $0xdc // vpshufb %xmm12, %xmm15, %xmm11
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
+	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
+	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
+	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
+	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
+	QUAD $0x0001c098523562c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm9, %ymm11
+	QUAD $0x0001e098522d62c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm10, %ymm11
+	LONG $0x187d22c4; WORD $0x0954; BYTE $0x1c // vbroadcastss 28(%rcx,%r9), %ymm10
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
+	LONG $0xa83562c4; BYTE $0xd5 // vfmadd213ps %ymm5, %ymm9, %ymm10
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x587942c4; WORD $0x0c5a // vpbroadcastd 12(%r10), %xmm11
+	LONG $0x6f7a41c4; WORD $0x044a // vmovdqu 4(%r10), %xmm9
+	QUAD $0x0001341d452162c4; BYTE $0x00 // vpsrlvd .LCPI10_8(%rip), %xmm11, %xmm11
+	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0xb0c28149; WORD $0x0000; BYTE $0x00 // addq $176, %r10
+	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
+	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
+	LONG $0xd9db21c5 // vpand %xmm1, %xmm11, %xmm11
+	LONG $0xa82dc2c4; BYTE $0xee // vfmadd213ps %ymm14, %ymm10, %ymm5
+	LONG $0x7229c1c4; WORD $0x02d1 // vpsrld $2, %xmm9, %xmm10
+	LONG $0x707941c4; WORD $0x55c9 // vpshufd $85, %xmm9, %xmm9
+	LONG $0xd0db29c5 // vpand %xmm0, %xmm10, %xmm10
+	LONG $0xdb3141c4; BYTE $0xcd // vpand %xmm13, %xmm9, %xmm9
+	LONG $0xeb2141c4; BYTE $0xd2 // vpor %xmm10, %xmm11, %xmm10
+	LONG $0x023143c4; WORD $0x02ca // vpblendd $2, %xmm10, %xmm9, %xmm9
+	LONG $0xd36e79c5 // vmovd %ebx, %xmm10
+	LONG $0x317d42c4; BYTE $0xc9 // vpmovzxbd %xmm9, %ymm9
+	LONG $0x137942c4; BYTE $0xd2 // vcvtph2ps %xmm10, %xmm10
+	LONG $0x5b7c41c4; BYTE $0xc9 // vcvtdq2ps %ymm9, %ymm9
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss %xmm10, %ymm10
+	LONG $0x592c41c4; BYTE $0xf1 // vmulps %ymm9, %ymm10, %ymm14
+	LONG $0x9c5522c4; WORD $0x0a34 // vfnmadd132ps (%rdx,%r9), %ymm5, %ymm14
+	LONG $0x20c18349 // addq $32, %r9
 	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfb0a8f0f; WORD $0xffff // jg .LBB10_2
-	LONG $0x197d63c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm4
-	LONG $0xe458a0c5 // vaddps %xmm4, %xmm11, %xmm4
-	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
-	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
-	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
-	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
-	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfb108f0f; WORD $0xffff // jg .LBB10_2
+	LONG $0x197d63c4; WORD $0x01f5 // vextractf128 $1, %ymm14, %xmm5
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xed5888c5 // vaddps %xmm5, %xmm14, %xmm5
+	LONG $0xcdc651c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm9
+	LONG $0xed58b0c5 // vaddps %xmm5, %xmm9, %xmm5
+	LONG $0xcd167ac5 // vmovshdup %xmm5, %xmm9
+	LONG $0xed58b2c5 // vaddss %xmm5, %xmm9, %xmm5
+	LONG $0x117ac1c4; WORD $0x242c // vmovss %xmm5, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfab18f0f; WORD $0xffff // jg .LBB10_1
+	LONG $0xfab78f0f; WORD $0xffff // jg .LBB10_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x000000cccccccccc // constant
+	QUAD $0x0000000000cccccc // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0xf8000f0000000000 // constant
-	QUAD $0x030f0f0010fff0ff // constant
-	QUAD $0x04fffc00e0300f0f // constant
-	QUAD $0xe00010100f000f03 // constant
-	QUAD $0xe00030000f0f30ff // constant
-	QUAD $0x3f3f3fcccccc0fff // constant
-	QUAD $0x0f000f000004003f // constant
-	QUAD $0x100010000f000f00 // constant
-	LONG $0x10001000; BYTE $0x00 // constant
+	QUAD $0xf0fff8000f000000 // constant
+	QUAD $0x0f0f030f0f0010ff // constant
+	QUAD $0x1e0304fffc00e030 // constant
+	QUAD $0x0e0d0c0b0a000f1f // constant
+	QUAD $0x0e00100010000f0f // constant
+	QUAD $0x0e1f1e0f30ffe00f // constant
+	QUAD $0x0f1d1c1b1a19180f // constant
+	QUAD $0x3fcc0fffe0003000 // constant
+	QUAD $0x0f000f000f3f3f3f // constant
+	QUAD $0x1000100010000f00 // constant
+	QUAD $0x000b0a0b0a001000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0400000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x000d0c0d0c000000 // constant
+	QUAD $0x0000000000000000 // constant
+	WORD $0x0000; BYTE $0x00 // constant
 
 // func dotQ6KAVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ6KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -1596,276 +1638,284 @@ TEXT ·dotQ6KAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0005cf05597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_0(%rip), %ymm0
+	QUAD $0x0005ce0d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_1(%rip), %ymm1
+	QUAD $0x0005a315797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_12(%rip), %ymm2
+	QUAD $0x00059c257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_13(%rip), %xmm4
+	QUAD $0x0005942d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_14(%rip), %xmm5
+	QUAD $0x00058c0d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_15(%rip), %ymm9
+	QUAD $0x00058515797962c4; BYTE $0x00 // vpbroadcastw .LCPI11_16(%rip), %xmm10
+	QUAD $0x00057e1d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_17(%rip), %ymm11
+	QUAD $0x00057725797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_18(%rip), %ymm12
+	QUAD $0x00057005797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_19(%rip), %ymm8
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0005cc05597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_0(%rip), %ymm0
-	QUAD $0x0005cb0d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_1(%rip), %ymm1
-	QUAD $0x0005ae15797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_5(%rip), %ymm2
-	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	QUAD $0x0005a3257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_6(%rip), %xmm4
-	QUAD $0x00059b2d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_7(%rip), %xmm5
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	QUAD $0x0000c0b8207dc2c4; BYTE $0x00 // vpmovsxbw 192(%r8), %ymm7
-	QUAD $0x00009080307d42c4; BYTE $0x00 // vpmovzxbw 144(%r8), %ymm8
-	LONG $0x307d42c4; WORD $0x1048 // vpmovzxbw 16(%r8), %ymm9
-	LONG $0x713dc1c4; WORD $0x04f0 // vpsllw $4, %ymm8, %ymm8
-	QUAD $0x00008090307d42c4; BYTE $0x00 // vpmovzxbw 128(%r8), %ymm10
-	LONG $0xc0db3dc5 // vpand %ymm0, %ymm8, %ymm8
-	LONG $0xc9db35c5 // vpand %ymm1, %ymm9, %ymm9
-	LONG $0x712dc1c4; WORD $0x04f2 // vpsllw $4, %ymm10, %ymm10
-	LONG $0xd0db2dc5 // vpand %ymm0, %ymm10, %ymm10
-	LONG $0xeb3d41c4; BYTE $0xc1 // vpor %ymm9, %ymm8, %ymm8
-	LONG $0x307d42c4; BYTE $0x08 // vpmovzxbw (%r8), %ymm9
-	LONG $0xc9db35c5 // vpand %ymm1, %ymm9, %ymm9
-	LONG $0xc2fd3dc5 // vpaddw %ymm2, %ymm8, %ymm8
-	LONG $0xeb2d41c4; BYTE $0xc9 // vpor %ymm9, %ymm10, %ymm9
-	LONG $0xcafd35c5 // vpaddw %ymm2, %ymm9, %ymm9
-	LONG $0x797d62c4; BYTE $0xd7 // vpbroadcastw %xmm7, %ymm10
-	LONG $0xd53541c4; BYTE $0xca // vpmullw %ymm10, %ymm9, %ymm9
-	LONG $0xd7707bc5; BYTE $0x55 // vpshuflw $85, %xmm7, %xmm10
-	LONG $0x587d42c4; BYTE $0xd2 // vpbroadcastd %xmm10, %ymm10
-	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
-	LONG $0xd53d41c4; BYTE $0xc2 // vpmullw %ymm10, %ymm8, %ymm8
-	LONG $0x523562c4; BYTE $0x18 // {vex} vpdpwssd (%rax), %ymm9, %ymm11
-	LONG $0x523d62c4; WORD $0x2058 // {vex} vpdpwssd 32(%rax), %ymm8, %ymm11
-	LONG $0x5b7c41c4; BYTE $0xcb // vcvtdq2ps %ymm11, %ymm9
-	LONG $0x187d62c4; BYTE $0x01 // vbroadcastss (%rcx), %ymm8
-	LONG $0xa83562c4; BYTE $0xc3 // vfmadd213ps %ymm3, %ymm9, %ymm8
-	QUAD $0x00009088307d42c4; BYTE $0x00 // vpmovzxbw 144(%r8), %ymm9
-	LONG $0x307d42c4; WORD $0x3050 // vpmovzxbw 48(%r8), %ymm10
-	LONG $0x7135c1c4; WORD $0x02f1 // vpsllw $2, %ymm9, %ymm9
-	LONG $0xd1db2dc5 // vpand %ymm1, %ymm10, %ymm10
-	QUAD $0x00008098307d42c4; BYTE $0x00 // vpmovzxbw 128(%r8), %ymm11
-	LONG $0xc8db35c5 // vpand %ymm0, %ymm9, %ymm9
-	LONG $0x7125c1c4; WORD $0x02f3 // vpsllw $2, %ymm11, %ymm11
-	LONG $0x307d42c4; WORD $0x2060 // vpmovzxbw 32(%r8), %ymm12
-	LONG $0xeb3541c4; BYTE $0xca // vpor %ymm10, %ymm9, %ymm9
-	LONG $0xd0db25c5 // vpand %ymm0, %ymm11, %ymm10
-	LONG $0xd9db1dc5 // vpand %ymm1, %ymm12, %ymm11
-	LONG $0xeb2d41c4; BYTE $0xd3 // vpor %ymm11, %ymm10, %ymm10
-	LONG $0xcafd35c5 // vpaddw %ymm2, %ymm9, %ymm9
-	LONG $0xd2fd2dc5 // vpaddw %ymm2, %ymm10, %ymm10
-	LONG $0xdf707bc5; BYTE $0xaa // vpshuflw $170, %xmm7, %xmm11
-	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
-	LONG $0xd52d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm10, %ymm10
-	LONG $0xdf707bc5; BYTE $0xff // vpshuflw $255, %xmm7, %xmm11
-	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
-	LONG $0x522d62c4; WORD $0x4060 // {vex} vpdpwssd 64(%rax), %ymm10, %ymm12
-	LONG $0x523562c4; WORD $0x6060 // {vex} vpdpwssd 96(%rax), %ymm9, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xd4 // vcvtdq2ps %ymm12, %ymm10
-	LONG $0x187d62c4; WORD $0x0449 // vbroadcastss 4(%rcx), %ymm9
-	LONG $0xa82d42c4; BYTE $0xc8 // vfmadd213ps %ymm8, %ymm10, %ymm9
-	QUAD $0x00009080db5941c4; BYTE $0x00 // vpand 144(%r8), %xmm4, %xmm8
-	LONG $0x6f7a41c4; BYTE $0x10 // vmovdqu (%r8), %xmm10
-	LONG $0x6f7a41c4; WORD $0x1058 // vmovdqu 16(%r8), %xmm11
-	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
-	LONG $0xdddb21c5 // vpand %xmm5, %xmm11, %xmm11
-	QUAD $0x000080a0db5941c4; BYTE $0x00 // vpand 128(%r8), %xmm4, %xmm12
-	LONG $0xeb3941c4; BYTE $0xc3 // vpor %xmm11, %xmm8, %xmm8
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0xd5db29c5 // vpand %xmm5, %xmm10, %xmm10
-	LONG $0xeb1941c4; BYTE $0xd2 // vpor %xmm10, %xmm12, %xmm10
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
-	LONG $0xd2fd2dc5 // vpaddw %ymm2, %ymm10, %ymm10
-	LONG $0xdf6941c5 // vpunpckhwd %xmm7, %xmm7, %xmm11
-	LONG $0x587d42c4; BYTE $0xdb // vpbroadcastd %xmm11, %ymm11
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xe7707ac5; BYTE $0x55 // vpshufhw $85, %xmm7, %xmm12
-	LONG $0x707941c4; WORD $0xaae4 // vpshufd $170, %xmm12, %xmm12
-	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd %xmm12, %ymm12
-	LONG $0xd52d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm10, %ymm10
-	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
-	QUAD $0x00008098522d62c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm10, %ymm11
-	LONG $0xc2fd3dc5 // vpaddw %ymm2, %ymm8, %ymm8
-	LONG $0xd53d41c4; BYTE $0xc4 // vpmullw %ymm12, %ymm8, %ymm8
-	QUAD $0x0000a098523d62c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm8, %ymm11
-	LONG $0x5b7c41c4; BYTE $0xd3 // vcvtdq2ps %ymm11, %ymm10
-	LONG $0x187d62c4; WORD $0x0841 // vbroadcastss 8(%rcx), %ymm8
-	LONG $0xa82d42c4; BYTE $0xc1 // vfmadd213ps %ymm9, %ymm10, %ymm8
-	LONG $0x6f7a41c4; WORD $0x2048 // vmovdqu 32(%r8), %xmm9
-	QUAD $0x000080906f7a41c4; BYTE $0x00 // vmovdqu 128(%r8), %xmm10
-	LONG $0x6f7a41c4; WORD $0x3058 // vmovdqu 48(%r8), %xmm11
-	QUAD $0x000090a06f7a41c4; BYTE $0x00 // vmovdqu 144(%r8), %xmm12
-	LONG $0x7119c1c4; WORD $0x02d4 // vpsrlw $2, %xmm12, %xmm12
-	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
-	LONG $0xe4db19c5 // vpand %xmm4, %xmm12, %xmm12
-	LONG $0xdddb21c5 // vpand %xmm5, %xmm11, %xmm11
-	LONG $0xeb1941c4; BYTE $0xdb // vpor %xmm11, %xmm12, %xmm11
-	LONG $0x7129c1c4; WORD $0x02d2 // vpsrlw $2, %xmm10, %xmm10
-	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xcddb31c5 // vpand %xmm5, %xmm9, %xmm9
-	LONG $0xdafd25c5 // vpaddw %ymm2, %ymm11, %ymm11
-	LONG $0xeb2941c4; BYTE $0xc9 // vpor %xmm9, %xmm10, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xd7707ac5; BYTE $0xaa // vpshufhw $170, %xmm7, %xmm10
-	LONG $0xcafd35c5 // vpaddw %ymm2, %ymm9, %ymm9
-	LONG $0x707941c4; WORD $0xaad2 // vpshufd $170, %xmm10, %xmm10
-	LONG $0x587d42c4; BYTE $0xd2 // vpbroadcastd %xmm10, %ymm10
-	LONG $0xe7707ac5; BYTE $0xff // vpshufhw $255, %xmm7, %xmm12
-	LONG $0xd53541c4; BYTE $0xca // vpmullw %ymm10, %ymm9, %ymm9
-	LONG $0x707941c4; WORD $0xaad4 // vpshufd $170, %xmm12, %xmm10
-	LONG $0x587d42c4; BYTE $0xd2 // vpbroadcastd %xmm10, %ymm10
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
-	QUAD $0x0000c0a0523562c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm9, %ymm12
-	QUAD $0x0000e0a0522d62c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm10, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xd4 // vcvtdq2ps %ymm12, %ymm10
-	LONG $0x187d62c4; WORD $0x0c49 // vbroadcastss 12(%rcx), %ymm9
-	LONG $0xa82d42c4; BYTE $0xc8 // vfmadd213ps %ymm8, %ymm10, %ymm9
-	QUAD $0x0000b080307d42c4; BYTE $0x00 // vpmovzxbw 176(%r8), %ymm8
-	LONG $0x307d42c4; WORD $0x5050 // vpmovzxbw 80(%r8), %ymm10
-	LONG $0x713dc1c4; WORD $0x04f0 // vpsllw $4, %ymm8, %ymm8
-	LONG $0xd1db2dc5 // vpand %ymm1, %ymm10, %ymm10
-	QUAD $0x0000a098307d42c4; BYTE $0x00 // vpmovzxbw 160(%r8), %ymm11
-	LONG $0xc0db3dc5 // vpand %ymm0, %ymm8, %ymm8
-	LONG $0x7125c1c4; WORD $0x04f3 // vpsllw $4, %ymm11, %ymm11
-	LONG $0x307d42c4; WORD $0x4060 // vpmovzxbw 64(%r8), %ymm12
-	LONG $0xeb3d41c4; BYTE $0xc2 // vpor %ymm10, %ymm8, %ymm8
-	LONG $0xd0db25c5 // vpand %ymm0, %ymm11, %ymm10
-	LONG $0xd9db1dc5 // vpand %ymm1, %ymm12, %ymm11
-	LONG $0xeb2d41c4; BYTE $0xd3 // vpor %ymm11, %ymm10, %ymm10
-	LONG $0xc2fd3dc5 // vpaddw %ymm2, %ymm8, %ymm8
-	LONG $0xd2fd2dc5 // vpaddw %ymm2, %ymm10, %ymm10
-	LONG $0x397dc3c4; WORD $0x01fb // vextracti128 $1, %ymm7, %xmm11
-	LONG $0x797d42c4; BYTE $0xdb // vpbroadcastw %xmm11, %ymm11
-	LONG $0xd52d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm10, %ymm10
-	LONG $0xdf707fc5; BYTE $0x55 // vpshuflw $85, %ymm7, %ymm11
-	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd53d41c4; BYTE $0xc3 // vpmullw %ymm11, %ymm8, %ymm8
-	QUAD $0x000100a0522d62c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm10, %ymm12
-	QUAD $0x000120a0523d62c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm8, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xd4 // vcvtdq2ps %ymm12, %ymm10
-	LONG $0x187d62c4; WORD $0x1041 // vbroadcastss 16(%rcx), %ymm8
-	LONG $0xa82d42c4; BYTE $0xc1 // vfmadd213ps %ymm9, %ymm10, %ymm8
-	QUAD $0x0000b088307d42c4; BYTE $0x00 // vpmovzxbw 176(%r8), %ymm9
-	LONG $0x307d42c4; WORD $0x7050 // vpmovzxbw 112(%r8), %ymm10
-	LONG $0x7135c1c4; WORD $0x02f1 // vpsllw $2, %ymm9, %ymm9
-	LONG $0xd1db2dc5 // vpand %ymm1, %ymm10, %ymm10
-	QUAD $0x0000a098307d42c4; BYTE $0x00 // vpmovzxbw 160(%r8), %ymm11
-	LONG $0xc8db35c5 // vpand %ymm0, %ymm9, %ymm9
-	LONG $0x7125c1c4; WORD $0x02f3 // vpsllw $2, %ymm11, %ymm11
-	LONG $0x307d42c4; WORD $0x6060 // vpmovzxbw 96(%r8), %ymm12
-	LONG $0xeb3541c4; BYTE $0xca // vpor %ymm10, %ymm9, %ymm9
-	LONG $0xd0db25c5 // vpand %ymm0, %ymm11, %ymm10
-	LONG $0xd9db1dc5 // vpand %ymm1, %ymm12, %ymm11
-	LONG $0xeb2d41c4; BYTE $0xd3 // vpor %ymm11, %ymm10, %ymm10
-	LONG $0xcafd35c5 // vpaddw %ymm2, %ymm9, %ymm9
-	LONG $0xd2fd2dc5 // vpaddw %ymm2, %ymm10, %ymm10
-	LONG $0xdf707fc5; BYTE $0xaa // vpshuflw $170, %ymm7, %ymm11
-	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
-	LONG $0xd52d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm10, %ymm10
-	LONG $0xdf707fc5; BYTE $0xff // vpshuflw $255, %ymm7, %ymm11
-	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd53541c4; BYTE $0xcb // vpmullw %ymm11, %ymm9, %ymm9
-	QUAD $0x000140a0522d62c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm10, %ymm12
-	QUAD $0x000160a0523562c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm9, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xd4 // vcvtdq2ps %ymm12, %ymm10
-	LONG $0x187d62c4; WORD $0x1449 // vbroadcastss 20(%rcx), %ymm9
-	LONG $0xa82d42c4; BYTE $0xc8 // vfmadd213ps %ymm8, %ymm10, %ymm9
-	QUAD $0x0000b080db5941c4; BYTE $0x00 // vpand 176(%r8), %xmm4, %xmm8
-	LONG $0x6f7a41c4; WORD $0x4050 // vmovdqu 64(%r8), %xmm10
-	LONG $0x6f7a41c4; WORD $0x5058 // vmovdqu 80(%r8), %xmm11
-	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
-	LONG $0xdddb21c5 // vpand %xmm5, %xmm11, %xmm11
-	QUAD $0x0000a0a0db5941c4; BYTE $0x00 // vpand 160(%r8), %xmm4, %xmm12
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0xeb3941c4; BYTE $0xc3 // vpor %xmm11, %xmm8, %xmm8
-	LONG $0xd5db29c5 // vpand %xmm5, %xmm10, %xmm10
-	LONG $0xeb1941c4; BYTE $0xd2 // vpor %xmm10, %xmm12, %xmm10
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw %xmm10, %ymm10
-	LONG $0xd2fd2dc5 // vpaddw %ymm2, %ymm10, %ymm10
-	LONG $0xdf707ec5; BYTE $0x00 // vpshufhw $0, %ymm7, %ymm11
-	LONG $0x707d41c4; WORD $0xaadb // vpshufd $170, %ymm11, %ymm11
-	LONG $0x00fd43c4; WORD $0xaadb // vpermq $170, %ymm11, %ymm11
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xe7707ec5; BYTE $0x55 // vpshufhw $85, %ymm7, %ymm12
-	LONG $0x707d41c4; WORD $0xaae4 // vpshufd $170, %ymm12, %ymm12
-	LONG $0x00fd43c4; WORD $0xaae4 // vpermq $170, %ymm12, %ymm12
-	LONG $0xd52d41c4; BYTE $0xd3 // vpmullw %ymm11, %ymm10, %ymm10
-	LONG $0xef2141c4; BYTE $0xdb // vpxor %xmm11, %xmm11, %xmm11
-	QUAD $0x00018098522d62c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm10, %ymm11
-	LONG $0xc2fd3dc5 // vpaddw %ymm2, %ymm8, %ymm8
-	LONG $0xd53d41c4; BYTE $0xc4 // vpmullw %ymm12, %ymm8, %ymm8
-	QUAD $0x0001a098523d62c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm8, %ymm11
-	LONG $0x5b7c41c4; BYTE $0xd3 // vcvtdq2ps %ymm11, %ymm10
-	LONG $0x187d62c4; WORD $0x1841 // vbroadcastss 24(%rcx), %ymm8
-	LONG $0xa82d42c4; BYTE $0xc1 // vfmadd213ps %ymm9, %ymm10, %ymm8
-	LONG $0x6f7a41c4; WORD $0x6048 // vmovdqu 96(%r8), %xmm9
-	QUAD $0x0000a0906f7a41c4; BYTE $0x00 // vmovdqu 160(%r8), %xmm10
-	LONG $0x6f7a41c4; WORD $0x7058 // vmovdqu 112(%r8), %xmm11
-	QUAD $0x0000b0a06f7a41c4; BYTE $0x00 // vmovdqu 176(%r8), %xmm12
-	LONG $0x7119c1c4; WORD $0x02d4 // vpsrlw $2, %xmm12, %xmm12
-	LONG $0x7121c1c4; WORD $0x04d3 // vpsrlw $4, %xmm11, %xmm11
-	LONG $0xe4db19c5 // vpand %xmm4, %xmm12, %xmm12
-	LONG $0xdddb21c5 // vpand %xmm5, %xmm11, %xmm11
-	LONG $0xeb1941c4; BYTE $0xdb // vpor %xmm11, %xmm12, %xmm11
-	LONG $0x7129c1c4; WORD $0x02d2 // vpsrlw $2, %xmm10, %xmm10
-	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0xcddb31c5 // vpand %xmm5, %xmm9, %xmm9
-	LONG $0xdafd25c5 // vpaddw %ymm2, %ymm11, %ymm11
-	LONG $0xeb2941c4; BYTE $0xc9 // vpor %xmm9, %xmm10, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xd7707ec5; BYTE $0xaa // vpshufhw $170, %ymm7, %ymm10
-	LONG $0xcafd35c5 // vpaddw %ymm2, %ymm9, %ymm9
-	LONG $0x707d41c4; WORD $0xaad2 // vpshufd $170, %ymm10, %ymm10
-	LONG $0x00fd43c4; WORD $0xaad2 // vpermq $170, %ymm10, %ymm10
-	LONG $0xff70fec5; BYTE $0xff // vpshufhw $255, %ymm7, %ymm7
-	LONG $0xd53541c4; BYTE $0xca // vpmullw %ymm10, %ymm9, %ymm9
-	LONG $0xff70fdc5; BYTE $0xaa // vpshufd $170, %ymm7, %ymm7
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
+	QUAD $0x00009098307dc2c4; BYTE $0x00 // vpmovzxbw 144(%r8), %ymm3
+	LONG $0x307dc2c4; WORD $0x1070 // vpmovzxbw 16(%r8), %ymm6
+	LONG $0x307d42c4; BYTE $0x38 // vpmovzxbw (%r8), %ymm15
+	QUAD $0x0000c0b0207d42c4; BYTE $0x00 // vpmovsxbw 192(%r8), %ymm14
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xf371e5c5; BYTE $0x04 // vpsllw $4, %ymm3, %ymm3
+	LONG $0xf1dbcdc5 // vpand %ymm1, %ymm6, %ymm6
+	LONG $0xf9db05c5 // vpand %ymm1, %ymm15, %ymm15
+	LONG $0xd8dbe5c5 // vpand %ymm0, %ymm3, %ymm3
+	LONG $0xdeebe5c5 // vpor %ymm6, %ymm3, %ymm3
+	QUAD $0x000080b0307dc2c4; BYTE $0x00 // vpmovzxbw 128(%r8), %ymm6
+	LONG $0xdafde5c5 // vpaddw %ymm2, %ymm3, %ymm3
+	LONG $0xf671cdc5; BYTE $0x04 // vpsllw $4, %ymm6, %ymm6
+	LONG $0xf0dbcdc5 // vpand %ymm0, %ymm6, %ymm6
+	LONG $0xf6eb85c5 // vpor %ymm6, %ymm15, %ymm6
+	LONG $0x797d42c4; BYTE $0xfe // vpbroadcastw %xmm14, %ymm15
+	LONG $0xf2fdcdc5 // vpaddw %ymm2, %ymm6, %ymm6
+	LONG $0xf6d585c5 // vpmullw %ymm6, %ymm15, %ymm6
+	LONG $0x707b41c4; WORD $0x55fe // vpshuflw $85, %xmm14, %xmm15
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xdbd585c5 // vpmullw %ymm3, %ymm15, %ymm3
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x524d62c4; BYTE $0x38 // {vex} vpdpwssd (%rax), %ymm6, %ymm15
+	LONG $0x526562c4; WORD $0x2078 // {vex} vpdpwssd 32(%rax), %ymm3, %ymm15
+	LONG $0x187de2c4; BYTE $0x19 // vbroadcastss (%rcx), %ymm3
+	LONG $0x5b7cc1c4; BYTE $0xf7 // vcvtdq2ps %ymm15, %ymm6
+	LONG $0xa84de2c4; BYTE $0xdf // vfmadd213ps %ymm7, %ymm6, %ymm3
+	QUAD $0x000090b0307dc2c4; BYTE $0x00 // vpmovzxbw 144(%r8), %ymm6
+	LONG $0x307d42c4; WORD $0x3078 // vpmovzxbw 48(%r8), %ymm15
+	LONG $0x307dc2c4; WORD $0x2078 // vpmovzxbw 32(%r8), %ymm7
+	LONG $0xf671cdc5; BYTE $0x02 // vpsllw $2, %ymm6, %ymm6
+	LONG $0xf9db05c5 // vpand %ymm1, %ymm15, %ymm15
+	LONG $0xf9dbc5c5 // vpand %ymm1, %ymm7, %ymm7
+	LONG $0xf0dbcdc5 // vpand %ymm0, %ymm6, %ymm6
+	LONG $0xf6eb85c5 // vpor %ymm6, %ymm15, %ymm6
+	QUAD $0x000080b8307d42c4; BYTE $0x00 // vpmovzxbw 128(%r8), %ymm15
+	LONG $0xf2fdcdc5 // vpaddw %ymm2, %ymm6, %ymm6
+	LONG $0x7105c1c4; WORD $0x02f7 // vpsllw $2, %ymm15, %ymm15
+	LONG $0xf8db05c5 // vpand %ymm0, %ymm15, %ymm15
+	LONG $0xffeb85c5 // vpor %ymm7, %ymm15, %ymm7
+	LONG $0x707b41c4; WORD $0xaafe // vpshuflw $170, %xmm14, %xmm15
+	LONG $0xfafdc5c5 // vpaddw %ymm2, %ymm7, %ymm7
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xffd585c5 // vpmullw %ymm7, %ymm15, %ymm7
+	LONG $0x707b41c4; WORD $0xfffe // vpshuflw $255, %xmm14, %xmm15
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xf6d585c5 // vpmullw %ymm6, %ymm15, %ymm6
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x524562c4; WORD $0x4078 // {vex} vpdpwssd 64(%rax), %ymm7, %ymm15
+	LONG $0x524d62c4; WORD $0x6078 // {vex} vpdpwssd 96(%rax), %ymm6, %ymm15
+	LONG $0x187de2c4; WORD $0x0471 // vbroadcastss 4(%rcx), %ymm6
+	LONG $0x5b7cc1c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm7
+	LONG $0xa845e2c4; BYTE $0xf3 // vfmadd213ps %ymm3, %ymm7, %ymm6
+	LONG $0x6f7a41c4; WORD $0x1078 // vmovdqu 16(%r8), %xmm15
+	QUAD $0x00009098db59c1c4; BYTE $0x00 // vpand 144(%r8), %xmm4, %xmm3
+	LONG $0x6f7ac1c4; BYTE $0x38 // vmovdqu (%r8), %xmm7
+	LONG $0x7101c1c4; WORD $0x04d7 // vpsrlw $4, %xmm15, %xmm15
+	LONG $0xd771c1c5; BYTE $0x04 // vpsrlw $4, %xmm7, %xmm7
+	LONG $0xfddb01c5 // vpand %xmm5, %xmm15, %xmm15
+	LONG $0xfddbc1c5 // vpand %xmm5, %xmm7, %xmm7
+	LONG $0xdbeb81c5 // vpor %xmm3, %xmm15, %xmm3
+	QUAD $0x000080b8db5941c4; BYTE $0x00 // vpand 128(%r8), %xmm4, %xmm15
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xdafde5c5 // vpaddw %ymm2, %ymm3, %ymm3
+	LONG $0xffeb81c5 // vpor %xmm7, %xmm15, %xmm7
+	LONG $0x690941c4; BYTE $0xfe // vpunpckhwd %xmm14, %xmm14, %xmm15
+	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xfafdc5c5 // vpaddw %ymm2, %ymm7, %ymm7
+	LONG $0xffd585c5 // vpmullw %ymm7, %ymm15, %ymm7
+	QUAD $0x0003ed3d000962c4; BYTE $0x00 // vpshufb .LCPI11_5(%rip), %xmm14, %xmm15
+	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xdbd585c5 // vpmullw %ymm3, %ymm15, %ymm3
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000080b8524562c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm7, %ymm15
+	QUAD $0x0000a0b8526562c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm3, %ymm15
+	LONG $0x5b7cc1c4; BYTE $0xdf // vcvtdq2ps %ymm15, %ymm3
+	LONG $0x187d62c4; WORD $0x0879 // vbroadcastss 8(%rcx), %ymm15
+	LONG $0xa86562c4; BYTE $0xfe // vfmadd213ps %ymm6, %ymm3, %ymm15
+	LONG $0x6f7ac1c4; WORD $0x3070 // vmovdqu 48(%r8), %xmm6
+	QUAD $0x000090b86f7ac1c4; BYTE $0x00 // vmovdqu 144(%r8), %xmm7
+	LONG $0x6f7ac1c4; WORD $0x2058 // vmovdqu 32(%r8), %xmm3
+	LONG $0xd771c1c5; BYTE $0x02 // vpsrlw $2, %xmm7, %xmm7
+	LONG $0xd671c9c5; BYTE $0x04 // vpsrlw $4, %xmm6, %xmm6
+	LONG $0xd371e1c5; BYTE $0x04 // vpsrlw $4, %xmm3, %xmm3
+	LONG $0xfcdbc1c5 // vpand %xmm4, %xmm7, %xmm7
+	LONG $0xf5dbc9c5 // vpand %xmm5, %xmm6, %xmm6
+	LONG $0xdddbe1c5 // vpand %xmm5, %xmm3, %xmm3
+	LONG $0xf6ebc1c5 // vpor %xmm6, %xmm7, %xmm6
+	QUAD $0x000080b86f7ac1c4; BYTE $0x00 // vmovdqu 128(%r8), %xmm7
+	LONG $0x307de2c4; BYTE $0xf6 // vpmovzxbw %xmm6, %ymm6
+	LONG $0xf2fdcdc5 // vpaddw %ymm2, %ymm6, %ymm6
+	LONG $0xd771c1c5; BYTE $0x02 // vpsrlw $2, %xmm7, %xmm7
+	LONG $0xfcdbc1c5 // vpand %xmm4, %xmm7, %xmm7
+	LONG $0xdbebc1c5 // vpor %xmm3, %xmm7, %xmm3
+	QUAD $0x0003713d0009e2c4; BYTE $0x00 // vpshufb .LCPI11_6(%rip), %xmm14, %xmm7
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
+	LONG $0xdafde5c5 // vpaddw %ymm2, %ymm3, %ymm3
+	LONG $0x587de2c4; BYTE $0xff // vpbroadcastd %xmm7, %ymm7
+	LONG $0xdfd5e5c5 // vpmullw %ymm7, %ymm3, %ymm3
+	LONG $0x0009c2c4; BYTE $0xfa // vpshufb %xmm10, %xmm14, %xmm7
+	LONG $0x587de2c4; BYTE $0xff // vpbroadcastd %xmm7, %ymm7
+	LONG $0xf7d5cdc5 // vpmullw %ymm7, %ymm6, %ymm6
+	LONG $0xffefc1c5 // vpxor %xmm7, %xmm7, %xmm7
+	QUAD $0x0000c0b85265e2c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm3, %ymm7
+	QUAD $0x0000e0b8524de2c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm6, %ymm7
+	LONG $0x187de2c4; WORD $0x0c59 // vbroadcastss 12(%rcx), %ymm3
+	LONG $0xf75bfcc5 // vcvtdq2ps %ymm7, %ymm6
+	LONG $0xa84dc2c4; BYTE $0xdf // vfmadd213ps %ymm15, %ymm6, %ymm3
+	QUAD $0x0000b0b0307dc2c4; BYTE $0x00 // vpmovzxbw 176(%r8), %ymm6
+	LONG $0x307dc2c4; WORD $0x5078 // vpmovzxbw 80(%r8), %ymm7
+	LONG $0x307d42c4; WORD $0x4078 // vpmovzxbw 64(%r8), %ymm15
+	LONG $0xf671cdc5; BYTE $0x04 // vpsllw $4, %ymm6, %ymm6
+	LONG $0xf9dbc5c5 // vpand %ymm1, %ymm7, %ymm7
+	LONG $0xf9db05c5 // vpand %ymm1, %ymm15, %ymm15
+	LONG $0xf0dbcdc5 // vpand %ymm0, %ymm6, %ymm6
+	LONG $0xf7ebcdc5 // vpor %ymm7, %ymm6, %ymm6
+	QUAD $0x0000a0b8307dc2c4; BYTE $0x00 // vpmovzxbw 160(%r8), %ymm7
+	LONG $0xf2fdcdc5 // vpaddw %ymm2, %ymm6, %ymm6
+	LONG $0xf771c5c5; BYTE $0x04 // vpsllw $4, %ymm7, %ymm7
+	LONG $0xf8dbc5c5 // vpand %ymm0, %ymm7, %ymm7
+	LONG $0xffeb85c5 // vpor %ymm7, %ymm15, %ymm7
+	LONG $0x397d43c4; WORD $0x01f7 // vextracti128 $1, %ymm14, %xmm15
+	LONG $0xfafdc5c5 // vpaddw %ymm2, %ymm7, %ymm7
+	LONG $0x797d42c4; BYTE $0xff // vpbroadcastw %xmm15, %ymm15
+	LONG $0xffd585c5 // vpmullw %ymm7, %ymm15, %ymm7
+	LONG $0x707f41c4; WORD $0x55fe // vpshuflw $85, %ymm14, %ymm15
+	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
+	LONG $0xf6d585c5 // vpmullw %ymm6, %ymm15, %ymm6
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000100b8524562c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm7, %ymm15
+	QUAD $0x000120b8524d62c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm6, %ymm15
+	LONG $0x187de2c4; WORD $0x1071 // vbroadcastss 16(%rcx), %ymm6
+	LONG $0x5b7cc1c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm7
+	LONG $0xa845e2c4; BYTE $0xf3 // vfmadd213ps %ymm3, %ymm7, %ymm6
+	QUAD $0x0000b098307dc2c4; BYTE $0x00 // vpmovzxbw 176(%r8), %ymm3
+	LONG $0x307dc2c4; WORD $0x7078 // vpmovzxbw 112(%r8), %ymm7
+	LONG $0x307d42c4; WORD $0x6078 // vpmovzxbw 96(%r8), %ymm15
+	LONG $0xf371e5c5; BYTE $0x02 // vpsllw $2, %ymm3, %ymm3
+	LONG $0xf9dbc5c5 // vpand %ymm1, %ymm7, %ymm7
+	LONG $0xf9db05c5 // vpand %ymm1, %ymm15, %ymm15
+	LONG $0xd8dbe5c5 // vpand %ymm0, %ymm3, %ymm3
+	LONG $0xdfebe5c5 // vpor %ymm7, %ymm3, %ymm3
+	QUAD $0x0000a0b8307dc2c4; BYTE $0x00 // vpmovzxbw 160(%r8), %ymm7
+	LONG $0xdafde5c5 // vpaddw %ymm2, %ymm3, %ymm3
+	LONG $0xf771c5c5; BYTE $0x02 // vpsllw $2, %ymm7, %ymm7
+	LONG $0xf8dbc5c5 // vpand %ymm0, %ymm7, %ymm7
+	LONG $0xffeb85c5 // vpor %ymm7, %ymm15, %ymm7
+	LONG $0x707f41c4; WORD $0xaafe // vpshuflw $170, %ymm14, %ymm15
+	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
+	LONG $0xfafdc5c5 // vpaddw %ymm2, %ymm7, %ymm7
+	LONG $0xffd585c5 // vpmullw %ymm7, %ymm15, %ymm7
+	LONG $0x707f41c4; WORD $0xfffe // vpshuflw $255, %ymm14, %ymm15
+	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
+	LONG $0xdbd585c5 // vpmullw %ymm3, %ymm15, %ymm3
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000140b8524562c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm7, %ymm15
+	QUAD $0x000160b8526562c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm3, %ymm15
+	LONG $0x187de2c4; WORD $0x1459 // vbroadcastss 20(%rcx), %ymm3
+	LONG $0x5b7cc1c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm7
+	LONG $0xa845e2c4; BYTE $0xde // vfmadd213ps %ymm6, %ymm7, %ymm3
+	LONG $0x6f7a41c4; WORD $0x5078 // vmovdqu 80(%r8), %xmm15
+	QUAD $0x0000b0b0db59c1c4; BYTE $0x00 // vpand 176(%r8), %xmm4, %xmm6
+	LONG $0x6f7ac1c4; WORD $0x4078 // vmovdqu 64(%r8), %xmm7
+	LONG $0x7101c1c4; WORD $0x04d7 // vpsrlw $4, %xmm15, %xmm15
+	LONG $0xd771c1c5; BYTE $0x04 // vpsrlw $4, %xmm7, %xmm7
+	LONG $0xfddb01c5 // vpand %xmm5, %xmm15, %xmm15
+	LONG $0xfddbc1c5 // vpand %xmm5, %xmm7, %xmm7
+	LONG $0xf6eb81c5 // vpor %xmm6, %xmm15, %xmm6
+	QUAD $0x0000a0b8db5941c4; BYTE $0x00 // vpand 160(%r8), %xmm4, %xmm15
+	LONG $0x307de2c4; BYTE $0xf6 // vpmovzxbw %xmm6, %ymm6
+	LONG $0xf2fdcdc5 // vpaddw %ymm2, %ymm6, %ymm6
+	LONG $0xffeb81c5 // vpor %xmm7, %xmm15, %xmm7
+	LONG $0x000d42c4; BYTE $0xfb // vpshufb %ymm11, %ymm14, %ymm15
+	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
+	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
+	LONG $0xfafdc5c5 // vpaddw %ymm2, %ymm7, %ymm7
+	LONG $0xffd585c5 // vpmullw %ymm7, %ymm15, %ymm7
+	LONG $0x000d42c4; BYTE $0xfc // vpshufb %ymm12, %ymm14, %ymm15
+	LONG $0x00fd43c4; WORD $0xaaff // vpermq $170, %ymm15, %ymm15
+	LONG $0xf6d585c5 // vpmullw %ymm6, %ymm15, %ymm6
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	QUAD $0x000180b8524562c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm7, %ymm15
+	QUAD $0x0001a0b8524d62c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm6, %ymm15
+	LONG $0x5b7cc1c4; BYTE $0xf7 // vcvtdq2ps %ymm15, %ymm6
+	LONG $0x187d62c4; WORD $0x1879 // vbroadcastss 24(%rcx), %ymm15
+	LONG $0xa84d62c4; BYTE $0xfb // vfmadd213ps %ymm3, %ymm6, %ymm15
+	LONG $0x6f7ac1c4; WORD $0x7070 // vmovdqu 112(%r8), %xmm6
+	QUAD $0x0000b0b86f7ac1c4; BYTE $0x00 // vmovdqu 176(%r8), %xmm7
+	LONG $0x6f7ac1c4; WORD $0x6058 // vmovdqu 96(%r8), %xmm3
+	LONG $0xd771c1c5; BYTE $0x02 // vpsrlw $2, %xmm7, %xmm7
+	LONG $0xd671c9c5; BYTE $0x04 // vpsrlw $4, %xmm6, %xmm6
+	LONG $0xd371e1c5; BYTE $0x04 // vpsrlw $4, %xmm3, %xmm3
+	LONG $0xfcdbc1c5 // vpand %xmm4, %xmm7, %xmm7
+	LONG $0xf5dbc9c5 // vpand %xmm5, %xmm6, %xmm6
+	LONG $0xdddbe1c5 // vpand %xmm5, %xmm3, %xmm3
+	LONG $0xf6ebc1c5 // vpor %xmm6, %xmm7, %xmm6
+	QUAD $0x0000a0b86f7ac1c4; BYTE $0x00 // vmovdqu 160(%r8), %xmm7
+	LONG $0x307de2c4; BYTE $0xf6 // vpmovzxbw %xmm6, %ymm6
+	LONG $0xf2fdcdc5 // vpaddw %ymm2, %ymm6, %ymm6
+	LONG $0xd771c1c5; BYTE $0x02 // vpsrlw $2, %xmm7, %xmm7
+	LONG $0xfcdbc1c5 // vpand %xmm4, %xmm7, %xmm7
+	LONG $0xdbebc1c5 // vpor %xmm3, %xmm7, %xmm3
+	LONG $0x000dc2c4; BYTE $0xf8 // vpshufb %ymm8, %ymm14, %ymm7
+	LONG $0x307de2c4; BYTE $0xdb // vpmovzxbw %xmm3, %ymm3
 	LONG $0x00fde3c4; WORD $0xaaff // vpermq $170, %ymm7, %ymm7
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
-	LONG $0xffd5a5c5 // vpmullw %ymm7, %ymm11, %ymm7
-	QUAD $0x0001c090523562c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm9, %ymm10
-	QUAD $0x0001e090524562c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm7, %ymm10
-	LONG $0x5b7cc1c4; BYTE $0xfa // vcvtdq2ps %ymm10, %ymm7
-	LONG $0x187d62c4; WORD $0x1c49 // vbroadcastss 28(%rcx), %ymm9
-	LONG $0xa84542c4; BYTE $0xc8 // vfmadd213ps %ymm8, %ymm7, %ymm9
-	QUAD $0x000000d098b70f41 // movzwl 208(%r8), %ebx
-	LONG $0xfb6ef9c5 // vmovd %ebx, %xmm7
-	LONG $0x1379e2c4; BYTE $0xff // vcvtph2ps %xmm7, %xmm7
-	LONG $0x187de2c4; BYTE $0xff // vbroadcastss %xmm7, %ymm7
-	LONG $0xb835e2c4; BYTE $0xf7 // vfmadd231ps %ymm7, %ymm9, %ymm6
-	LONG $0xd2c08149; WORD $0x0000; BYTE $0x00 // addq $210, %r8
+	LONG $0xdafde5c5 // vpaddw %ymm2, %ymm3, %ymm3
+	LONG $0xdfd5e5c5 // vpmullw %ymm7, %ymm3, %ymm3
+	LONG $0x000dc2c4; BYTE $0xf9 // vpshufb %ymm9, %ymm14, %ymm7
+	LONG $0x00fde3c4; WORD $0xaaff // vpermq $170, %ymm7, %ymm7
+	LONG $0xf7d5cdc5 // vpmullw %ymm7, %ymm6, %ymm6
+	LONG $0xffefc1c5 // vpxor %xmm7, %xmm7, %xmm7
+	QUAD $0x0001c0b85265e2c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm3, %ymm7
+	QUAD $0x0001e0b8524de2c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm6, %ymm7
+	LONG $0x187de2c4; WORD $0x1c71 // vbroadcastss 28(%rcx), %ymm6
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
 	LONG $0x20c18348 // addq $32, %rcx
-	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xdf5bfcc5 // vcvtdq2ps %ymm7, %ymm3
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
+	LONG $0xa865c2c4; BYTE $0xf7 // vfmadd213ps %ymm15, %ymm3, %ymm6
+	QUAD $0x000000d098b70f41 // movzwl 208(%r8), %ebx
+	LONG $0xd2c08149; WORD $0x0000; BYTE $0x00 // addq $210, %r8
+	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
+	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
+	LONG $0x187de2c4; BYTE $0xdb // vbroadcastss %xmm3, %ymm3
+	LONG $0xb84d62c4; BYTE $0xeb // vfmadd231ps %ymm3, %ymm6, %ymm13
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xfaec8f0f; WORD $0xffff // jg .LBB11_2
-	LONG $0x197de3c4; WORD $0x01f7 // vextractf128 $1, %ymm6, %xmm7
-	LONG $0xf658c0c5 // vaddps %xmm6, %xmm7, %xmm6
-	LONG $0xfec6c9c5; BYTE $0x01 // vshufpd $1, %xmm6, %xmm6, %xmm7
-	LONG $0xf758c8c5 // vaddps %xmm7, %xmm6, %xmm6
-	LONG $0xfe16fac5 // vmovshdup %xmm6, %xmm7
-	LONG $0xf758cac5 // vaddss %xmm7, %xmm6, %xmm6
-	LONG $0x117ac1c4; WORD $0x2434 // vmovss %xmm6, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfb368f0f; WORD $0xffff // jg .LBB11_2
+	LONG $0x197d63c4; WORD $0x01eb // vextractf128 $1, %ymm13, %xmm3
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xdb5890c5 // vaddps %xmm3, %xmm13, %xmm3
+	LONG $0xf3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm6
+	LONG $0xde58e0c5 // vaddps %xmm6, %xmm3, %xmm3
+	LONG $0xf316fac5 // vmovshdup %xmm3, %xmm6
+	LONG $0xde58e2c5 // vaddss %xmm6, %xmm3, %xmm3
+	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfa938f0f; WORD $0xffff // jg .LBB11_1
+	LONG $0xfadd8f0f; WORD $0xffff // jg .LBB11_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x10fff0fff8000fcc // constant
 	QUAD $0xe0300f0f030f0f00 // constant
-	QUAD $0x0f000f0304fffc00 // constant
-	QUAD $0x0f0f30ffe0001010 // constant
-	QUAD $0x30cc0fffe0003000 // constant
-	QUAD $0x0f00300030003000 // constant
-	LONG $0x0f000f00; WORD $0x0f00; BYTE $0x00 // constant
+	QUAD $0x0f1f1e0304fffc00 // constant
+	QUAD $0x0f0f0e0d0c0b0a00 // constant
+	QUAD $0xe00f0e0010001000 // constant
+	QUAD $0x180f0e1f1e0f30ff // constant
+	QUAD $0x30000f1d1c1b1a19 // constant
+	QUAD $0xcccccccc0fffe000 // constant
+	QUAD $0x30003000300030cc // constant
+	QUAD $0x0f000f000f000f00 // constant
+	QUAD $0xcccccccccccccc00 // constant
+	QUAD $0x0000000b0a0b0acc // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000d0c0d0c00 // constant
+	QUAD $0x0000000000000000 // constant
+	BYTE $0x00 // constant
 
 // func dotIQ4XSAVXVNNI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotIQ4XSAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
@@ -1876,208 +1926,241 @@ TEXT ·dotIQ4XSAVXVNNI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x00052b3d7979e2c4; BYTE $0x00 // vpbroadcastw .LCPI12_14(%rip), %xmm7
+	QUAD $0x0000053f056f79c5 // vmovdqa .LCPI12_1(%rip), %xmm8
+	QUAD $0x00051c0d797962c4; BYTE $0x00 // vpbroadcastw .LCPI12_15(%rip), %xmm9
+	QUAD $0x00051515797962c4; BYTE $0x00 // vpbroadcastw .LCPI12_16(%rip), %xmm10
+	QUAD $0x00050e257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI12_17(%rip), %xmm4
+	QUAD $0x0000050c2d6ff9c5 // vmovdqa .LCPI12_5(%rip), %xmm5
+	QUAD $0x000004041d6f7dc5 // vmovdqa .LCPI12_6(%rip), %ymm11
+	QUAD $0x0000045c2d6f7dc5 // vmovdqa .LCPI12_11(%rip), %ymm13
+	QUAD $0x000003d4356f7dc5 // vmovdqa .LCPI12_12(%rip), %ymm14
+	QUAD $0x0000046c256f7dc5 // vmovdqa .LCPI12_13(%rip), %ymm12
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x00043c057979e2c4; BYTE $0x00 // vpbroadcastw .LCPI12_6(%rip), %xmm0
-	QUAD $0x0000044c0d6ff9c5 // vmovdqa .LCPI12_1(%rip), %xmm1
-	QUAD $0x00042d157979e2c4; BYTE $0x00 // vpbroadcastw .LCPI12_7(%rip), %xmm2
-	QUAD $0x0004261d7979e2c4; BYTE $0x00 // vpbroadcastw .LCPI12_8(%rip), %xmm3
-	QUAD $0x00041f257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI12_9(%rip), %xmm4
-	QUAD $0x000004192d6ff9c5 // vmovdqa .LCPI12_5(%rip), %xmm5
 	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
 	LONG $0x00441f0f; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	LONG $0x6e7941c4; WORD $0x0440 // vmovd 4(%r8), %xmm8
-	LONG $0x307942c4; BYTE $0xc0 // vpmovzxbw %xmm8, %xmm8
-	LONG $0x7131c1c4; WORD $0x04d0 // vpsrlw $4, %xmm8, %xmm9
-	LONG $0x797942c4; WORD $0x0250 // vpbroadcastw 2(%r8), %xmm10
-	LONG $0x613941c4; BYTE $0xc1 // vpunpcklwd %xmm9, %xmm8, %xmm8
-	LONG $0xc0db39c5 // vpand %xmm0, %xmm8, %xmm8
-	LONG $0xc9d529c5 // vpmullw %xmm1, %xmm10, %xmm9
-	LONG $0x7131c1c4; WORD $0x0ad1 // vpsrlw $10, %xmm9, %xmm9
-	LONG $0xcadb31c5 // vpand %xmm2, %xmm9, %xmm9
-	LONG $0xeb3941c4; BYTE $0xc1 // vpor %xmm9, %xmm8, %xmm8
-	LONG $0xc3fd39c5 // vpaddw %xmm3, %xmm8, %xmm8
-	LONG $0x6f7a41c4; WORD $0x0848 // vmovdqu 8(%r8), %xmm9
-	LONG $0x383d43c4; WORD $0x01c0 // vinserti128 $1, %xmm8, %ymm8, %ymm8
-	LONG $0xd4db31c5 // vpand %xmm4, %xmm9, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707f41c4; WORD $0x00d8 // vpshuflw $0, %ymm8, %ymm11
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0x00db // vpshufd $0, %ymm11, %ymm11
-	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
-	LONG $0x522d62c4; BYTE $0x20 // {vex} vpdpwssd (%rax), %ymm10, %ymm12
-	LONG $0x523562c4; WORD $0x2060 // {vex} vpdpwssd 32(%rax), %ymm9, %ymm12
-	LONG $0x187d62c4; BYTE $0x09 // vbroadcastss (%rcx), %ymm9
-	LONG $0x5b7c41c4; BYTE $0xd4 // vcvtdq2ps %ymm12, %ymm10
-	LONG $0xa82d62c4; BYTE $0xce // vfmadd213ps %ymm6, %ymm10, %ymm9
-	LONG $0x6f7a41c4; WORD $0x1850 // vmovdqu 24(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707f41c4; WORD $0x55e0 // vpshuflw $85, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0x00e4 // vpshufd $0, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	LONG $0x522562c4; WORD $0x4068 // {vex} vpdpwssd 64(%rax), %ymm11, %ymm13
-	LONG $0x522d62c4; WORD $0x6068 // {vex} vpdpwssd 96(%rax), %ymm10, %ymm13
-	LONG $0x187d62c4; WORD $0x0451 // vbroadcastss 4(%rcx), %ymm10
-	LONG $0x5b7c41c4; BYTE $0xdd // vcvtdq2ps %ymm13, %ymm11
-	LONG $0xa82542c4; BYTE $0xd1 // vfmadd213ps %ymm9, %ymm11, %ymm10
-	LONG $0x6f7a41c4; WORD $0x2848 // vmovdqu 40(%r8), %xmm9
-	LONG $0xdcdb31c5 // vpand %xmm4, %xmm9, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707f41c4; WORD $0xaae0 // vpshuflw $170, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0x00e4 // vpshufd $0, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	QUAD $0x000080a8522562c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm11, %ymm13
-	QUAD $0x0000a0a8523562c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm9, %ymm13
-	LONG $0x187d62c4; WORD $0x0849 // vbroadcastss 8(%rcx), %ymm9
-	LONG $0x5b7c41c4; BYTE $0xdd // vcvtdq2ps %ymm13, %ymm11
-	LONG $0xa82542c4; BYTE $0xca // vfmadd213ps %ymm10, %ymm11, %ymm9
-	LONG $0x6f7a41c4; WORD $0x3850 // vmovdqu 56(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707f41c4; WORD $0xffe0 // vpshuflw $255, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0x00e4 // vpshufd $0, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	QUAD $0x0000c0a8522562c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm11, %ymm13
-	QUAD $0x0000e0a8522d62c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm10, %ymm13
-	LONG $0x187d62c4; WORD $0x0c51 // vbroadcastss 12(%rcx), %ymm10
-	LONG $0x5b7c41c4; BYTE $0xdd // vcvtdq2ps %ymm13, %ymm11
-	LONG $0xa82542c4; BYTE $0xd1 // vfmadd213ps %ymm9, %ymm11, %ymm10
-	LONG $0x6f7a41c4; WORD $0x4848 // vmovdqu 72(%r8), %xmm9
-	LONG $0xdcdb31c5 // vpand %xmm4, %xmm9, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707e41c4; WORD $0x00e0 // vpshufhw $0, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0xaae4 // vpshufd $170, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	QUAD $0x000100a8522562c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm11, %ymm13
-	QUAD $0x000120a8523562c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm9, %ymm13
-	LONG $0x187d62c4; WORD $0x1049 // vbroadcastss 16(%rcx), %ymm9
-	LONG $0x5b7c41c4; BYTE $0xdd // vcvtdq2ps %ymm13, %ymm11
-	LONG $0xa82542c4; BYTE $0xca // vfmadd213ps %ymm10, %ymm11, %ymm9
-	LONG $0x6f7a41c4; WORD $0x5850 // vmovdqu 88(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707e41c4; WORD $0x55e0 // vpshufhw $85, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0xaae4 // vpshufd $170, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	QUAD $0x000140a8522562c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm11, %ymm13
-	QUAD $0x000160a8522d62c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm10, %ymm13
-	LONG $0x187d62c4; WORD $0x1451 // vbroadcastss 20(%rcx), %ymm10
-	LONG $0x5b7c41c4; BYTE $0xdd // vcvtdq2ps %ymm13, %ymm11
-	LONG $0xa82542c4; BYTE $0xd1 // vfmadd213ps %ymm9, %ymm11, %ymm10
-	LONG $0x6f7a41c4; WORD $0x6848 // vmovdqu 104(%r8), %xmm9
-	LONG $0xdcdb31c5 // vpand %xmm4, %xmm9, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707e41c4; WORD $0xaae0 // vpshufhw $170, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0xaae4 // vpshufd $170, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	QUAD $0x000180a8522562c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm11, %ymm13
-	QUAD $0x0001a0a8523562c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm9, %ymm13
-	LONG $0x187d62c4; WORD $0x1849 // vbroadcastss 24(%rcx), %ymm9
-	LONG $0x5b7c41c4; BYTE $0xdd // vcvtdq2ps %ymm13, %ymm11
-	LONG $0xa82542c4; BYTE $0xca // vfmadd213ps %ymm10, %ymm11, %ymm9
-	LONG $0x6f7a41c4; WORD $0x7850 // vmovdqu 120(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707e41c4; WORD $0xffc0 // vpshufhw $255, %ymm8, %ymm8
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0xaac0 // vpshufd $170, %ymm8, %ymm8
-	LONG $0xd53d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm8, %ymm11
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd53d41c4; BYTE $0xc2 // vpmullw %ymm10, %ymm8, %ymm8
-	QUAD $0x0001c0a0522562c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm11, %ymm12
-	QUAD $0x0001e0a0523d62c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm8, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xc4 // vcvtdq2ps %ymm12, %ymm8
-	LONG $0x187d62c4; WORD $0x1c51 // vbroadcastss 28(%rcx), %ymm10
-	LONG $0xa83d42c4; BYTE $0xd1 // vfmadd213ps %ymm9, %ymm8, %ymm10
-	LONG $0x18b70f41 // movzwl (%r8), %ebx
-	LONG $0xc36e79c5 // vmovd %ebx, %xmm8
-	LONG $0x137942c4; BYTE $0xc0 // vcvtph2ps %xmm8, %xmm8
-	LONG $0x187d42c4; BYTE $0xc0 // vbroadcastss %xmm8, %ymm8
-	LONG $0xb82dc2c4; BYTE $0xf8 // vfmadd231ps %ymm8, %ymm10, %ymm7
-	LONG $0x88c08149; WORD $0x0000; BYTE $0x00 // addq $136, %r8
-	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
-	LONG $0x20c18348 // addq $32, %rcx
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
+	LONG $0x6e79c1c4; WORD $0x0440 // vmovd 4(%r8), %xmm0
 	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x3079e2c4; BYTE $0xc0 // vpmovzxbw %xmm0, %xmm0
+	LONG $0xd071f1c5; BYTE $0x04 // vpsrlw $4, %xmm0, %xmm1
+	LONG $0xc161f9c5 // vpunpcklwd %xmm1, %xmm0, %xmm0
+	LONG $0x7979c2c4; WORD $0x0248 // vpbroadcastw 2(%r8), %xmm1
+	LONG $0xc7dbf9c5 // vpand %xmm7, %xmm0, %xmm0
+	LONG $0xc9d5b9c5 // vpmullw %xmm1, %xmm8, %xmm1
+	LONG $0xd171f1c5; BYTE $0x0a // vpsrlw $10, %xmm1, %xmm1
+	LONG $0xc9dbb1c5 // vpand %xmm1, %xmm9, %xmm1
+	LONG $0xc1ebf9c5 // vpor %xmm1, %xmm0, %xmm0
+	LONG $0x6f7ac1c4; WORD $0x0848 // vmovdqu 8(%r8), %xmm1
+	LONG $0xc0fda9c5 // vpaddw %xmm0, %xmm10, %xmm0
+	LONG $0x387de3c4; WORD $0x01c0 // vinserti128 $1, %xmm0, %ymm0, %ymm0
+	LONG $0x007dc2c4; BYTE $0xdb // vpshufb %ymm11, %ymm0, %ymm3
+	LONG $0xd4dbf1c5 // vpand %xmm4, %xmm1, %xmm2
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xd2 // vpshufb %xmm2, %xmm5, %xmm2
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xd2 // vpmovsxbw %xmm2, %ymm2
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xd2d5e5c5 // vpmullw %ymm2, %ymm3, %ymm2
+	LONG $0xc9d5e5c5 // vpmullw %ymm1, %ymm3, %ymm1
+	LONG $0xdbefe1c5 // vpxor %xmm3, %xmm3, %xmm3
+	LONG $0x526de2c4; BYTE $0x18 // {vex} vpdpwssd (%rax), %ymm2, %ymm3
+	LONG $0x5275e2c4; WORD $0x2058 // {vex} vpdpwssd 32(%rax), %ymm1, %ymm3
+	LONG $0x187de2c4; BYTE $0x11 // vbroadcastss (%rcx), %ymm2
+	LONG $0xcb5bfcc5 // vcvtdq2ps %ymm3, %ymm1
+	LONG $0xa875e2c4; BYTE $0xd6 // vfmadd213ps %ymm6, %ymm1, %ymm2
+	LONG $0x6f7ac1c4; WORD $0x1848 // vmovdqu 24(%r8), %xmm1
+	QUAD $0x0002e435007de2c4; BYTE $0x00 // vpshufb .LCPI12_7(%rip), %ymm0, %ymm6
+	LONG $0xdcdbf1c5 // vpand %xmm4, %xmm1, %xmm3
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xdb // vpshufb %xmm3, %xmm5, %xmm3
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xdb // vpmovsxbw %xmm3, %ymm3
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xdbd5cdc5 // vpmullw %ymm3, %ymm6, %ymm3
+	LONG $0xc9d5cdc5 // vpmullw %ymm1, %ymm6, %ymm1
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	LONG $0x5265e2c4; WORD $0x4070 // {vex} vpdpwssd 64(%rax), %ymm3, %ymm6
+	LONG $0x5275e2c4; WORD $0x6070 // {vex} vpdpwssd 96(%rax), %ymm1, %ymm6
+	LONG $0x187de2c4; WORD $0x0459 // vbroadcastss 4(%rcx), %ymm3
+	LONG $0xce5bfcc5 // vcvtdq2ps %ymm6, %ymm1
+	QUAD $0x00031835007de2c4; BYTE $0x00 // vpshufb .LCPI12_8(%rip), %ymm0, %ymm6
+	LONG $0xa875e2c4; BYTE $0xda // vfmadd213ps %ymm2, %ymm1, %ymm3
+	LONG $0x6f7ac1c4; WORD $0x2848 // vmovdqu 40(%r8), %xmm1
+	LONG $0xd4dbf1c5 // vpand %xmm4, %xmm1, %xmm2
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xd2 // vpshufb %xmm2, %xmm5, %xmm2
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xd2 // vpmovsxbw %xmm2, %ymm2
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xd2d5cdc5 // vpmullw %ymm2, %ymm6, %ymm2
+	LONG $0xc9d5cdc5 // vpmullw %ymm1, %ymm6, %ymm1
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	QUAD $0x000080b0526de2c4; BYTE $0x00 // {vex} vpdpwssd 128(%rax), %ymm2, %ymm6
+	QUAD $0x0000a0b05275e2c4; BYTE $0x00 // {vex} vpdpwssd 160(%rax), %ymm1, %ymm6
+	LONG $0x187de2c4; WORD $0x0851 // vbroadcastss 8(%rcx), %ymm2
+	LONG $0xce5bfcc5 // vcvtdq2ps %ymm6, %ymm1
+	QUAD $0x00031b35007de2c4; BYTE $0x00 // vpshufb .LCPI12_9(%rip), %ymm0, %ymm6
+	LONG $0xa875e2c4; BYTE $0xd3 // vfmadd213ps %ymm3, %ymm1, %ymm2
+	LONG $0x6f7ac1c4; WORD $0x3848 // vmovdqu 56(%r8), %xmm1
+	LONG $0xdcdbf1c5 // vpand %xmm4, %xmm1, %xmm3
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xdb // vpshufb %xmm3, %xmm5, %xmm3
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xdb // vpmovsxbw %xmm3, %ymm3
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xdbd5cdc5 // vpmullw %ymm3, %ymm6, %ymm3
+	LONG $0xc9d5cdc5 // vpmullw %ymm1, %ymm6, %ymm1
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	QUAD $0x0000c0b05265e2c4; BYTE $0x00 // {vex} vpdpwssd 192(%rax), %ymm3, %ymm6
+	QUAD $0x0000e0b05275e2c4; BYTE $0x00 // {vex} vpdpwssd 224(%rax), %ymm1, %ymm6
+	LONG $0x187de2c4; WORD $0x0c59 // vbroadcastss 12(%rcx), %ymm3
+	LONG $0xce5bfcc5 // vcvtdq2ps %ymm6, %ymm1
+	QUAD $0x00023e35007de2c4; BYTE $0x00 // vpshufb .LCPI12_10(%rip), %ymm0, %ymm6
+	LONG $0xa875e2c4; BYTE $0xda // vfmadd213ps %ymm2, %ymm1, %ymm3
+	LONG $0x6f7ac1c4; WORD $0x4848 // vmovdqu 72(%r8), %xmm1
+	LONG $0xd4dbf1c5 // vpand %xmm4, %xmm1, %xmm2
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xd2 // vpshufb %xmm2, %xmm5, %xmm2
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xd2 // vpmovsxbw %xmm2, %ymm2
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xd2d5cdc5 // vpmullw %ymm2, %ymm6, %ymm2
+	LONG $0xc9d5cdc5 // vpmullw %ymm1, %ymm6, %ymm1
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	QUAD $0x000100b0526de2c4; BYTE $0x00 // {vex} vpdpwssd 256(%rax), %ymm2, %ymm6
+	QUAD $0x000120b05275e2c4; BYTE $0x00 // {vex} vpdpwssd 288(%rax), %ymm1, %ymm6
+	LONG $0x187de2c4; WORD $0x1051 // vbroadcastss 16(%rcx), %ymm2
+	LONG $0xce5bfcc5 // vcvtdq2ps %ymm6, %ymm1
+	LONG $0x007dc2c4; BYTE $0xf5 // vpshufb %ymm13, %ymm0, %ymm6
+	LONG $0xa875e2c4; BYTE $0xd3 // vfmadd213ps %ymm3, %ymm1, %ymm2
+	LONG $0x6f7ac1c4; WORD $0x5848 // vmovdqu 88(%r8), %xmm1
+	LONG $0xdcdbf1c5 // vpand %xmm4, %xmm1, %xmm3
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xdb // vpshufb %xmm3, %xmm5, %xmm3
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xdb // vpmovsxbw %xmm3, %ymm3
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xdbd5cdc5 // vpmullw %ymm3, %ymm6, %ymm3
+	LONG $0xc9d5cdc5 // vpmullw %ymm1, %ymm6, %ymm1
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	QUAD $0x000140b05265e2c4; BYTE $0x00 // {vex} vpdpwssd 320(%rax), %ymm3, %ymm6
+	QUAD $0x000160b05275e2c4; BYTE $0x00 // {vex} vpdpwssd 352(%rax), %ymm1, %ymm6
+	LONG $0x187de2c4; WORD $0x1459 // vbroadcastss 20(%rcx), %ymm3
+	LONG $0xce5bfcc5 // vcvtdq2ps %ymm6, %ymm1
+	LONG $0x007dc2c4; BYTE $0xf6 // vpshufb %ymm14, %ymm0, %ymm6
+	LONG $0x007dc2c4; BYTE $0xc4 // vpshufb %ymm12, %ymm0, %ymm0
+	LONG $0xa875e2c4; BYTE $0xda // vfmadd213ps %ymm2, %ymm1, %ymm3
+	LONG $0x6f7ac1c4; WORD $0x6848 // vmovdqu 104(%r8), %xmm1
+	LONG $0xd4dbf1c5 // vpand %xmm4, %xmm1, %xmm2
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xd2 // vpshufb %xmm2, %xmm5, %xmm2
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xd2 // vpmovsxbw %xmm2, %ymm2
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xd2d5cdc5 // vpmullw %ymm2, %ymm6, %ymm2
+	LONG $0xc9d5cdc5 // vpmullw %ymm1, %ymm6, %ymm1
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	QUAD $0x000180b0526de2c4; BYTE $0x00 // {vex} vpdpwssd 384(%rax), %ymm2, %ymm6
+	QUAD $0x0001a0b05275e2c4; BYTE $0x00 // {vex} vpdpwssd 416(%rax), %ymm1, %ymm6
+	LONG $0x187de2c4; WORD $0x1851 // vbroadcastss 24(%rcx), %ymm2
+	LONG $0xce5bfcc5 // vcvtdq2ps %ymm6, %ymm1
+	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
+	LONG $0xa875e2c4; BYTE $0xd3 // vfmadd213ps %ymm3, %ymm1, %ymm2
+	LONG $0x6f7ac1c4; WORD $0x7848 // vmovdqu 120(%r8), %xmm1
+	LONG $0xdcdbf1c5 // vpand %xmm4, %xmm1, %xmm3
+	LONG $0xd171f1c5; BYTE $0x04 // vpsrlw $4, %xmm1, %xmm1
+	LONG $0xccdbf1c5 // vpand %xmm4, %xmm1, %xmm1
+	LONG $0x0051e2c4; BYTE $0xdb // vpshufb %xmm3, %xmm5, %xmm3
+	LONG $0x0051e2c4; BYTE $0xc9 // vpshufb %xmm1, %xmm5, %xmm1
+	LONG $0x207de2c4; BYTE $0xdb // vpmovsxbw %xmm3, %ymm3
+	LONG $0x207de2c4; BYTE $0xc9 // vpmovsxbw %xmm1, %ymm1
+	LONG $0xdbd5fdc5 // vpmullw %ymm3, %ymm0, %ymm3
+	LONG $0xc1d5fdc5 // vpmullw %ymm1, %ymm0, %ymm0
+	LONG $0xc9eff1c5 // vpxor %xmm1, %xmm1, %xmm1
+	QUAD $0x0001c0885265e2c4; BYTE $0x00 // {vex} vpdpwssd 448(%rax), %ymm3, %ymm1
+	QUAD $0x0001e088527de2c4; BYTE $0x00 // {vex} vpdpwssd 480(%rax), %ymm0, %ymm1
+	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0xc15bfcc5 // vcvtdq2ps %ymm1, %ymm0
+	LONG $0x187de2c4; WORD $0x1c49 // vbroadcastss 28(%rcx), %ymm1
+	LONG $0x20c18348 // addq $32, %rcx
+	LONG $0xa87de2c4; BYTE $0xca // vfmadd213ps %ymm2, %ymm0, %ymm1
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x88c08149; WORD $0x0000; BYTE $0x00 // addq $136, %r8
+	LONG $0xc36ef9c5 // vmovd %ebx, %xmm0
+	LONG $0x1379e2c4; BYTE $0xc0 // vcvtph2ps %xmm0, %xmm0
+	LONG $0x187de2c4; BYTE $0xc0 // vbroadcastss %xmm0, %ymm0
+	LONG $0xb87562c4; BYTE $0xf8 // vfmadd231ps %ymm0, %ymm1, %ymm15
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xfc748f0f; WORD $0xffff // jg .LBB12_2
-	LONG $0x197dc3c4; WORD $0x01f8 // vextractf128 $1, %ymm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7c641c5; BYTE $0x01 // vshufpd $1, %xmm7, %xmm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7167ac5 // vmovshdup %xmm7, %xmm8
-	LONG $0xff58bac5 // vaddss %xmm7, %xmm8, %xmm7
-	LONG $0x117ac1c4; WORD $0x243c // vmovss %xmm7, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfcc48f0f; WORD $0xffff // jg .LBB12_2
+	LONG $0x197d63c4; WORD $0x01f8 // vextractf128 $1, %ymm15, %xmm0
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xc05880c5 // vaddps %xmm0, %xmm15, %xmm0
+	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
+	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
+	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
+	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
+	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfc1b8f0f; WORD $0xffff // jg .LBB12_1
+	LONG $0xfc6b8f0f; WORD $0xffff // jg .LBB12_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x10fff0fff8000fcc // constant
-	QUAD $0xe0300f0f030f0f00 // constant
-	QUAD $0x0f000f0304fffc00 // constant
-	QUAD $0x0f0f30ffe0001010 // constant
-	QUAD $0x81cc0fffe0003000 // constant
+	QUAD $0x02cccccccccccccc // constant
+	QUAD $0x0203020302030203 // constant
+	QUAD $0x1203020302030203 // constant
+	QUAD $0x1213121312131213 // constant
+	QUAD $0x0c13121312131213 // constant
+	QUAD $0x0c0d0c0d0c0d0c0d // constant
+	QUAD $0x1c0d0c0d0c0d0c0d // constant
+	QUAD $0x1c1d1c1d1c1d1c1d // constant
+	QUAD $0x001d1c1d1c1d1c1d // constant
+	QUAD $0x0001000100010001 // constant
+	QUAD $0x1001000100010001 // constant
+	QUAD $0x1011101110111011 // constant
+	QUAD $0x0811101110111011 // constant
+	QUAD $0x0809080908090809 // constant
+	QUAD $0x1809080908090809 // constant
+	QUAD $0x1819181918191819 // constant
+	QUAD $0x0419181918191819 // constant
+	QUAD $0x0405040504050405 // constant
+	QUAD $0x1405040504050405 // constant
+	QUAD $0x1415141514151415 // constant
+	QUAD $0x0a15141514151415 // constant
+	QUAD $0x0a0b0a0b0a0b0a0b // constant
+	QUAD $0x1a0b0a0b0a0b0a0b // constant
+	QUAD $0x1a1b1a1b1a1b1a1b // constant
+	QUAD $0x0e1b1a1b1a1b1a1b // constant
+	QUAD $0x0e0f0e0f0e0f0e0f // constant
+	QUAD $0x1e0f0e0f0e0f0e0f // constant
+	QUAD $0x1e1f1e1f1e1f1e1f // constant
+	QUAD $0x061f1e1f1e1f1e1f // constant
+	QUAD $0x0607060706070607 // constant
+	QUAD $0x1607060706070607 // constant
+	QUAD $0x1617161716171617 // constant
+	QUAD $0x0f17161716171617 // constant
+	QUAD $0x0f0010fff0fff800 // constant
+	QUAD $0xfc00e0300f0f030f // constant
+	QUAD $0x0a000f1f1e0304ff // constant
+	QUAD $0x10000f0f0e0d0c0b // constant
+	QUAD $0x30ffe00f0e001000 // constant
+	QUAD $0x1a19180f0e1f1e0f // constant
+	QUAD $0xe00030000f1d1c1b // constant
+	QUAD $0x81cccccccccc0fff // constant
 	QUAD $0x01f6eaddcfbfad98 // constant
 	QUAD $0x007159453526190d // constant
 	QUAD $0x4001000400100040 // constant

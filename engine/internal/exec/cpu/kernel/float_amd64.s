@@ -11,88 +11,74 @@ TEXT ·dotF32AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ n+32(FP), DI
 	MOVQ x+40(FP), SI
 	PCALIGN $64
-	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x00b88c0f; WORD $0x0000 // jl .LBB0_8
-	LONG $0xf9478d48 // leaq -7(%rdi), %rax
-	WORD $0x1eeb // jmp .LBB0_2
-	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff4f8d49 // leaq -1(%r15), %rcx
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
-	LONG $0x010c8e0f; WORD $0x0000 // jle .LBB0_15
-	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
-	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x9066 // padding
-	WORD $0x894d; BYTE $0xcb // movq %r9, %r11
-	LONG $0x0910fcc5 // vmovups (%rcx), %ymm1
-	LONG $0xb875e2c4; BYTE $0x02 // vfmadd231ps (%rdx), %ymm1, %ymm0
-	WORD $0x894d; BYTE $0xd0 // movq %r10, %r8
-	LONG $0x310c8d4e // leaq (%rcx,%r14), %r9
-	LONG $0x20c28348 // addq $32, %rdx
-	LONG $0x20c18348 // addq $32, %rcx
-	LONG $0xf84b8d4d // leaq -8(%r11), %r9
-	LONG $0xf8c28349 // addq $-8, %r10
-	LONG $0x0ffb8349 // cmpq $15, %r11
-	WORD $0xd77f // jg .LBB0_3
-	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
-	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
-	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
-	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
-	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
-	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
-	LONG $0x08c18349 // addq $8, %r9
-	LONG $0x09f98349 // cmpq $9, %r9
-	WORD $0x827c // jl .LBB0_7
-	LONG $0x310c8d4e // leaq (%rcx,%r14), %r9
-	WORD $0x3145; BYTE $0xd2 // xorl %r10d, %r10d
-	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
-	LONG $0x107aa1c4; WORD $0x110c // vmovss (%rcx,%r10), %xmm1
-	LONG $0xb971a2c4; WORD $0x1204 // vfmadd231ss (%rdx,%r10), %xmm1, %xmm0
-	LONG $0x111c8d4f // leaq (%r9,%r10), %r11
-	LONG $0x04c28349 // addq $4, %r10
-	WORD $0xff49; BYTE $0xc8 // decq %r8
-	LONG $0x01f88349 // cmpq $1, %r8
-	WORD $0xe377 // ja .LBB0_6
-	LONG $0xffff4ee9; BYTE $0xff // jmp .LBB0_7
-	WORD $0x8548; BYTE $0xff // testq %rdi, %rdi
-	WORD $0x537e // jle .LBB0_9
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	LONG $0x441f0f66; WORD $0x0000 // padding
-	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x8948; BYTE $0xf8 // movq %rdi, %rax
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
-	WORD $0x1f0f; BYTE $0x00 // padding
-	LONG $0x0910fac5 // vmovss (%rcx), %xmm1
-	LONG $0xb971e2c4; BYTE $0x02 // vfmadd231ss (%rdx), %xmm1, %xmm0
-	LONG $0x31048d4e // leaq (%rcx,%r14), %r8
-	LONG $0x04c28348 // addq $4, %rdx
-	LONG $0x04c18348 // addq $4, %rcx
-	WORD $0xff48; BYTE $0xc8 // decq %rax
-	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xe27f // jg .LBB0_13
+	WORD $0x2ceb // jmp .LBB0_1
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	WORD $0xb87f // jg .LBB0_12
-	WORD $0x20eb // jmp .LBB0_15
-	WORD $0xff49; BYTE $0xc7 // incq %r15
-	WORD $0x1f0f; BYTE $0x00 // padding
+	LONG $0x01008e0f; WORD $0x0000 // jle .LBB0_10
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	WORD $0xff49; BYTE $0xcf // decq %r15
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0xe67f // jg .LBB0_10
+	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
+	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
+	LONG $0x20ff8348 // cmpq $32, %rdi
+	WORD $0x527c // jl .LBB0_4
+	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
+	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
+	LONG $0x2010fcc5 // vmovups (%rax), %ymm4
+	LONG $0x6810fcc5; BYTE $0x20 // vmovups 32(%rax), %ymm5
+	LONG $0x7010fcc5; BYTE $0x40 // vmovups 64(%rax), %ymm6
+	LONG $0xb85de2c4; BYTE $0x19 // vfmadd231ps (%rcx), %ymm4, %ymm3
+	LONG $0xb855e2c4; WORD $0x2051 // vfmadd231ps 32(%rcx), %ymm5, %ymm2
+	LONG $0xb84de2c4; WORD $0x4049 // vfmadd231ps 64(%rcx), %ymm6, %ymm1
+	LONG $0x6010fcc5; BYTE $0x60 // vmovups 96(%rax), %ymm4
+	LONG $0xb85de2c4; WORD $0x6041 // vfmadd231ps 96(%rcx), %ymm4, %ymm0
+	LONG $0x80e98348 // subq $-128, %rcx
+	LONG $0x80e88348 // subq $-128, %rax
+	LONG $0xe0508d49 // leaq -32(%r8), %rdx
+	LONG $0x3ff88349 // cmpq $63, %r8
+	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
+	WORD $0xc177 // ja .LBB0_3
+	LONG $0x08fa8348 // cmpq $8, %rdx
+	WORD $0x297c // jl .LBB0_6
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	LONG $0x2010fcc5 // vmovups (%rax), %ymm4
+	LONG $0xb85de2c4; BYTE $0x19 // vfmadd231ps (%rcx), %ymm4, %ymm3
+	LONG $0x20c18348 // addq $32, %rcx
+	LONG $0x20c08348 // addq $32, %rax
+	LONG $0xf8428d4c // leaq -8(%rdx), %r8
+	LONG $0x0ffa8348 // cmpq $15, %rdx
+	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
+	WORD $0xe277 // ja .LBB0_5
+	LONG $0xd258e4c5 // vaddps %ymm2, %ymm3, %ymm2
+	LONG $0xc058f4c5 // vaddps %ymm0, %ymm1, %ymm0
+	LONG $0xc058ecc5 // vaddps %ymm0, %ymm2, %ymm0
+	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
+	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
+	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
+	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
+	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
+	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
+	WORD $0x8548; BYTE $0xd2 // testq %rdx, %rdx
+	LONG $0xff128e0f; WORD $0xffff // jle .LBB0_9
+	WORD $0xff48; BYTE $0xc2 // incq %rdx
+	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	LONG $0x107aa1c4; WORD $0x000c // vmovss (%rax,%r8), %xmm1
+	LONG $0xb971a2c4; WORD $0x0104 // vfmadd231ss (%rcx,%r8), %xmm1, %xmm0
+	LONG $0x04c08349 // addq $4, %r8
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x01fa8348 // cmpq $1, %rdx
+	WORD $0xe777 // ja .LBB0_8
+	LONG $0xfffee2e9; BYTE $0xff // jmp .LBB0_9
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -105,92 +91,76 @@ TEXT ·dotF16AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ n+32(FP), DI
 	MOVQ x+40(FP), SI
 	PCALIGN $64
-	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x00c08c0f; WORD $0x0000 // jl .LBB1_8
-	LONG $0xf9478d48 // leaq -7(%rdi), %rax
-	WORD $0x1eeb // jmp .LBB1_2
-	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff4f8d49 // leaq -1(%r15), %rcx
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
-	LONG $0x012c8e0f; WORD $0x0000 // jle .LBB1_15
-	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
-	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x9066 // padding
-	WORD $0x894d; BYTE $0xcb // movq %r9, %r11
-	LONG $0x137de2c4; BYTE $0x09 // vcvtph2ps (%rcx), %ymm1
-	LONG $0xb875e2c4; BYTE $0x02 // vfmadd231ps (%rdx), %ymm1, %ymm0
-	WORD $0x894d; BYTE $0xd0 // movq %r10, %r8
-	LONG $0x310c8d4e // leaq (%rcx,%r14), %r9
-	LONG $0x20c28348 // addq $32, %rdx
-	LONG $0x10c18348 // addq $16, %rcx
-	LONG $0xf84b8d4d // leaq -8(%r11), %r9
-	LONG $0xf8c28349 // addq $-8, %r10
-	LONG $0x0ffb8349 // cmpq $15, %r11
-	WORD $0xd67f // jg .LBB1_3
-	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
-	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
-	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
-	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
-	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
-	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
-	LONG $0x08c18349 // addq $8, %r9
-	LONG $0x09f98349 // cmpq $9, %r9
-	WORD $0x817c // jl .LBB1_7
-	LONG $0x310c8d4e // leaq (%rcx,%r14), %r9
-	WORD $0x3145; BYTE $0xd2 // xorl %r10d, %r10d
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
-	LONG $0x1cb70f42; BYTE $0x11 // movzwl (%rcx,%r10), %ebx
-	LONG $0xcb6ef9c5 // vmovd %ebx, %xmm1
-	LONG $0x1379e2c4; BYTE $0xc9 // vcvtph2ps %xmm1, %xmm1
-	LONG $0xb971a2c4; WORD $0x5204 // vfmadd231ss (%rdx,%r10,2), %xmm1, %xmm0
-	LONG $0x111c8d4f // leaq (%r9,%r10), %r11
-	LONG $0x02c28349 // addq $2, %r10
-	WORD $0xff49; BYTE $0xc8 // decq %r8
-	LONG $0x01f88349 // cmpq $1, %r8
-	WORD $0xdb77 // ja .LBB1_6
-	LONG $0xffff46e9; BYTE $0xff // jmp .LBB1_7
-	WORD $0x8548; BYTE $0xff // testq %rdi, %rdi
-	WORD $0x637e // jle .LBB1_9
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	WORD $0x2ceb // jmp .LBB1_1
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
-	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x8948; BYTE $0xf8 // movq %rdi, %rax
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
-	WORD $0x1f0f; BYTE $0x00 // padding
-	WORD $0xb70f; BYTE $0x19 // movzwl (%rcx), %ebx
-	LONG $0xcb6ef9c5 // vmovd %ebx, %xmm1
-	LONG $0x1379e2c4; BYTE $0xc9 // vcvtph2ps %xmm1, %xmm1
-	LONG $0xb971e2c4; BYTE $0x02 // vfmadd231ss (%rdx), %xmm1, %xmm0
-	LONG $0x31048d4e // leaq (%rcx,%r14), %r8
-	LONG $0x04c28348 // addq $4, %rdx
-	LONG $0x02c18348 // addq $2, %rcx
-	WORD $0xff48; BYTE $0xc8 // decq %rax
-	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xda7f // jg .LBB1_13
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	WORD $0xb07f // jg .LBB1_12
-	WORD $0x28eb // jmp .LBB1_15
-	WORD $0xff49; BYTE $0xc7 // incq %r15
-	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	LONG $0x01088e0f; WORD $0x0000 // jle .LBB1_10
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	WORD $0xff49; BYTE $0xcf // decq %r15
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0xe67f // jg .LBB1_10
+	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
+	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
+	LONG $0x20ff8348 // cmpq $32, %rdi
+	WORD $0x567c // jl .LBB1_4
+	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
+	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
+	LONG $0x137de2c4; BYTE $0x20 // vcvtph2ps (%rax), %ymm4
+	LONG $0xb85de2c4; BYTE $0x19 // vfmadd231ps (%rcx), %ymm4, %ymm3
+	LONG $0x137de2c4; WORD $0x1060 // vcvtph2ps 16(%rax), %ymm4
+	LONG $0xb85de2c4; WORD $0x2051 // vfmadd231ps 32(%rcx), %ymm4, %ymm2
+	LONG $0x137de2c4; WORD $0x2060 // vcvtph2ps 32(%rax), %ymm4
+	LONG $0xb85de2c4; WORD $0x4049 // vfmadd231ps 64(%rcx), %ymm4, %ymm1
+	LONG $0x137de2c4; WORD $0x3060 // vcvtph2ps 48(%rax), %ymm4
+	LONG $0xb85de2c4; WORD $0x6041 // vfmadd231ps 96(%rcx), %ymm4, %ymm0
+	LONG $0x80e98348 // subq $-128, %rcx
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0xe0508d49 // leaq -32(%r8), %rdx
+	LONG $0x3ff88349 // cmpq $63, %r8
+	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
+	WORD $0xbd77 // ja .LBB1_3
+	LONG $0x08fa8348 // cmpq $8, %rdx
+	WORD $0x267c // jl .LBB1_6
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x137de2c4; BYTE $0x20 // vcvtph2ps (%rax), %ymm4
+	LONG $0xb85de2c4; BYTE $0x19 // vfmadd231ps (%rcx), %ymm4, %ymm3
+	LONG $0x20c18348 // addq $32, %rcx
+	LONG $0x10c08348 // addq $16, %rax
+	LONG $0xf8428d4c // leaq -8(%rdx), %r8
+	LONG $0x0ffa8348 // cmpq $15, %rdx
+	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
+	WORD $0xe177 // ja .LBB1_5
+	LONG $0xd258e4c5 // vaddps %ymm2, %ymm3, %ymm2
+	LONG $0xc058f4c5 // vaddps %ymm0, %ymm1, %ymm0
+	LONG $0xc058ecc5 // vaddps %ymm0, %ymm2, %ymm0
+	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
+	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
+	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
+	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
+	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
+	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
+	WORD $0x8548; BYTE $0xd2 // testq %rdx, %rdx
+	LONG $0xff118e0f; WORD $0xffff // jle .LBB1_9
+	WORD $0xff48; BYTE $0xc2 // incq %rdx
+	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	LONG $0x1cb70f42; BYTE $0x00 // movzwl (%rax,%r8), %ebx
+	LONG $0xcb6ef9c5 // vmovd %ebx, %xmm1
+	LONG $0x1379e2c4; BYTE $0xc9 // vcvtph2ps %xmm1, %xmm1
+	LONG $0xb971a2c4; WORD $0x4104 // vfmadd231ss (%rcx,%r8,2), %xmm1, %xmm0
+	LONG $0x02c08349 // addq $2, %r8
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x01fa8348 // cmpq $1, %rdx
+	WORD $0xdf77 // ja .LBB1_8
+	LONG $0xfffedae9; BYTE $0xff // jmp .LBB1_9
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -203,92 +173,81 @@ TEXT ·dotBF16AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ n+32(FP), DI
 	MOVQ x+40(FP), SI
 	PCALIGN $64
-	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x00be8c0f; WORD $0x0000 // jl .LBB2_8
-	LONG $0xf9478d48 // leaq -7(%rdi), %rax
-	WORD $0x1eeb // jmp .LBB2_2
-	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff4f8d49 // leaq -1(%r15), %rcx
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
-	LONG $0x011c8e0f; WORD $0x0000 // jle .LBB2_15
-	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
-	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x9066 // padding
-	LONG $0x337de2c4; BYTE $0x09 // vpmovzxwd (%rcx), %ymm1
-	WORD $0x894d; BYTE $0xcb // movq %r9, %r11
-	LONG $0xf172f5c5; BYTE $0x10 // vpslld $16, %ymm1, %ymm1
-	LONG $0xb875e2c4; BYTE $0x02 // vfmadd231ps (%rdx), %ymm1, %ymm0
-	WORD $0x894d; BYTE $0xd0 // movq %r10, %r8
-	LONG $0x310c8d4e // leaq (%rcx,%r14), %r9
-	LONG $0x20c28348 // addq $32, %rdx
-	LONG $0x10c18348 // addq $16, %rcx
-	LONG $0xf84b8d4d // leaq -8(%r11), %r9
-	LONG $0xf8c28349 // addq $-8, %r10
-	LONG $0x0ffb8349 // cmpq $15, %r11
-	WORD $0xd17f // jg .LBB2_3
-	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
-	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
-	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
-	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
-	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
-	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
-	LONG $0x08c18349 // addq $8, %r9
-	LONG $0x09f98349 // cmpq $9, %r9
-	LONG $0xff788c0f; WORD $0xffff // jl .LBB2_7
-	LONG $0x310c8d4e // leaq (%rcx,%r14), %r9
-	WORD $0x3145; BYTE $0xd2 // xorl %r10d, %r10d
-	BYTE $0x90 // padding
-	LONG $0x1cb70f42; BYTE $0x11 // movzwl (%rcx,%r10), %ebx
-	WORD $0xe3c1; BYTE $0x10 // shll $16, %ebx
-	LONG $0xcb6ef9c5 // vmovd %ebx, %xmm1
-	LONG $0xb971a2c4; WORD $0x5204 // vfmadd231ss (%rdx,%r10,2), %xmm1, %xmm0
-	LONG $0x111c8d4f // leaq (%r9,%r10), %r11
-	LONG $0x02c28349 // addq $2, %r10
-	WORD $0xff49; BYTE $0xc8 // decq %r8
-	LONG $0x01f88349 // cmpq $1, %r8
-	WORD $0xdd77 // ja .LBB2_6
-	LONG $0xffff48e9; BYTE $0xff // jmp .LBB2_7
-	WORD $0x8548; BYTE $0xff // testq %rdi, %rdi
-	WORD $0x537e // jle .LBB2_9
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x8948; BYTE $0xf8 // movq %rdi, %rax
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
-	WORD $0x1f0f; BYTE $0x00 // padding
-	WORD $0xb70f; BYTE $0x19 // movzwl (%rcx), %ebx
-	WORD $0xe3c1; BYTE $0x10 // shll $16, %ebx
-	LONG $0xcb6ef9c5 // vmovd %ebx, %xmm1
-	LONG $0xb971e2c4; BYTE $0x02 // vfmadd231ss (%rdx), %xmm1, %xmm0
-	LONG $0x31048d4e // leaq (%rcx,%r14), %r8
-	LONG $0x04c28348 // addq $4, %rdx
-	LONG $0x02c18348 // addq $2, %rcx
-	WORD $0xff48; BYTE $0xc8 // decq %rax
-	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xdc7f // jg .LBB2_13
+	WORD $0x2ceb // jmp .LBB2_1
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	WORD $0xb27f // jg .LBB2_12
-	WORD $0x2aeb // jmp .LBB2_15
-	WORD $0xff49; BYTE $0xc7 // incq %r15
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
+	LONG $0x01168e0f; WORD $0x0000 // jle .LBB2_10
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	WORD $0xff49; BYTE $0xcf // decq %r15
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0xe67f // jg .LBB2_10
+	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
+	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
+	LONG $0x20ff8348 // cmpq $32, %rdi
+	WORD $0x6a7c // jl .LBB2_4
+	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
+	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
+	LONG $0x337de2c4; BYTE $0x20 // vpmovzxwd (%rax), %ymm4
+	LONG $0xf472ddc5; BYTE $0x10 // vpslld $16, %ymm4, %ymm4
+	LONG $0xb85de2c4; BYTE $0x19 // vfmadd231ps (%rcx), %ymm4, %ymm3
+	LONG $0x337de2c4; WORD $0x1060 // vpmovzxwd 16(%rax), %ymm4
+	LONG $0xf472ddc5; BYTE $0x10 // vpslld $16, %ymm4, %ymm4
+	LONG $0xb85de2c4; WORD $0x2051 // vfmadd231ps 32(%rcx), %ymm4, %ymm2
+	LONG $0x337de2c4; WORD $0x2060 // vpmovzxwd 32(%rax), %ymm4
+	LONG $0xf472ddc5; BYTE $0x10 // vpslld $16, %ymm4, %ymm4
+	LONG $0xb85de2c4; WORD $0x4049 // vfmadd231ps 64(%rcx), %ymm4, %ymm1
+	LONG $0x337de2c4; WORD $0x3060 // vpmovzxwd 48(%rax), %ymm4
+	LONG $0xf472ddc5; BYTE $0x10 // vpslld $16, %ymm4, %ymm4
+	LONG $0xb85de2c4; WORD $0x6041 // vfmadd231ps 96(%rcx), %ymm4, %ymm0
+	LONG $0x80e98348 // subq $-128, %rcx
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0xe0508d49 // leaq -32(%r8), %rdx
+	LONG $0x3ff88349 // cmpq $63, %r8
+	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
+	WORD $0xa977 // ja .LBB2_3
+	LONG $0x08fa8348 // cmpq $8, %rdx
+	WORD $0x277c // jl .LBB2_6
+	WORD $0x1f0f; BYTE $0x00 // padding
+	LONG $0x337de2c4; BYTE $0x20 // vpmovzxwd (%rax), %ymm4
+	LONG $0xf472ddc5; BYTE $0x10 // vpslld $16, %ymm4, %ymm4
+	LONG $0xb85de2c4; BYTE $0x19 // vfmadd231ps (%rcx), %ymm4, %ymm3
+	LONG $0x20c18348 // addq $32, %rcx
+	LONG $0x10c08348 // addq $16, %rax
+	LONG $0xf8428d4c // leaq -8(%rdx), %r8
+	LONG $0x0ffa8348 // cmpq $15, %rdx
+	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
+	WORD $0xdc77 // ja .LBB2_5
+	LONG $0xd258e4c5 // vaddps %ymm2, %ymm3, %ymm2
+	LONG $0xc058f4c5 // vaddps %ymm0, %ymm1, %ymm0
+	LONG $0xc058ecc5 // vaddps %ymm0, %ymm2, %ymm0
+	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
+	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
+	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
+	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
+	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
+	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
+	WORD $0x8548; BYTE $0xd2 // testq %rdx, %rdx
+	LONG $0xfefc8e0f; WORD $0xffff // jle .LBB2_9
+	WORD $0xff48; BYTE $0xc2 // incq %rdx
+	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
+	LONG $0x441f0f66; WORD $0x0000 // padding
+	LONG $0x1cb70f42; BYTE $0x00 // movzwl (%rax,%r8), %ebx
+	WORD $0xe3c1; BYTE $0x10 // shll $16, %ebx
+	LONG $0xcb6ef9c5 // vmovd %ebx, %xmm1
+	LONG $0xb971a2c4; WORD $0x4104 // vfmadd231ss (%rcx,%r8,2), %xmm1, %xmm0
+	LONG $0x02c08349 // addq $2, %r8
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x01fa8348 // cmpq $1, %rdx
+	WORD $0xe177 // ja .LBB2_8
+	LONG $0xfffecce9; BYTE $0xff // jmp .LBB2_9
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 

@@ -95,6 +95,10 @@ func (s *Set) Dot(t gguf.Type, y []float32, w []byte, stride, cols int, a *Act) 
 // Direct reports whether DotFloat reads weights of type t.
 func (s *Set) Direct(t gguf.Type) bool { return t < types && s.dotFloat[t] != nil }
 
+// longRow is the fewest bytes of rows, or of what lies between their beginnings,
+// that are multiplied four at a time.
+const longRow = 4096
+
 // DotFloat is Dot with weights that are Direct and a row of floats, whose length is
 // the number of columns.
 //
@@ -104,7 +108,9 @@ func (s *Set) DotFloat(t gguf.Type, y []float32, w []byte, stride int, x []float
 		return
 	}
 	_ = w[(len(y)-1)*stride+t.RowBytes(len(x))-1]
-	if four := len(y) &^ 3; four > 0 && s.dot4Float[t] != nil {
+	// Rows too short for the processor to see that it should prefetch each of four
+	// are read one after another.
+	if four := len(y) &^ 3; four > 0 && s.dot4Float[t] != nil && stride >= longRow {
 		s.dot4Float[t](&y[0], &w[0], stride, four, len(x), &x[0])
 		if y = y[four:]; len(y) == 0 {
 			return

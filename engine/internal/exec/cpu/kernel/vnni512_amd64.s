@@ -11,42 +11,41 @@ TEXT ·dotQ4_0VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0000d505797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_2(%rip), %ymm0
+	QUAD $0x0000ce0d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_3(%rip), %ymm1
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x02c58349 // addq $2, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000c905797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_2(%rip), %ymm0
-	QUAD $0x0000c20d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI0_3(%rip), %ymm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	LONG $0x307de2c4; BYTE $0x26 // vpmovzxbw (%rsi), %ymm4
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x307dc2c4; WORD $0x0260 // vpmovzxbw 2(%r8), %ymm4
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0xd471d5c5; BYTE $0x04 // vpsrlw $4, %ymm4, %ymm5
 	LONG $0xe0dbddc5 // vpand %ymm0, %ymm4, %ymm4
 	LONG $0xe1fdddc5 // vpaddw %ymm1, %ymm4, %ymm4
+	LONG $0x285df262; WORD $0x3052 // vpdpwssd (%rax), %ymm4, %ymm6
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
 	LONG $0xe9fdd5c5 // vpaddw %ymm1, %ymm5, %ymm5
-	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x285dd262; WORD $0x3052 // vpdpwssd (%r8), %ymm4, %ymm6
-	LONG $0xf555c1c4; WORD $0x2060 // vpmaddwd 32(%r8), %ymm5, %ymm4
-	LONG $0xe4fecdc5 // vpaddd %ymm4, %ymm6, %ymm4
-	LONG $0xfe5eb70f // movzwl -2(%rsi), %ebx
+	LONG $0x2855f262; WORD $0x7052; BYTE $0x01 // vpdpwssd 32(%rax), %ymm5, %ymm6
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x12c08349 // addq $18, %r8
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0x5952c1c4; BYTE $0x29 // vmulss (%r9), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2959d2c5 // vmulss (%rcx), %xmm5, %xmm5
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0xe65bfcc5 // vcvtdq2ps %ymm6, %ymm4
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x12c68348 // addq $18, %rsi
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xa17f // jg .LBB0_2
+	WORD $0xa47f // jg .LBB0_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
 	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
@@ -55,23 +54,21 @@ TEXT ·dotQ4_0VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff548f0f; WORD $0xffff // jg .LBB0_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff478f0f; WORD $0xffff // jg .LBB0_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x0010fff0fff8000f // constant
-	QUAD $0xfffc00e00f030f0f // constant
-	QUAD $0x0006000300050004 // constant
-	QUAD $0x000e000d000c0007 // constant
-	QUAD $0x00060005000f000f // constant
-	QUAD $0x00100010000f0007 // constant
-	QUAD $0xffe0000700060005 // constant
-	QUAD $0x0007000600050f30 // constant
-	QUAD $0x000f000e000d000c // constant
-	WORD $0xffe0; BYTE $0x0f // constant
+	QUAD $0x10fff0fff8000fcc // constant
+	QUAD $0xfc00e00f030f0f00 // constant
+	QUAD $0x06000300050004ff // constant
+	QUAD $0x0e000d000c000700 // constant
+	QUAD $0x060005000f000f00 // constant
+	QUAD $0x100010000f000700 // constant
+	QUAD $0xe000070006000500 // constant
+	QUAD $0x07000600050f30ff // constant
+	QUAD $0x0f000e000d000c00 // constant
+	LONG $0x0fffe000 // constant
 
 // func dotQ4_1VNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ4_1VNNI512(SB), NOSPLIT|NOFRAME, $0-48
@@ -82,44 +79,44 @@ TEXT ·dotQ4_1VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0000d305587de2c4; BYTE $0x00 // vpbroadcastd .LCPI1_0(%rip), %ymm0
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0x00401f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x04c58349 // addq $4, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000d105587de2c4; BYTE $0x00 // vpbroadcastd .LCPI1_0(%rip), %ymm0
-	LONG $0x00441f0f; BYTE $0x00 // padding
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x307dc2c4; BYTE $0x19 // vpmovzxbw (%r9), %ymm3
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
+	LONG $0x00401f0f // padding
+	LONG $0x307dc2c4; WORD $0x045a // vpmovzxbw 4(%r10), %ymm3
+	LONG $0xedefd1c5 // vpxor %xmm5, %xmm5, %xmm5
+	WORD $0xff49; BYTE $0xc8 // decq %r8
 	LONG $0xd371ddc5; BYTE $0x04 // vpsrlw $4, %ymm3, %ymm4
 	LONG $0xd8dbe5c5 // vpand %ymm0, %ymm3, %ymm3
-	LONG $0xedefd1c5 // vpxor %xmm5, %xmm5, %xmm5
-	LONG $0x2865d262; WORD $0x2a52 // vpdpwssd (%r10), %ymm3, %ymm5
-	LONG $0x285dd262; WORD $0x6a52; BYTE $0x01 // vpdpwssd 32(%r10), %ymm4, %ymm5
-	LONG $0xdd5bfcc5 // vcvtdq2ps %ymm5, %ymm3
-	LONG $0x59b70f41; BYTE $0xfc // movzwl -4(%r9), %ebx
+	LONG $0x2865f262; WORD $0x2852 // vpdpwssd (%rax), %ymm3, %ymm5
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x285df262; WORD $0x6852; BYTE $0x01 // vpdpwssd 32(%rax), %ymm4, %ymm5
+	LONG $0x40c08348 // addq $64, %rax
 	LONG $0xe36ef9c5 // vmovd %ebx, %xmm4
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x14c28349 // addq $20, %r10
 	LONG $0x1379e2c4; BYTE $0xe4 // vcvtph2ps %xmm4, %xmm4
-	LONG $0x595aa1c4; WORD $0x0124 // vmulss (%rcx,%r8), %xmm4, %xmm4
+	LONG $0x595aa1c4; WORD $0x0924 // vmulss (%rcx,%r9), %xmm4, %xmm4
+	LONG $0xdd5bfcc5 // vcvtdq2ps %ymm5, %ymm3
 	LONG $0x187de2c4; BYTE $0xe4 // vbroadcastss %xmm4, %ymm4
 	LONG $0xb865e2c4; BYTE $0xd4 // vfmadd231ps %ymm4, %ymm3, %ymm2
-	LONG $0x59b70f41; BYTE $0xfe // movzwl -2(%r9), %ebx
 	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
 	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
-	LONG $0xb961a2c4; WORD $0x020c // vfmadd231ss (%rdx,%r8), %xmm3, %xmm1
-	LONG $0x14c18349 // addq $20, %r9
-	LONG $0x04c08349 // addq $4, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x40c28349 // addq $64, %r10
-	LONG $0x01fe8348 // cmpq $1, %rsi
+	LONG $0xb961a2c4; WORD $0x0a0c // vfmadd231ss (%rdx,%r9), %xmm3, %xmm1
+	LONG $0x04c18349 // addq $4, %r9
+	LONG $0x01f88349 // cmpq $1, %r8
 	WORD $0x967f // jg .LBB1_2
 	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
 	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
 	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
@@ -128,10 +125,8 @@ TEXT ·dotQ4_1VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xca58f2c5 // vaddss %xmm2, %xmm1, %xmm1
 	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
 	LONG $0xff398f0f; WORD $0xffff // jg .LBB1_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
@@ -146,53 +141,52 @@ TEXT ·dotQ5_0VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x00000138056ffdc5 // vmovdqa .LCPI2_0(%rip), %ymm0
+	QUAD $0x0001a70d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_1(%rip), %ymm1
+	QUAD $0x00019615597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_2(%rip), %ymm2
+	QUAD $0x0001411d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_5(%rip), %ymm3
+	QUAD $0x00013a25797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_6(%rip), %ymm4
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x06c58349 // addq $6, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x00018105597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_1(%rip), %ymm0
-	QUAD $0x0001700d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI2_2(%rip), %ymm1
-	QUAD $0x000000f8156ffdc5 // vmovdqa .LCPI2_0(%rip), %ymm2
-	QUAD $0x0001131d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_5(%rip), %ymm3
-	QUAD $0x00010c25797de2c4; BYTE $0x00 // vpbroadcastw .LCPI2_6(%rip), %ymm4
-	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
-	WORD $0x9066 // padding
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
 	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
-	LONG $0x307de2c4; BYTE $0x3e // vpmovzxbw (%rsi), %ymm7
-	LONG $0xd771bdc5; BYTE $0x04 // vpsrlw $4, %ymm7, %ymm8
-	LONG $0x797d62c4; WORD $0xfc4e // vpbroadcastw -4(%rsi), %ymm9
-	LONG $0xcadb35c5 // vpand %ymm2, %ymm9, %ymm9
-	LONG $0xca7535c5 // vpcmpeqw %ymm2, %ymm9, %ymm9
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x797d42c4; WORD $0x0248 // vpbroadcastw 2(%r8), %ymm9
+	LONG $0x307dc2c4; WORD $0x0678 // vpmovzxbw 6(%r8), %ymm7
+	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0xc8db35c5 // vpand %ymm0, %ymm9, %ymm9
-	LONG $0x28c57362; WORD $0xc925; BYTE $0xf8 // vpternlogq $248, %ymm1, %ymm7, %ymm9
-	LONG $0x797de2c4; WORD $0xfe7e // vpbroadcastw -2(%rsi), %ymm7
-	LONG $0x28c6f262; WORD $0xca26 // vptestnmw %ymm2, %ymm7, %k1
-	LONG $0xfbfdb5c5 // vpaddw %ymm3, %ymm9, %ymm7
+	LONG $0xc87535c5 // vpcmpeqw %ymm0, %ymm9, %ymm9
+	LONG $0xc9db35c5 // vpand %ymm1, %ymm9, %ymm9
+	LONG $0xd771bdc5; BYTE $0x04 // vpsrlw $4, %ymm7, %ymm8
+	LONG $0x28c57362; WORD $0xca25; BYTE $0xf8 // vpternlogq $248, %ymm2, %ymm7, %ymm9
+	LONG $0x797dc2c4; WORD $0x0478 // vpbroadcastw 4(%r8), %ymm7
 	LONG $0xc3eb3dc5 // vpor %ymm3, %ymm8, %ymm8
+	LONG $0x28c6f262; WORD $0xc826 // vptestnmw %ymm0, %ymm7, %k1
+	LONG $0xfbfdb5c5 // vpaddw %ymm3, %ymm9, %ymm7
 	LONG $0xccfd3dc5 // vpaddw %ymm4, %ymm8, %ymm9
 	LONG $0x29ff5162; WORD $0xc86f // vmovdqu16 %ymm8, %ymm9 {%k1}
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor %xmm8, %xmm8, %xmm8
-	LONG $0x28455262; WORD $0x0052 // vpdpwssd (%r8), %ymm7, %ymm8
-	LONG $0xf535c1c4; WORD $0x2078 // vpmaddwd 32(%r8), %ymm9, %ymm7
-	LONG $0xfffebdc5 // vpaddd %ymm7, %ymm8, %ymm7
-	LONG $0xfa5eb70f // movzwl -6(%rsi), %ebx
+	LONG $0x28457262; WORD $0x0052 // vpdpwssd (%rax), %ymm7, %ymm8
+	LONG $0x28357262; WORD $0x4052; BYTE $0x01 // vpdpwssd 32(%rax), %ymm9, %ymm8
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x16c08349 // addq $22, %r8
+	LONG $0x5b7cc1c4; BYTE $0xf8 // vcvtdq2ps %ymm8, %ymm7
 	LONG $0xc36e79c5 // vmovd %ebx, %xmm8
 	LONG $0x137942c4; BYTE $0xc0 // vcvtph2ps %xmm8, %xmm8
-	LONG $0x593a41c4; BYTE $0x01 // vmulss (%r9), %xmm8, %xmm8
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
+	LONG $0x01593ac5 // vmulss (%rcx), %xmm8, %xmm8
+	LONG $0x04c18348 // addq $4, %rcx
 	LONG $0x187d42c4; BYTE $0xc0 // vbroadcastss %xmm8, %ymm8
 	LONG $0xb845c2c4; BYTE $0xf0 // vfmadd231ps %ymm8, %ymm7, %ymm6
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x16c68348 // addq $22, %rsi
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xff718f0f; WORD $0xffff // jg .LBB2_2
+	LONG $0xff738f0f; WORD $0xffff // jg .LBB2_2
 	LONG $0x197de3c4; WORD $0x01f7 // vextractf128 $1, %ymm6, %xmm7
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xf658c0c5 // vaddps %xmm6, %xmm7, %xmm6
 	LONG $0xfec6c9c5; BYTE $0x01 // vshufpd $1, %xmm6, %xmm6, %xmm7
 	LONG $0xf758c8c5 // vaddps %xmm7, %xmm6, %xmm6
@@ -201,29 +195,30 @@ TEXT ·dotQ5_0VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xf558cac5 // vaddss %xmm5, %xmm6, %xmm6
 	LONG $0x117ac1c4; WORD $0x2434 // vmovss %xmm6, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff248f0f; WORD $0xffff // jg .LBB2_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff168f0f; WORD $0xffff // jg .LBB2_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x0008000400020001 // constant
-	QUAD $0x0080004000200010 // constant
-	QUAD $0x0800040002000100 // constant
-	QUAD $0x8000400020001000 // constant
-	QUAD $0x0010fff0fff8000f // constant
-	QUAD $0xfffc00e00f030f0f // constant
-	QUAD $0x0006000300050004 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x000400020001cccc // constant
+	QUAD $0x0040002000100008 // constant
+	QUAD $0x0400020001000080 // constant
+	QUAD $0x4000200010000800 // constant
+	QUAD $0xfff0fff8000f8000 // constant
+	QUAD $0x00e00f030f0f0010 // constant
+	QUAD $0x000300050004fffc // constant
+	QUAD $0x000d000c00070006 // constant
+	QUAD $0x0005000f000f000e // constant
+	QUAD $0x0010000f00070006 // constant
+	QUAD $0x0007000600050010 // constant
+	QUAD $0x000600050f30ffe0 // constant
 	QUAD $0x000e000d000c0007 // constant
-	QUAD $0x00060005000f000f // constant
-	QUAD $0x00100010000f0007 // constant
-	QUAD $0xffe0000700060005 // constant
-	QUAD $0x0007000600050f30 // constant
-	QUAD $0x000f000e000d000c // constant
-	QUAD $0xcccccccccc0fffe0 // constant
-	QUAD $0x000f000f000f000f // constant
-	QUAD $0x0010001000100010 // constant
+	QUAD $0xcccccc0fffe0000f // constant
+	QUAD $0x000f000f000fcccc // constant
+	QUAD $0x001000100010000f // constant
+	WORD $0x0010 // constant
 
 // func dotQ5_1VNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ5_1VNNI512(SB), NOSPLIT|NOFRAME, $0-48
@@ -234,54 +229,54 @@ TEXT ·dotQ5_1VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x00000118056ffdc5 // vmovdqa .LCPI3_0(%rip), %ymm0
+	QUAD $0x0001370d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_1(%rip), %ymm1
+	QUAD $0x00012615597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_2(%rip), %ymm2
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	WORD $0x1f0f; BYTE $0x00 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x08c58349 // addq $8, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x00000126056ffdc5 // vmovdqa .LCPI3_0(%rip), %ymm0
-	QUAD $0x0001450d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_1(%rip), %ymm1
-	QUAD $0x00013415597de2c4; BYTE $0x00 // vpbroadcastq .LCPI3_2(%rip), %ymm2
-	LONG $0x00401f0f // padding
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x307dc2c4; BYTE $0x29 // vpmovzxbw (%r9), %ymm5
-	LONG $0xd571cdc5; BYTE $0x04 // vpsrlw $4, %ymm5, %ymm6
-	LONG $0x797dc2c4; WORD $0xfc79 // vpbroadcastw -4(%r9), %ymm7
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
+	LONG $0x00401f0f // padding
+	LONG $0x797dc2c4; WORD $0x047a // vpbroadcastw 4(%r10), %ymm7
+	LONG $0x307dc2c4; WORD $0x086a // vpmovzxbw 8(%r10), %ymm5
+	WORD $0xff49; BYTE $0xc8 // decq %r8
 	LONG $0xf8dbc5c5 // vpand %ymm0, %ymm7, %ymm7
 	LONG $0xf875c5c5 // vpcmpeqw %ymm0, %ymm7, %ymm7
 	LONG $0xf9dbc5c5 // vpand %ymm1, %ymm7, %ymm7
+	LONG $0xd571cdc5; BYTE $0x04 // vpsrlw $4, %ymm5, %ymm6
 	LONG $0x28d5f362; WORD $0xfa25; BYTE $0xf8 // vpternlogq $248, %ymm2, %ymm5, %ymm7
-	LONG $0x797dc2c4; WORD $0xfe69 // vpbroadcastw -2(%r9), %ymm5
+	LONG $0x797dc2c4; WORD $0x066a // vpbroadcastw 6(%r10), %ymm5
 	LONG $0xe8dbd5c5 // vpand %ymm0, %ymm5, %ymm5
 	LONG $0xe875d5c5 // vpcmpeqw %ymm0, %ymm5, %ymm5
 	LONG $0x28cdf362; WORD $0xe925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm6, %ymm5
 	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x2845d262; WORD $0x3252 // vpdpwssd (%r10), %ymm7, %ymm6
-	LONG $0x2855d262; WORD $0x7252; BYTE $0x01 // vpdpwssd 32(%r10), %ymm5, %ymm6
+	LONG $0x2845f262; WORD $0x3052 // vpdpwssd (%rax), %ymm7, %ymm6
+	LONG $0x2855f262; WORD $0x7052; BYTE $0x01 // vpdpwssd 32(%rax), %ymm5, %ymm6
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x40c08348 // addq $64, %rax
 	LONG $0xee5bfcc5 // vcvtdq2ps %ymm6, %ymm5
-	LONG $0x59b70f41; BYTE $0xf8 // movzwl -8(%r9), %ebx
 	LONG $0xf36ef9c5 // vmovd %ebx, %xmm6
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x18c28349 // addq $24, %r10
 	LONG $0x1379e2c4; BYTE $0xf6 // vcvtph2ps %xmm6, %xmm6
-	LONG $0x594aa1c4; WORD $0x0134 // vmulss (%rcx,%r8), %xmm6, %xmm6
+	LONG $0x594aa1c4; WORD $0x0934 // vmulss (%rcx,%r9), %xmm6, %xmm6
 	LONG $0x187de2c4; BYTE $0xf6 // vbroadcastss %xmm6, %ymm6
 	LONG $0xb855e2c4; BYTE $0xe6 // vfmadd231ps %ymm6, %ymm5, %ymm4
-	LONG $0x59b70f41; BYTE $0xfa // movzwl -6(%r9), %ebx
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0xb951a2c4; WORD $0x021c // vfmadd231ss (%rdx,%r8), %xmm5, %xmm3
-	LONG $0x18c18349 // addq $24, %r9
-	LONG $0x04c08349 // addq $4, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x40c28349 // addq $64, %r10
-	LONG $0x01fe8348 // cmpq $1, %rsi
+	LONG $0xb951a2c4; WORD $0x0a1c // vfmadd231ss (%rdx,%r9), %xmm5, %xmm3
+	LONG $0x04c18349 // addq $4, %r9
+	LONG $0x01f88349 // cmpq $1, %r8
 	LONG $0xff688f0f; WORD $0xffff // jg .LBB3_2
 	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
 	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
 	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
@@ -290,15 +285,11 @@ TEXT ·dotQ5_1VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xdc58e2c5 // vaddss %xmm4, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
 	LONG $0xff0b8f0f; WORD $0xffff // jg .LBB3_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
 	QUAD $0x01cccccccccccccc // constant
 	QUAD $0x1000080004000200 // constant
 	QUAD $0x0000800040002000 // constant
@@ -316,36 +307,36 @@ TEXT ·dotQ8_0VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	WORD $0x9066 // padding
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
+	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
-	LONG $0x207de2c4; WORD $0x0256 // vpmovsxbw 2(%rsi), %ymm2
-	LONG $0x207de2c4; WORD $0x125e // vpmovsxbw 18(%rsi), %ymm3
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x207dc2c4; WORD $0x0250 // vpmovsxbw 2(%r8), %ymm2
 	LONG $0xe4efd9c5 // vpxor %xmm4, %xmm4, %xmm4
-	LONG $0x286dd262; WORD $0x2052 // vpdpwssd (%r8), %ymm2, %ymm4
-	LONG $0xf565c1c4; WORD $0x2050 // vpmaddwd 32(%r8), %ymm3, %ymm2
-	LONG $0xd2feddc5 // vpaddd %ymm2, %ymm4, %ymm2
-	WORD $0xb70f; BYTE $0x1e // movzwl (%rsi), %ebx
+	LONG $0x207dc2c4; WORD $0x1258 // vpmovsxbw 18(%r8), %ymm3
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x286df262; WORD $0x2052 // vpdpwssd (%rax), %ymm2, %ymm4
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x2865f262; WORD $0x6052; BYTE $0x01 // vpdpwssd 32(%rax), %ymm3, %ymm4
+	LONG $0x40c08348 // addq $64, %rax
+	LONG $0x22c08349 // addq $34, %r8
 	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
 	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
-	LONG $0x5962c1c4; BYTE $0x19 // vmulss (%r9), %xmm3, %xmm3
-	LONG $0xd25bfcc5 // vcvtdq2ps %ymm2, %ymm2
+	LONG $0x1959e2c5 // vmulss (%rcx), %xmm3, %xmm3
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0xd45bfcc5 // vcvtdq2ps %ymm4, %ymm2
 	LONG $0x187de2c4; BYTE $0xdb // vbroadcastss %xmm3, %ymm3
 	LONG $0xb86de2c4; BYTE $0xcb // vfmadd231ps %ymm3, %ymm2, %ymm1
-	LONG $0x22c68348 // addq $34, %rsi
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xac7f // jg .LBB4_2
+	WORD $0xaf7f // jg .LBB4_2
 	LONG $0x197de3c4; WORD $0x01ca // vextractf128 $1, %ymm1, %xmm2
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xc958e8c5 // vaddps %xmm1, %xmm2, %xmm1
 	LONG $0xd1c6f1c5; BYTE $0x01 // vshufpd $1, %xmm1, %xmm1, %xmm2
 	LONG $0xca58f0c5 // vaddps %xmm2, %xmm1, %xmm1
@@ -354,11 +345,9 @@ TEXT ·dotQ8_0VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xc858f2c5 // vaddss %xmm0, %xmm1, %xmm1
 	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff5f8f0f; WORD $0xffff // jg .LBB4_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff528f0f; WORD $0xffff // jg .LBB4_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -371,45 +360,44 @@ TEXT ·dotIQ4NLVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x0000ed057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI5_2(%rip), %xmm0
+	QUAD $0x0000012f0d6ff9c5 // vmovdqa .LCPI5_1(%rip), %xmm1
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	QUAD $0x0000000000841f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x02c58349 // addq $2, %r13
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000e1057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI5_2(%rip), %xmm0
-	QUAD $0x000001210d6ff9c5 // vmovdqa .LCPI5_1(%rip), %xmm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
-	WORD $0x8949; BYTE $0xc0 // movq %rax, %r8
-	WORD $0x8949; BYTE $0xc9 // movq %rcx, %r9
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	LONG $0x266ffac5 // vmovdqu (%rsi), %xmm4
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x6f7ac1c4; WORD $0x0260 // vmovdqu 2(%r8), %xmm4
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
-	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
-	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
 	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
+	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
 	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
 	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
+	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
+	LONG $0x2855f262; WORD $0x3052 // vpdpwssd (%rax), %ymm5, %ymm6
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x12c08349 // addq $18, %r8
 	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
-	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x2855d262; WORD $0x3052 // vpdpwssd (%r8), %ymm5, %ymm6
-	LONG $0xf55dc1c4; WORD $0x2060 // vpmaddwd 32(%r8), %ymm4, %ymm4
-	LONG $0xe4fecdc5 // vpaddd %ymm4, %ymm6, %ymm4
-	LONG $0xfe5eb70f // movzwl -2(%rsi), %ebx
+	LONG $0x285df262; WORD $0x7052; BYTE $0x01 // vpdpwssd 32(%rax), %ymm4, %ymm6
+	LONG $0x40c08348 // addq $64, %rax
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
 	LONG $0x1379e2c4; BYTE $0xed // vcvtph2ps %xmm5, %xmm5
-	LONG $0x5952c1c4; BYTE $0x29 // vmulss (%r9), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2959d2c5 // vmulss (%rcx), %xmm5, %xmm5
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0xe65bfcc5 // vcvtdq2ps %ymm6, %ymm4
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c08349 // addq $64, %r8
-	LONG $0x04c18349 // addq $4, %r9
-	LONG $0x12c68348 // addq $18, %rsi
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0x927f // jg .LBB5_2
+	WORD $0x947f // jg .LBB5_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
 	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
@@ -418,11 +406,9 @@ TEXT ·dotIQ4NLVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0xff458f0f; WORD $0xffff // jg .LBB5_1
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff378f0f; WORD $0xffff // jg .LBB5_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x10fff0fff8000fcc // constant
@@ -435,9 +421,9 @@ TEXT ·dotIQ4NLVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x07000600050f30ff // constant
 	QUAD $0x0f000e000d000c00 // constant
 	QUAD $0xcccccccc0fffe000 // constant
-	QUAD $0xeaddcfbfad9881cc // constant
-	QUAD $0x59453526190d01f6 // constant
-	BYTE $0x71 // constant
+	QUAD $0xcfbfad9881cccccc // constant
+	QUAD $0x3526190d01f6eadd // constant
+	WORD $0x5945; BYTE $0x71 // constant
 
 // func dotMXFP4VNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotMXFP4VNNI512(SB), NOSPLIT|NOFRAME, $0-48
@@ -448,51 +434,50 @@ TEXT ·dotMXFP4VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	WORD $0xff49; BYTE $0xc5 // incq %r13
+	QUAD $0x000106057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI6_2(%rip), %xmm0
+	QUAD $0x0000014f0d6ff9c5 // vmovdqa .LCPI6_1(%rip), %xmm1
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0000fd057879e2c4; BYTE $0x00 // vpbroadcastb .LCPI6_2(%rip), %xmm0
-	QUAD $0x000001420d6ff9c5 // vmovdqa .LCPI6_1(%rip), %xmm1
-	LONG $0x200000ba; BYTE $0x00 // movl $2097152, %edx
+	LONG $0x200000b8; BYTE $0x00 // movl $2097152, %eax
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
-	WORD $0x8948; BYTE $0xfe // movq %rdi, %rsi
-	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	WORD $0x8949; BYTE $0xc1 // movq %rax, %r9
-	WORD $0x8949; BYTE $0xca // movq %rcx, %r10
+	WORD $0x1f0f; BYTE $0x00 // padding
+	WORD $0x8b48; BYTE $0x0e // movq (%rsi), %rcx
+	LONG $0x08568b48 // movq 8(%rsi), %rdx
 	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	LONG $0x6f7ac1c4; BYTE $0x20 // vmovdqu (%r8), %xmm4
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x6f7ac1c4; WORD $0x0161 // vmovdqu 1(%r9), %xmm4
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
 	LONG $0xe8dbd9c5 // vpand %xmm0, %xmm4, %xmm5
-	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
-	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
 	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
+	LONG $0x0071e2c4; BYTE $0xed // vpshufb %xmm5, %xmm1, %xmm5
 	LONG $0xe0dbd9c5 // vpand %xmm0, %xmm4, %xmm4
 	LONG $0x0071e2c4; BYTE $0xe4 // vpshufb %xmm4, %xmm1, %xmm4
+	LONG $0x207de2c4; BYTE $0xed // vpmovsxbw %xmm5, %ymm5
+	LONG $0x2855f262; WORD $0x3152 // vpdpwssd (%rcx), %ymm5, %ymm6
+	LONG $0x19b60f41 // movzbl (%r9), %ebx
 	LONG $0x207de2c4; BYTE $0xe4 // vpmovsxbw %xmm4, %ymm4
-	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x2855d262; WORD $0x3152 // vpdpwssd (%r9), %ymm5, %ymm6
-	LONG $0xf55dc1c4; WORD $0x2061 // vpmaddwd 32(%r9), %ymm4, %ymm4
-	LONG $0x58b60f41; BYTE $0xff // movzbl -1(%r8), %ebx
-	WORD $0x8941; BYTE $0xdb // movl %ebx, %r11d
-	LONG $0x17e3c141 // shll $23, %r11d
-	LONG $0x00c38141; WORD $0x8000; BYTE $0xff // addl $-8388608, %r11d
+	LONG $0x285df262; WORD $0x7152; BYTE $0x01 // vpdpwssd 32(%rcx), %ymm4, %ymm6
+	WORD $0x8941; BYTE $0xda // movl %ebx, %r10d
+	LONG $0x17e2c141 // shll $23, %r10d
+	LONG $0x00c28141; WORD $0x8000; BYTE $0xff // addl $-8388608, %r10d
 	WORD $0xfb83; BYTE $0x02 // cmpl $2, %ebx
-	LONG $0xf761e2c4; BYTE $0xda // shlxl %ebx, %edx, %ebx
-	LONG $0xdb430f41 // cmovael %r11d, %ebx
-	LONG $0xe4fecdc5 // vpaddd %ymm4, %ymm6, %ymm4
+	LONG $0xf761e2c4; BYTE $0xd8 // shlxl %ebx, %eax, %ebx
+	LONG $0xda430f41 // cmovael %r10d, %ebx
+	LONG $0x40c18348 // addq $64, %rcx
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x11c18349 // addq $17, %r9
 	LONG $0xeb6ef9c5 // vmovd %ebx, %xmm5
-	LONG $0x5952c1c4; BYTE $0x2a // vmulss (%r10), %xmm5, %xmm5
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x2a59d2c5 // vmulss (%rdx), %xmm5, %xmm5
+	LONG $0x04c28348 // addq $4, %rdx
+	LONG $0xe65bfcc5 // vcvtdq2ps %ymm6, %ymm4
 	LONG $0x187de2c4; BYTE $0xed // vbroadcastss %xmm5, %ymm5
 	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
-	LONG $0x40c18349 // addq $64, %r9
-	LONG $0x04c28349 // addq $4, %r10
-	LONG $0x11c08349 // addq $17, %r8
-	WORD $0xff48; BYTE $0xce // decq %rsi
-	LONG $0x01fe8348 // cmpq $1, %rsi
-	LONG $0xff778f0f; WORD $0xffff // jg .LBB6_2
+	LONG $0x01f88349 // cmpq $1, %r8
+	LONG $0xff7b8f0f; WORD $0xffff // jg .LBB6_2
 	LONG $0x197de3c4; WORD $0x01dc // vextractf128 $1, %ymm3, %xmm4
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff4f8d49 // leaq -1(%r15), %rcx
 	LONG $0xdb58d8c5 // vaddps %xmm3, %xmm4, %xmm3
 	LONG $0xe3c6e1c5; BYTE $0x01 // vshufpd $1, %xmm3, %xmm3, %xmm4
 	LONG $0xdc58e0c5 // vaddps %xmm4, %xmm3, %xmm3
@@ -501,11 +486,9 @@ TEXT ·dotMXFP4VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xda58e2c5 // vaddss %xmm2, %xmm3, %xmm3
 	LONG $0x117ac1c4; WORD $0x241c // vmovss %xmm3, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	LONG $0xff778d49 // leaq -1(%r15), %rsi
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xf7 // movq %rsi, %r15
-	LONG $0xff2a8f0f; WORD $0xffff // jg .LBB6_1
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0xff1e8f0f; WORD $0xffff // jg .LBB6_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x0010fff0fff8000f // constant
@@ -518,9 +501,10 @@ TEXT ·dotMXFP4VNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0007000600050f30 // constant
 	QUAD $0x000f000e000d000c // constant
 	QUAD $0xcccccccccc0fffe0 // constant
-	QUAD $0x0100cccccccccccc // constant
-	QUAD $0xff000c0806040302 // constant
-	LONG $0xfafcfdfe; WORD $0xf4f8 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x060403020100cccc // constant
+	QUAD $0xfafcfdfeff000c08 // constant
+	WORD $0xf4f8 // constant
 
 // func dotQ2KVNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ2KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
@@ -531,218 +515,236 @@ TEXT ·dotQ2KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x00046f05597de2c4; BYTE $0x00 // vpbroadcastq .LCPI7_0(%rip), %ymm0
+	QUAD $0x0005a705597de2c4; BYTE $0x00 // vpbroadcastq .LCPI7_0(%rip), %ymm0
+	QUAD $0x0005580d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI7_11(%rip), %xmm1
+	QUAD $0x00000446156ffdc5 // vmovdqa .LCPI7_2(%rip), %ymm2
+	QUAD $0x000004be256ffdc5 // vmovdqa .LCPI7_3(%rip), %ymm4
+	QUAD $0x000005162d6ffdc5 // vmovdqa .LCPI7_4(%rip), %ymm5
+	QUAD $0x0000048e356ffdc5 // vmovdqa .LCPI7_5(%rip), %ymm6
+	QUAD $0x000004c63d6ffdc5 // vmovdqa .LCPI7_6(%rip), %ymm7
+	QUAD $0x0000043e056f7dc5 // vmovdqa .LCPI7_7(%rip), %ymm8
+	QUAD $0x000004d60d6f7dc5 // vmovdqa .LCPI7_8(%rip), %ymm9
+	QUAD $0x0000044e156f7dc5 // vmovdqa .LCPI7_9(%rip), %ymm10
+	QUAD $0x0005101d787962c4; BYTE $0x00 // vpbroadcastb .LCPI7_12(%rip), %xmm11
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0004210d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI7_3(%rip), %xmm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	QUAD $0x0004151d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI7_4(%rip), %xmm3
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x18568b48 // movq 24(%rsi), %rdx
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
 	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
 	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
 	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
-	QUAD $0x0000000000841f0f // padding
-	LONG $0x307dc2c4; BYTE $0x2a // vpmovzxbw (%r10), %ymm5
-	LONG $0xe8dbd5c5 // vpand %ymm0, %ymm5, %ymm5
-	LONG $0x00fde3c4; WORD $0x44f5 // vpermq $68, %ymm5, %ymm6
-	LONG $0xdb71c1c4; WORD $0x107a // vpand 16(%r10), %xmm1, %xmm7
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0x797d62c4; BYTE $0xc5 // vpbroadcastw %xmm5, %ymm8
-	LONG $0xdb7141c4; WORD $0x204a // vpand 32(%r10), %xmm1, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xffd5bdc5 // vpmullw %ymm7, %ymm8, %ymm7
-	LONG $0xc6707fc5; BYTE $0x55 // vpshuflw $85, %ymm6, %ymm8
-	LONG $0x707d41c4; WORD $0x00c0 // vpshufd $0, %ymm8, %ymm8
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
-	LONG $0xd53d41c4; BYTE $0xc1 // vpmullw %ymm9, %ymm8, %ymm8
-	LONG $0x28457262; WORD $0x1052 // vpdpwssd (%rax), %ymm7, %ymm10
-	LONG $0x78f5bdc5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm8, %ymm7
-	LONG $0xfffeadc5 // vpaddd %ymm7, %ymm10, %ymm7
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
-	LONG $0x386db262; WORD $0x3c98; BYTE $0x09 // vfmadd132ps (%rcx,%r9){1to8}, %ymm2, %ymm7
-	QUAD $0x02015271083dd162 // vpsrlw $2, 16(%r10), %xmm8
-	QUAD $0x020252710835d162 // vpsrlw $2, 32(%r10), %xmm9
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0xd6707fc5; BYTE $0xaa // vpshuflw $170, %ymm6, %ymm10
-	LONG $0x707d41c4; WORD $0x00d2 // vpshufd $0, %ymm10, %ymm10
-	LONG $0xc9db31c5 // vpand %xmm1, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xde707fc5; BYTE $0xff // vpshuflw $255, %ymm6, %ymm11
-	LONG $0x707d41c4; WORD $0x00db // vpshufd $0, %ymm11, %ymm11
-	LONG $0xd52d41c4; BYTE $0xc0 // vpmullw %ymm8, %ymm10, %ymm8
-	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
-	LONG $0x40f53dc5; BYTE $0x40 // vpmaddwd 64(%rax), %ymm8, %ymm8
-	LONG $0xc2fe3dc5 // vpaddd %ymm2, %ymm8, %ymm8
-	LONG $0x48f535c5; BYTE $0x60 // vpmaddwd 96(%rax), %ymm9, %ymm9
-	LONG $0xfe3d41c4; BYTE $0xc1 // vpaddd %ymm9, %ymm8, %ymm8
-	LONG $0x5b7c41c4; BYTE $0xc0 // vcvtdq2ps %ymm8, %ymm8
-	QUAD $0x0109449838453262 // vfmadd132ps 4(%rcx,%r9){1to8}, %ymm7, %ymm8
-	QUAD $0x040152710845d162 // vpsrlw $4, 16(%r10), %xmm7
-	QUAD $0x040252710835d162 // vpsrlw $4, 32(%r10), %xmm9
-	LONG $0xf9dbc1c5 // vpand %xmm1, %xmm7, %xmm7
-	LONG $0xd6707ec5; BYTE $0x00 // vpshufhw $0, %ymm6, %ymm10
-	LONG $0x707d41c4; WORD $0xaad2 // vpshufd $170, %ymm10, %ymm10
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0xc9db31c5 // vpand %xmm1, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xde707ec5; BYTE $0x55 // vpshufhw $85, %ymm6, %ymm11
-	LONG $0xffd5adc5 // vpmullw %ymm7, %ymm10, %ymm7
-	LONG $0x707d41c4; WORD $0xaad3 // vpshufd $170, %ymm11, %ymm10
-	QUAD $0x00000080b8f5c5c5 // vpmaddwd 128(%rax), %ymm7, %ymm7
-	LONG $0xd52d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm10, %ymm9
-	LONG $0xfffeedc5 // vpaddd %ymm7, %ymm2, %ymm7
-	QUAD $0x000000a088f535c5 // vpmaddwd 160(%rax), %ymm9, %ymm9
-	LONG $0xfffeb5c5 // vpaddd %ymm7, %ymm9, %ymm7
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
-	QUAD $0x02097c98383db262 // vfmadd132ps 8(%rcx,%r9){1to8}, %ymm8, %ymm7
-	QUAD $0x06015271083dd162 // vpsrlw $6, 16(%r10), %xmm8
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	QUAD $0x060252710835d162 // vpsrlw $6, 32(%r10), %xmm9
-	LONG $0xc9db31c5 // vpand %xmm1, %xmm9, %xmm9
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xd6707ec5; BYTE $0xaa // vpshufhw $170, %ymm6, %ymm10
-	LONG $0x707d41c4; WORD $0xaad2 // vpshufd $170, %ymm10, %ymm10
-	LONG $0xd52d41c4; BYTE $0xc0 // vpmullw %ymm8, %ymm10, %ymm8
-	LONG $0xf670fec5; BYTE $0xff // vpshufhw $255, %ymm6, %ymm6
-	LONG $0xf670fdc5; BYTE $0xaa // vpshufd $170, %ymm6, %ymm6
-	QUAD $0x000000c080f53dc5 // vpmaddwd 192(%rax), %ymm8, %ymm8
-	LONG $0xf6d5b5c5 // vpmullw %ymm6, %ymm9, %ymm6
-	QUAD $0x000000e0b0f5cdc5 // vpmaddwd 224(%rax), %ymm6, %ymm6
-	LONG $0xc2fe3dc5 // vpaddd %ymm2, %ymm8, %ymm8
-	LONG $0xf6febdc5 // vpaddd %ymm6, %ymm8, %ymm6
-	LONG $0xf65bfcc5 // vcvtdq2ps %ymm6, %ymm6
-	QUAD $0x030974983845b262 // vfmadd132ps 12(%rcx,%r9){1to8}, %ymm7, %ymm6
-	LONG $0xdb71c1c4; WORD $0x307a // vpand 48(%r10), %xmm1, %xmm7
-	LONG $0x00fde3c4; WORD $0xeeed // vpermq $238, %ymm5, %ymm5
-	LONG $0xc5707fc5; BYTE $0x00 // vpshuflw $0, %ymm5, %ymm8
-	LONG $0x707d41c4; WORD $0x00c0 // vpshufd $0, %ymm8, %ymm8
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0xdb7141c4; WORD $0x404a // vpand 64(%r10), %xmm1, %xmm9
-	LONG $0x307d42c4; BYTE $0xc9 // vpmovzxbw %xmm9, %ymm9
-	LONG $0xffd5bdc5 // vpmullw %ymm7, %ymm8, %ymm7
-	LONG $0xc5707fc5; BYTE $0x55 // vpshuflw $85, %ymm5, %ymm8
-	LONG $0x707d41c4; WORD $0x00c0 // vpshufd $0, %ymm8, %ymm8
-	QUAD $0x00000100b8f5c5c5 // vpmaddwd 256(%rax), %ymm7, %ymm7
-	LONG $0xd53d41c4; BYTE $0xc1 // vpmullw %ymm9, %ymm8, %ymm8
-	QUAD $0x0000012080f53dc5 // vpmaddwd 288(%rax), %ymm8, %ymm8
-	LONG $0xfffeedc5 // vpaddd %ymm7, %ymm2, %ymm7
-	LONG $0xfffebdc5 // vpaddd %ymm7, %ymm8, %ymm7
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
-	QUAD $0x04097c98384db262 // vfmadd132ps 16(%rcx,%r9){1to8}, %ymm6, %ymm7
-	QUAD $0x02035271084dd162 // vpsrlw $2, 48(%r10), %xmm6
-	QUAD $0x02045271083dd162 // vpsrlw $2, 64(%r10), %xmm8
-	LONG $0xf1dbc9c5 // vpand %xmm1, %xmm6, %xmm6
-	LONG $0xcd707fc5; BYTE $0xaa // vpshuflw $170, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0x00c9 // vpshufd $0, %ymm9, %ymm9
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0x307de2c4; BYTE $0xf6 // vpmovzxbw %xmm6, %ymm6
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xd5707fc5; BYTE $0xff // vpshuflw $255, %ymm5, %ymm10
-	LONG $0x707d41c4; WORD $0x00d2 // vpshufd $0, %ymm10, %ymm10
-	LONG $0xf6d5b5c5 // vpmullw %ymm6, %ymm9, %ymm6
-	LONG $0xd52d41c4; BYTE $0xc0 // vpmullw %ymm8, %ymm10, %ymm8
-	QUAD $0x00000140b0f5cdc5 // vpmaddwd 320(%rax), %ymm6, %ymm6
-	LONG $0xf6feedc5 // vpaddd %ymm6, %ymm2, %ymm6
-	QUAD $0x0000016080f53dc5 // vpmaddwd 352(%rax), %ymm8, %ymm8
-	LONG $0xf6febdc5 // vpaddd %ymm6, %ymm8, %ymm6
-	LONG $0xf65bfcc5 // vcvtdq2ps %ymm6, %ymm6
-	QUAD $0x050974983845b262 // vfmadd132ps 20(%rcx,%r9){1to8}, %ymm7, %ymm6
-	QUAD $0x040352710845d162 // vpsrlw $4, 48(%r10), %xmm7
-	QUAD $0x04045271083dd162 // vpsrlw $4, 64(%r10), %xmm8
-	LONG $0xf9dbc1c5 // vpand %xmm1, %xmm7, %xmm7
-	LONG $0xcd707ec5; BYTE $0x00 // vpshufhw $0, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0xaac9 // vpshufd $170, %ymm9, %ymm9
-	LONG $0x307de2c4; BYTE $0xff // vpmovzxbw %xmm7, %ymm7
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xd5707ec5; BYTE $0x55 // vpshufhw $85, %ymm5, %ymm10
-	LONG $0xffd5b5c5 // vpmullw %ymm7, %ymm9, %ymm7
-	LONG $0x707d41c4; WORD $0xaaca // vpshufd $170, %ymm10, %ymm9
-	QUAD $0x00000180b8f5c5c5 // vpmaddwd 384(%rax), %ymm7, %ymm7
-	LONG $0xd53541c4; BYTE $0xc0 // vpmullw %ymm8, %ymm9, %ymm8
-	LONG $0xfffeedc5 // vpaddd %ymm7, %ymm2, %ymm7
-	QUAD $0x000001a080f53dc5 // vpmaddwd 416(%rax), %ymm8, %ymm8
-	LONG $0xfffebdc5 // vpaddd %ymm7, %ymm8, %ymm7
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
-	QUAD $0x06097c98384db262 // vfmadd132ps 24(%rcx,%r9){1to8}, %ymm6, %ymm7
-	QUAD $0x06035271084dd162 // vpsrlw $6, 48(%r10), %xmm6
-	LONG $0xf1dbc9c5 // vpand %xmm1, %xmm6, %xmm6
-	QUAD $0x06045271083dd162 // vpsrlw $6, 64(%r10), %xmm8
-	LONG $0xc1db39c5 // vpand %xmm1, %xmm8, %xmm8
-	LONG $0x307de2c4; BYTE $0xf6 // vpmovzxbw %xmm6, %ymm6
-	LONG $0x307d42c4; BYTE $0xc0 // vpmovzxbw %xmm8, %ymm8
-	LONG $0xcd707ec5; BYTE $0xaa // vpshufhw $170, %ymm5, %ymm9
-	LONG $0x707d41c4; WORD $0xaac9 // vpshufd $170, %ymm9, %ymm9
-	LONG $0xf6d5b5c5 // vpmullw %ymm6, %ymm9, %ymm6
-	LONG $0xed70fec5; BYTE $0xff // vpshufhw $255, %ymm5, %ymm5
-	LONG $0xed70fdc5; BYTE $0xaa // vpshufd $170, %ymm5, %ymm5
-	QUAD $0x000001c0b0f5cdc5 // vpmaddwd 448(%rax), %ymm6, %ymm6
-	LONG $0xedd5bdc5 // vpmullw %ymm5, %ymm8, %ymm5
-	QUAD $0x000001e0a8f5d5c5 // vpmaddwd 480(%rax), %ymm5, %ymm5
-	LONG $0xf6feedc5 // vpaddd %ymm6, %ymm2, %ymm6
-	LONG $0xedfecdc5 // vpaddd %ymm5, %ymm6, %ymm5
-	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
-	QUAD $0x07096c983845b262 // vfmadd132ps 28(%rcx,%r9){1to8}, %ymm7, %ymm5
-	LONG $0x5ab70f41; BYTE $0x50 // movzwl 80(%r10), %ebx
-	LONG $0xf36ef9c5 // vmovd %ebx, %xmm6
-	LONG $0x1379e2c4; BYTE $0xf6 // vcvtph2ps %xmm6, %xmm6
-	LONG $0x7e7ac1c4; BYTE $0x3a // vmovq (%r10), %xmm7
-	LONG $0xd771c1c5; BYTE $0x04 // vpsrlw $4, %xmm7, %xmm7
-	LONG $0xfbdbc1c5 // vpand %xmm3, %xmm7, %xmm7
-	LONG $0x317de2c4; BYTE $0xff // vpmovzxbd %xmm7, %ymm7
-	LONG $0xff5bfcc5 // vcvtdq2ps %ymm7, %ymm7
-	LONG $0x5ab70f41; BYTE $0x52 // movzwl 82(%r10), %ebx
-	LONG $0x187de2c4; BYTE $0xf6 // vbroadcastss %xmm6, %ymm6
-	LONG $0xc36e79c5 // vmovd %ebx, %xmm8
-	LONG $0x137942c4; BYTE $0xc0 // vcvtph2ps %xmm8, %xmm8
-	LONG $0x187d42c4; BYTE $0xc0 // vbroadcastss %xmm8, %ymm8
-	LONG $0xa855e2c4; BYTE $0xf4 // vfmadd213ps %ymm4, %ymm5, %ymm6
-	LONG $0x7e7ac1c4; WORD $0x0862 // vmovq 8(%r10), %xmm4
-	LONG $0xd471d9c5; BYTE $0x04 // vpsrlw $4, %xmm4, %xmm4
-	LONG $0xe3dbd9c5 // vpand %xmm3, %xmm4, %xmm4
-	LONG $0xef59bcc5 // vmulps %ymm7, %ymm8, %ymm5
-	LONG $0x317de2c4; BYTE $0xe4 // vpmovzxbd %xmm4, %ymm4
-	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
-	LONG $0x9c4da2c4; WORD $0x4a2c // vfnmadd132ps (%rdx,%r9,2), %ymm6, %ymm5
-	LONG $0xe459bcc5 // vmulps %ymm4, %ymm8, %ymm4
-	LONG $0x9c55a2c4; WORD $0x4a64; BYTE $0x20 // vfnmadd132ps 32(%rdx,%r9,2), %ymm5, %ymm4
-	LONG $0x54c28349 // addq $84, %r10
-	LONG $0x20c18349 // addq $32, %r9
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x307d42c4; BYTE $0x2a // vpmovzxbw (%r10), %ymm13
+	LONG $0x08f5c162; WORD $0x42db; BYTE $0x01 // vpandq 16(%r10), %xmm1, %xmm16
 	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0xf8db15c5 // vpand %ymm0, %ymm13, %ymm15
+	LONG $0x00fd43c4; WORD $0x44f7 // vpermq $68, %ymm15, %ymm14
+	LONG $0x00fd43c4; WORD $0xeeef // vpermq $238, %ymm15, %ymm13
+	LONG $0x797d42c4; BYTE $0xff // vpbroadcastw %xmm15, %ymm15
+	LONG $0x28053162; WORD $0xf8d5 // vpmullw %ymm16, %ymm15, %ymm15
+	LONG $0x08f5c162; WORD $0x42db; BYTE $0x02 // vpandq 32(%r10), %xmm1, %xmm16
+	LONG $0x280de262; WORD $0xca00 // vpshufb %ymm2, %ymm14, %ymm17
+	LONG $0x280de262; WORD $0xd400 // vpshufb %ymm4, %ymm14, %ymm18
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0x2075a162; WORD $0xc0d5 // vpmullw %ymm16, %ymm17, %ymm16
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x2805e262; WORD $0x0852 // vpdpwssd (%rax), %ymm15, %ymm17
+	LONG $0x207de262; WORD $0x4852; BYTE $0x01 // vpdpwssd 32(%rax), %ymm16, %ymm17
+	LONG $0x287c3162; WORD $0xf95b // vcvtdq2ps %ymm17, %ymm15
+	LONG $0x38653262; WORD $0x3c98; BYTE $0x09 // vfmadd132ps (%rcx,%r9){1to8}, %ymm3, %ymm15
+	QUAD $0x02015271007dd162 // vpsrlw $2, 16(%r10), %xmm16
+	QUAD $0x020252710075d162 // vpsrlw $2, 32(%r10), %xmm17
+	LONG $0x00fde162; WORD $0xc1db // vpandq %xmm1, %xmm16, %xmm16
+	LONG $0x00f5e162; WORD $0xc9db // vpandq %xmm1, %xmm17, %xmm17
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
+	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
+	LONG $0x280de262; WORD $0xd500 // vpshufb %ymm5, %ymm14, %ymm18
+	LONG $0x206da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm18, %ymm17
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x02 // vpdpwssd 64(%rax), %ymm16, %ymm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x03 // vpdpwssd 96(%rax), %ymm17, %ymm18
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	QUAD $0x010944983805a262 // vfmadd132ps 4(%rcx,%r9){1to8}, %ymm15, %ymm16
+	QUAD $0x040152710805d162 // vpsrlw $4, 16(%r10), %xmm15
+	QUAD $0x040252710075d162 // vpsrlw $4, 32(%r10), %xmm17
+	LONG $0x280de262; WORD $0xd600 // vpshufb %ymm6, %ymm14, %ymm18
+	LONG $0xf9db01c5 // vpand %xmm1, %xmm15, %xmm15
+	LONG $0x00f5e162; WORD $0xc9db // vpandq %xmm1, %xmm17, %xmm17
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
+	LONG $0x206d5162; WORD $0xffd5 // vpmullw %ymm15, %ymm18, %ymm15
+	LONG $0x280de262; WORD $0xd700 // vpshufb %ymm7, %ymm14, %ymm18
+	LONG $0x206da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm18, %ymm17
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2805e262; WORD $0x5052; BYTE $0x04 // vpdpwssd 128(%rax), %ymm15, %ymm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x05 // vpdpwssd 160(%rax), %ymm17, %ymm18
+	LONG $0x287c3162; WORD $0xfa5b // vcvtdq2ps %ymm18, %ymm15
+	QUAD $0x02097c98307d3262 // vfmadd132ps 8(%rcx,%r9){1to8}, %ymm16, %ymm15
+	QUAD $0x06015271007dd162 // vpsrlw $6, 16(%r10), %xmm16
+	QUAD $0x060252710075d162 // vpsrlw $6, 32(%r10), %xmm17
+	LONG $0x280dc262; WORD $0xd000 // vpshufb %ymm8, %ymm14, %ymm18
+	LONG $0x000d42c4; BYTE $0xf1 // vpshufb %ymm9, %ymm14, %ymm14
+	LONG $0x00fde162; WORD $0xc1db // vpandq %xmm1, %xmm16, %xmm16
+	LONG $0x00f5e162; WORD $0xc9db // vpandq %xmm1, %xmm17, %xmm17
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
+	LONG $0x280d3162; WORD $0xf1d5 // vpmullw %ymm17, %ymm14, %ymm14
+	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x207de262; WORD $0x4852; BYTE $0x06 // vpdpwssd 192(%rax), %ymm16, %ymm17
+	LONG $0x280de262; WORD $0x4852; BYTE $0x07 // vpdpwssd 224(%rax), %ymm14, %ymm17
+	LONG $0x2815c262; WORD $0xc200 // vpshufb %ymm10, %ymm13, %ymm16
+	LONG $0x287c3162; WORD $0xf15b // vcvtdq2ps %ymm17, %ymm14
+	QUAD $0x0309749838053262 // vfmadd132ps 12(%rcx,%r9){1to8}, %ymm15, %ymm14
+	LONG $0xdb7141c4; WORD $0x307a // vpand 48(%r10), %xmm1, %xmm15
+	LONG $0x2815e262; WORD $0xca00 // vpshufb %ymm2, %ymm13, %ymm17
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0x207d5162; WORD $0xffd5 // vpmullw %ymm15, %ymm16, %ymm15
+	LONG $0x08f5c162; WORD $0x42db; BYTE $0x04 // vpandq 64(%r10), %xmm1, %xmm16
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0x2075a162; WORD $0xc0d5 // vpmullw %ymm16, %ymm17, %ymm16
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x2805e262; WORD $0x4852; BYTE $0x08 // vpdpwssd 256(%rax), %ymm15, %ymm17
+	LONG $0x207de262; WORD $0x4852; BYTE $0x09 // vpdpwssd 288(%rax), %ymm16, %ymm17
+	LONG $0x287c3162; WORD $0xf95b // vcvtdq2ps %ymm17, %ymm15
+	QUAD $0x04097c98380d3262 // vfmadd132ps 16(%rcx,%r9){1to8}, %ymm14, %ymm15
+	QUAD $0x02035271080dd162 // vpsrlw $2, 48(%r10), %xmm14
+	QUAD $0x02045271007dd162 // vpsrlw $2, 64(%r10), %xmm16
+	LONG $0x2815e262; WORD $0xcc00 // vpshufb %ymm4, %ymm13, %ymm17
+	LONG $0xf1db09c5 // vpand %xmm1, %xmm14, %xmm14
+	LONG $0x00fde162; WORD $0xc1db // vpandq %xmm1, %xmm16, %xmm16
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0x20755162; WORD $0xf6d5 // vpmullw %ymm14, %ymm17, %ymm14
+	LONG $0x2815e262; WORD $0xcd00 // vpshufb %ymm5, %ymm13, %ymm17
+	LONG $0x2075a162; WORD $0xc0d5 // vpmullw %ymm16, %ymm17, %ymm16
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x280de262; WORD $0x4852; BYTE $0x0a // vpdpwssd 320(%rax), %ymm14, %ymm17
+	LONG $0x207de262; WORD $0x4852; BYTE $0x0b // vpdpwssd 352(%rax), %ymm16, %ymm17
+	LONG $0x287c3162; WORD $0xf15b // vcvtdq2ps %ymm17, %ymm14
+	QUAD $0x0509749838053262 // vfmadd132ps 20(%rcx,%r9){1to8}, %ymm15, %ymm14
+	QUAD $0x040352710805d162 // vpsrlw $4, 48(%r10), %xmm15
+	QUAD $0x04045271007dd162 // vpsrlw $4, 64(%r10), %xmm16
+	LONG $0x2815e262; WORD $0xce00 // vpshufb %ymm6, %ymm13, %ymm17
+	LONG $0xf9db01c5 // vpand %xmm1, %xmm15, %xmm15
+	LONG $0x00fde162; WORD $0xc1db // vpandq %xmm1, %xmm16, %xmm16
+	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0x20755162; WORD $0xffd5 // vpmullw %ymm15, %ymm17, %ymm15
+	LONG $0x2815e262; WORD $0xcf00 // vpshufb %ymm7, %ymm13, %ymm17
+	LONG $0x2075a162; WORD $0xc0d5 // vpmullw %ymm16, %ymm17, %ymm16
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x2805e262; WORD $0x4852; BYTE $0x0c // vpdpwssd 384(%rax), %ymm15, %ymm17
+	LONG $0x207de262; WORD $0x4852; BYTE $0x0d // vpdpwssd 416(%rax), %ymm16, %ymm17
+	LONG $0x287c3162; WORD $0xf95b // vcvtdq2ps %ymm17, %ymm15
+	QUAD $0x06097c98380d3262 // vfmadd132ps 24(%rcx,%r9){1to8}, %ymm14, %ymm15
+	QUAD $0x06035271080dd162 // vpsrlw $6, 48(%r10), %xmm14
+	QUAD $0x06045271007dd162 // vpsrlw $6, 64(%r10), %xmm16
+	LONG $0x2815c262; WORD $0xc800 // vpshufb %ymm8, %ymm13, %ymm17
+	LONG $0x001542c4; BYTE $0xe9 // vpshufb %ymm9, %ymm13, %ymm13
+	LONG $0xf1db09c5 // vpand %xmm1, %xmm14, %xmm14
+	LONG $0x00fde162; WORD $0xc1db // vpandq %xmm1, %xmm16, %xmm16
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
+	LONG $0x28153162; WORD $0xe8d5 // vpmullw %ymm16, %ymm13, %ymm13
+	LONG $0x20755162; WORD $0xf6d5 // vpmullw %ymm14, %ymm17, %ymm14
+	LONG $0x007da162; WORD $0xc0ef // vpxord %xmm16, %xmm16, %xmm16
+	LONG $0x280de262; WORD $0x4052; BYTE $0x0e // vpdpwssd 448(%rax), %ymm14, %ymm16
+	LONG $0x2815e262; WORD $0x4052; BYTE $0x0f // vpdpwssd 480(%rax), %ymm13, %ymm16
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x287c3162; WORD $0xe85b // vcvtdq2ps %ymm16, %ymm13
+	QUAD $0x07096c9838053262 // vfmadd132ps 28(%rcx,%r9){1to8}, %ymm15, %ymm13
+	LONG $0x5ab70f41; BYTE $0x50 // movzwl 80(%r10), %ebx
+	LONG $0xf36e79c5 // vmovd %ebx, %xmm14
+	LONG $0x5ab70f41; BYTE $0x52 // movzwl 82(%r10), %ebx
+	LONG $0x137942c4; BYTE $0xf6 // vcvtph2ps %xmm14, %xmm14
+	LONG $0x187d42c4; BYTE $0xf6 // vbroadcastss %xmm14, %ymm14
+	LONG $0xa81542c4; BYTE $0xf4 // vfmadd213ps %ymm12, %ymm13, %ymm14
+	LONG $0x7e7a41c4; BYTE $0x22 // vmovq (%r10), %xmm12
+	LONG $0xeb6e79c5 // vmovd %ebx, %xmm13
+	LONG $0x137942c4; BYTE $0xed // vcvtph2ps %xmm13, %xmm13
+	LONG $0x187d42c4; BYTE $0xed // vbroadcastss %xmm13, %ymm13
+	LONG $0x7119c1c4; WORD $0x04d4 // vpsrlw $4, %xmm12, %xmm12
+	LONG $0xdb1941c4; BYTE $0xe3 // vpand %xmm11, %xmm12, %xmm12
+	LONG $0x317d42c4; BYTE $0xe4 // vpmovzxbd %xmm12, %ymm12
+	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
+	LONG $0x591441c4; BYTE $0xfc // vmulps %ymm12, %ymm13, %ymm15
+	LONG $0x7e7a41c4; WORD $0x0862 // vmovq 8(%r10), %xmm12
+	LONG $0x9c0d22c4; WORD $0x4a3c // vfnmadd132ps (%rdx,%r9,2), %ymm14, %ymm15
+	LONG $0x54c28349 // addq $84, %r10
+	LONG $0x7119c1c4; WORD $0x04d4 // vpsrlw $4, %xmm12, %xmm12
+	LONG $0xdb1941c4; BYTE $0xe3 // vpand %xmm11, %xmm12, %xmm12
+	LONG $0x317d42c4; BYTE $0xe4 // vpmovzxbd %xmm12, %ymm12
+	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
+	LONG $0x591441c4; BYTE $0xe4 // vmulps %ymm12, %ymm13, %ymm12
+	LONG $0x9c0522c4; WORD $0x4a64; BYTE $0x20 // vfnmadd132ps 32(%rdx,%r9,2), %ymm15, %ymm12
+	LONG $0x20c18349 // addq $32, %r9
 	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfc628f0f; WORD $0xffff // jg .LBB7_2
-	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
-	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
-	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
-	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
-	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
-	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
-	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfc788f0f; WORD $0xffff // jg .LBB7_2
+	LONG $0x197d43c4; WORD $0x01e5 // vextractf128 $1, %ymm12, %xmm13
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x581041c4; BYTE $0xe4 // vaddps %xmm12, %xmm13, %xmm12
+	LONG $0xc61941c4; WORD $0x01ec // vshufpd $1, %xmm12, %xmm12, %xmm13
+	LONG $0x581841c4; BYTE $0xe5 // vaddps %xmm13, %xmm12, %xmm12
+	LONG $0x167a41c4; BYTE $0xec // vmovshdup %xmm12, %xmm13
+	LONG $0x581a41c4; BYTE $0xe5 // vaddss %xmm13, %xmm12, %xmm12
+	LONG $0x117a41c4; WORD $0x2424 // vmovss %xmm12, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfc098f0f; WORD $0xffff // jg .LBB7_1
+	LONG $0xfc1a8f0f; WORD $0xffff // jg .LBB7_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x10fff0fff8000fcc // constant
-	QUAD $0xfc00e00f030f0f00 // constant
-	QUAD $0x06000300050004ff // constant
-	QUAD $0x0e000d000c000700 // constant
-	QUAD $0x060005000f000f00 // constant
-	QUAD $0x100010000f000700 // constant
-	QUAD $0xe000070006000500 // constant
-	QUAD $0x07000600050f30ff // constant
-	QUAD $0x0f000e000d000c00 // constant
-	QUAD $0x0f000fcc0fffe000 // constant
-	LONG $0x0f000f00; BYTE $0x00 // constant
+	QUAD $0x0302cccccccccccc // constant
+	QUAD $0x0302030203020302 // constant
+	QUAD $0x1312030203020302 // constant
+	QUAD $0x1312131213121312 // constant
+	QUAD $0x0d0c131213121312 // constant
+	QUAD $0x0d0c0d0c0d0c0d0c // constant
+	QUAD $0x1d1c0d0c0d0c0d0c // constant
+	QUAD $0x1d1c1d1c1d1c1d1c // constant
+	QUAD $0x01001d1c1d1c1d1c // constant
+	QUAD $0x0100010001000100 // constant
+	QUAD $0x1110010001000100 // constant
+	QUAD $0x1110111011101110 // constant
+	QUAD $0x0908111011101110 // constant
+	QUAD $0x0908090809080908 // constant
+	QUAD $0x1918090809080908 // constant
+	QUAD $0x1918191819181918 // constant
+	QUAD $0x0504191819181918 // constant
+	QUAD $0x0504050405040504 // constant
+	QUAD $0x1514050405040504 // constant
+	QUAD $0x1514151415141514 // constant
+	QUAD $0x0b0a151415141514 // constant
+	QUAD $0x0b0a0b0a0b0a0b0a // constant
+	QUAD $0x1b1a0b0a0b0a0b0a // constant
+	QUAD $0x1b1a1b1a1b1a1b1a // constant
+	QUAD $0x0f0e1b1a1b1a1b1a // constant
+	QUAD $0x0f0e0f0e0f0e0f0e // constant
+	QUAD $0x1f1e0f0e0f0e0f0e // constant
+	QUAD $0x1f1e1f1e1f1e1f1e // constant
+	QUAD $0x07061f1e1f1e1f1e // constant
+	QUAD $0x0706070607060706 // constant
+	QUAD $0x1716070607060706 // constant
+	QUAD $0x1716171617161716 // constant
+	QUAD $0x000f171617161716 // constant
+	QUAD $0x0f0f0010fff0fff8 // constant
+	QUAD $0x0004fffc00e00f03 // constant
+	QUAD $0x0007000600030005 // constant
+	QUAD $0x000f000e000d000c // constant
+	QUAD $0x000700060005000f // constant
+	QUAD $0x000500100010000f // constant
+	QUAD $0x0f30ffe000070006 // constant
+	QUAD $0x000c000700060005 // constant
+	QUAD $0xffe0000f000e000d // constant
+	QUAD $0x000fcccccccccc0f // constant
+	LONG $0x000f000f; WORD $0x000f // constant
 
 // func dotQ3KVNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ3KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
@@ -753,243 +755,237 @@ TEXT ·dotQ3KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
+	QUAD $0x00066b052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI8_16(%rip), %xmm0
+	QUAD $0x00066e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI8_1(%rip), %xmm1
+	QUAD $0x00065d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI8_2(%rip), %xmm2
+	QUAD $0x00060e1d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI8_17(%rip), %xmm3
+	QUAD $0x00065b25597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_4(%rip), %ymm4
+	QUAD $0x00065a2d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_5(%rip), %ymm5
+	QUAD $0x0005f535797de2c4; BYTE $0x00 // vpbroadcastw .LCPI8_18(%rip), %ymm6
+	QUAD $0x0005ee05787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_19(%rip), %xmm8
+	QUAD $0x0005e70d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_20(%rip), %ymm9
+	QUAD $0x0005e015787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_21(%rip), %xmm10
+	QUAD $0x0005d91d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_22(%rip), %ymm11
+	QUAD $0x0005d225797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_23(%rip), %ymm12
+	QUAD $0x0005cb2d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_24(%rip), %ymm13
+	QUAD $0x0005c435797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_25(%rip), %ymm14
+	QUAD $0x0005bd3d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_26(%rip), %ymm15
+	QUAD $0x05b50579287de262; WORD $0x0000 // vpbroadcastw .LCPI8_27(%rip), %ymm16
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x000698052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI8_16(%rip), %xmm0
-	QUAD $0x00069b0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI8_1(%rip), %xmm1
-	QUAD $0x00068a155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI8_2(%rip), %xmm2
-	QUAD $0x0006911d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_4(%rip), %ymm3
-	QUAD $0x00069025597de2c4; BYTE $0x00 // vpbroadcastq .LCPI8_5(%rip), %ymm4
-	QUAD $0x0006292d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI8_17(%rip), %xmm5
-	QUAD $0x00062235797de2c4; BYTE $0x00 // vpbroadcastw .LCPI8_18(%rip), %ymm6
 	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
-	QUAD $0x00061705787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_19(%rip), %xmm8
-	QUAD $0x0006100d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_20(%rip), %ymm9
-	QUAD $0x00060915787962c4; BYTE $0x00 // vpbroadcastb .LCPI8_21(%rip), %xmm10
-	QUAD $0x0006021d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_22(%rip), %ymm11
-	QUAD $0x0005fb25797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_23(%rip), %ymm12
-	QUAD $0x0005f42d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_24(%rip), %ymm13
-	QUAD $0x0005ed35797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_25(%rip), %ymm14
-	QUAD $0x0005e63d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI8_26(%rip), %ymm15
-	QUAD $0x05de0579287de262; WORD $0x0000 // vpbroadcastw .LCPI8_27(%rip), %ymm16
 	QUAD $0x0000000000841f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	LONG $0x08fec162; WORD $0x507e; BYTE $0x0c // vmovq 96(%r8), %xmm18
+	LONG $0x287dc262; WORD $0x6830; BYTE $0x01 // vpmovzxbw 16(%r8), %ymm21
+	LONG $0x287dc262; WORD $0x3030 // vpmovzxbw (%r8), %ymm22
+	LONG $0x287dc262; WORD $0x6030; BYTE $0x03 // vpmovzxbw 48(%r8), %ymm20
+	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x0065b162; WORD $0xd271; BYTE $0x04 // vpsrlw $4, %xmm18, %xmm19
-	LONG $0x087dc262; WORD $0x6058; BYTE $0x1a // vpbroadcastd 104(%r8), %xmm20
 	LONG $0x00eda162; WORD $0xd36c // vpunpcklqdq %xmm19, %xmm18, %xmm18
-	LONG $0x005de262; WORD $0xd845 // vpsrlvd %xmm0, %xmm20, %xmm19
-	LONG $0x287dc262; WORD $0x6030; BYTE $0x02 // vpmovzxbw 32(%r8), %ymm20
+	LONG $0x087dc262; WORD $0x5858; BYTE $0x1a // vpbroadcastd 104(%r8), %xmm19
+	LONG $0x2055b162; WORD $0xf571; BYTE $0x02 // vpsllw $2, %ymm21, %ymm21
+	LONG $0x204db162; WORD $0xf671; BYTE $0x02 // vpsllw $2, %ymm22, %ymm22
+	LONG $0x20d5e162; WORD $0xeddb // vpandq %ymm5, %ymm21, %ymm21
+	LONG $0x20cde162; WORD $0xf5db // vpandq %ymm5, %ymm22, %ymm22
+	LONG $0x20dde362; WORD $0xec25; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm20, %ymm21
+	LONG $0x2055e162; WORD $0xe6fd // vpaddw %ymm6, %ymm21, %ymm20
+	LONG $0x0065e262; WORD $0xd845 // vpsrlvd %xmm0, %xmm19, %xmm19
 	LONG $0x0065b162; WORD $0xf371; BYTE $0x04 // vpsllw $4, %xmm19, %xmm19
 	LONG $0x00e5e162; WORD $0xd9db // vpandq %xmm1, %xmm19, %xmm19
-	LONG $0x287dc262; WORD $0x6830; BYTE $0x03 // vpmovzxbw 48(%r8), %ymm21
 	LONG $0x00ede362; WORD $0xda25; BYTE $0xf8 // vpternlogq $248, %xmm2, %xmm18, %xmm19
-	LONG $0x287dc262; WORD $0x5030; BYTE $0x01 // vpmovzxbw 16(%r8), %ymm18
-	LONG $0x204db162; WORD $0xf271; BYTE $0x02 // vpsllw $2, %ymm18, %ymm22
-	LONG $0x0065e162; WORD $0xd5fc // vpaddb %xmm5, %xmm19, %xmm18
-	LONG $0x287dc262; WORD $0x1830 // vpmovzxbw (%r8), %ymm19
-	LONG $0x2065b162; WORD $0xf371; BYTE $0x02 // vpsllw $2, %ymm19, %ymm19
+	LONG $0x0065e162; WORD $0xd3fc // vpaddb %xmm3, %xmm19, %xmm18
+	LONG $0x287dc262; WORD $0x5830; BYTE $0x02 // vpmovzxbw 32(%r8), %ymm19
 	LONG $0x287da262; WORD $0xd220 // vpmovsxbw %xmm18, %ymm18
-	LONG $0x20e5e162; WORD $0xdcdb // vpandq %ymm4, %ymm19, %ymm19
-	LONG $0x20cde162; WORD $0xf4db // vpandq %ymm4, %ymm22, %ymm22
-	LONG $0x20dde362; WORD $0xdb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm20, %ymm19
-	LONG $0x2065e162; WORD $0xdefd // vpaddw %ymm6, %ymm19, %ymm19
-	LONG $0x20d5e362; WORD $0xf325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm21, %ymm22
-	LONG $0x204de162; WORD $0xe6fd // vpaddw %ymm6, %ymm22, %ymm20
 	LONG $0x287da262; WORD $0xea79 // vpbroadcastw %xmm18, %ymm21
+	LONG $0x20e5e362; WORD $0xf425; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm19, %ymm22
+	LONG $0x204de162; WORD $0xdefd // vpaddw %ymm6, %ymm22, %ymm19
 	LONG $0x2065a162; WORD $0xddd5 // vpmullw %ymm21, %ymm19, %ymm19
 	LONG $0x087fa162; WORD $0xea70; BYTE $0x55 // vpshuflw $85, %xmm18, %xmm21
 	LONG $0x287da262; WORD $0xed58 // vpbroadcastd %xmm21, %ymm21
-	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
 	LONG $0x205da162; WORD $0xe5d5 // vpmullw %ymm21, %ymm20, %ymm20
-	LONG $0x2065e262; WORD $0x3052 // vpdpwssd (%rax), %ymm19, %ymm22
-	LONG $0x205de162; WORD $0x58f5; BYTE $0x01 // vpmaddwd 32(%rax), %ymm20, %ymm19
-	LONG $0x204da162; WORD $0xdbfe // vpaddd %ymm19, %ymm22, %ymm19
-	LONG $0x287ca162; WORD $0xdb5b // vcvtdq2ps %ymm19, %ymm19
+	LONG $0x0055a162; WORD $0xedef // vpxord %xmm21, %xmm21, %xmm21
+	LONG $0x2065e262; WORD $0x2852 // vpdpwssd (%rax), %ymm19, %ymm21
+	LONG $0x205de262; WORD $0x6852; BYTE $0x01 // vpdpwssd 32(%rax), %ymm20, %ymm21
+	LONG $0x287ca162; WORD $0xdd5b // vcvtdq2ps %ymm21, %ymm19
 	LONG $0x3845e262; WORD $0x1998 // vfmadd132ps (%rcx){1to8}, %ymm7, %ymm19
-	QUAD $0x02025071005dd162 // vpsrlw $2, 32(%r8), %xmm20
-	QUAD $0x020350710055d162 // vpsrlw $2, 48(%r8), %xmm21
 	LONG $0x287dc262; WORD $0x7030; BYTE $0x01 // vpmovzxbw 16(%r8), %ymm22
 	LONG $0x287dc262; WORD $0x3830 // vpmovzxbw (%r8), %ymm23
+	QUAD $0x020350710055d162 // vpsrlw $2, 48(%r8), %xmm21
+	QUAD $0x02025071005dd162 // vpsrlw $2, 32(%r8), %xmm20
+	LONG $0x287da262; WORD $0xed30 // vpmovzxbw %xmm21, %ymm21
 	LONG $0x287da262; WORD $0xe430 // vpmovzxbw %xmm20, %ymm20
 	LONG $0x204da162; WORD $0xf6fd // vpaddw %ymm22, %ymm22, %ymm22
 	LONG $0x2045a162; WORD $0xfffd // vpaddw %ymm23, %ymm23, %ymm23
-	LONG $0x20c5e162; WORD $0xfcdb // vpandq %ymm4, %ymm23, %ymm23
-	LONG $0x287da262; WORD $0xed30 // vpmovzxbw %xmm21, %ymm21
-	LONG $0x20cde162; WORD $0xf4db // vpandq %ymm4, %ymm22, %ymm22
-	LONG $0x20dde362; WORD $0xfb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm20, %ymm23
-	LONG $0x20d5e362; WORD $0xf325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm21, %ymm22
-	LONG $0x2045e162; WORD $0xe6fd // vpaddw %ymm6, %ymm23, %ymm20
+	LONG $0x20cde162; WORD $0xf5db // vpandq %ymm5, %ymm22, %ymm22
+	LONG $0x20c5e162; WORD $0xfddb // vpandq %ymm5, %ymm23, %ymm23
+	LONG $0x20d5e362; WORD $0xf425; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm21, %ymm22
+	LONG $0x20dde362; WORD $0xfc25; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm20, %ymm23
 	LONG $0x204de162; WORD $0xeefd // vpaddw %ymm6, %ymm22, %ymm21
 	LONG $0x087fa162; WORD $0xf270; BYTE $0xaa // vpshuflw $170, %xmm18, %xmm22
+	LONG $0x2045e162; WORD $0xe6fd // vpaddw %ymm6, %ymm23, %ymm20
 	LONG $0x287da262; WORD $0xf658 // vpbroadcastd %xmm22, %ymm22
 	LONG $0x205da162; WORD $0xe6d5 // vpmullw %ymm22, %ymm20, %ymm20
 	LONG $0x087fa162; WORD $0xf270; BYTE $0xff // vpshuflw $255, %xmm18, %xmm22
 	LONG $0x287da262; WORD $0xf658 // vpbroadcastd %xmm22, %ymm22
-	LONG $0x205de162; WORD $0x60f5; BYTE $0x02 // vpmaddwd 64(%rax), %ymm20, %ymm20
 	LONG $0x2055a162; WORD $0xeed5 // vpmullw %ymm22, %ymm21, %ymm21
-	LONG $0x2055e162; WORD $0x68f5; BYTE $0x03 // vpmaddwd 96(%rax), %ymm21, %ymm21
-	LONG $0x2845a162; WORD $0xe4fe // vpaddd %ymm20, %ymm7, %ymm20
-	LONG $0x205da162; WORD $0xe5fe // vpaddd %ymm21, %ymm20, %ymm20
-	LONG $0x287ca162; WORD $0xe45b // vcvtdq2ps %ymm20, %ymm20
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x205de262; WORD $0x7052; BYTE $0x02 // vpdpwssd 64(%rax), %ymm20, %ymm22
+	LONG $0x2055e262; WORD $0x7052; BYTE $0x03 // vpdpwssd 96(%rax), %ymm21, %ymm22
+	LONG $0x287ca162; WORD $0xe65b // vcvtdq2ps %ymm22, %ymm20
 	LONG $0x3065e262; WORD $0x6198; BYTE $0x01 // vfmadd132ps 4(%rcx){1to8}, %ymm19, %ymm20
+	LONG $0x287dc262; WORD $0x3030 // vpmovzxbw (%r8), %ymm22
 	QUAD $0x040250710065d162 // vpsrlw $4, 32(%r8), %xmm19
-	LONG $0x287dc262; WORD $0x2830 // vpmovzxbw (%r8), %ymm21
-	QUAD $0x04035071004dd162 // vpsrlw $4, 48(%r8), %xmm22
-	LONG $0x287da262; WORD $0xdb30 // vpmovzxbw %xmm19, %ymm19
 	LONG $0x287dc262; WORD $0x7830; BYTE $0x01 // vpmovzxbw 16(%r8), %ymm23
-	LONG $0x287da262; WORD $0xf630 // vpmovzxbw %xmm22, %ymm22
-	LONG $0x20d5e162; WORD $0xecdb // vpandq %ymm4, %ymm21, %ymm21
-	LONG $0x20c5e162; WORD $0xfcdb // vpandq %ymm4, %ymm23, %ymm23
-	LONG $0x20e5e362; WORD $0xeb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm19, %ymm21
-	LONG $0x2055e162; WORD $0xdefd // vpaddw %ymm6, %ymm21, %ymm19
-	LONG $0x20cde362; WORD $0xfb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm22, %ymm23
-	LONG $0x006da162; WORD $0xea69 // vpunpckhwd %xmm18, %xmm18, %xmm21
-	LONG $0x287da262; WORD $0xed58 // vpbroadcastd %xmm21, %ymm21
-	LONG $0x2045e162; WORD $0xf6fd // vpaddw %ymm6, %ymm23, %ymm22
-	LONG $0x2065a162; WORD $0xddd5 // vpmullw %ymm21, %ymm19, %ymm19
-	LONG $0x28b5a262; WORD $0xea8d // vpermw %ymm18, %ymm9, %ymm21
-	LONG $0x2065e162; WORD $0x58f5; BYTE $0x04 // vpmaddwd 128(%rax), %ymm19, %ymm19
-	LONG $0x204da162; WORD $0xedd5 // vpmullw %ymm21, %ymm22, %ymm21
-	LONG $0x2055e162; WORD $0x68f5; BYTE $0x05 // vpmaddwd 160(%rax), %ymm21, %ymm21
-	LONG $0x2845a162; WORD $0xdbfe // vpaddd %ymm19, %ymm7, %ymm19
-	LONG $0x2065a162; WORD $0xddfe // vpaddd %ymm21, %ymm19, %ymm19
-	LONG $0x287ca162; WORD $0xdb5b // vcvtdq2ps %ymm19, %ymm19
+	QUAD $0x040350710055d162 // vpsrlw $4, 48(%r8), %xmm21
+	LONG $0x287da262; WORD $0xdb30 // vpmovzxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xed30 // vpmovzxbw %xmm21, %ymm21
+	LONG $0x20cde162; WORD $0xf5db // vpandq %ymm5, %ymm22, %ymm22
+	LONG $0x20c5e162; WORD $0xfddb // vpandq %ymm5, %ymm23, %ymm23
+	LONG $0x20e5e362; WORD $0xf425; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm19, %ymm22
+	LONG $0x20d5e362; WORD $0xfc25; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm21, %ymm23
+	LONG $0x204de162; WORD $0xdefd // vpaddw %ymm6, %ymm22, %ymm19
+	LONG $0x006da162; WORD $0xf269 // vpunpckhwd %xmm18, %xmm18, %xmm22
+	LONG $0x2045e162; WORD $0xeefd // vpaddw %ymm6, %ymm23, %ymm21
+	LONG $0x287da262; WORD $0xf658 // vpbroadcastd %xmm22, %ymm22
+	LONG $0x2065a162; WORD $0xded5 // vpmullw %ymm22, %ymm19, %ymm19
+	LONG $0x28b5a262; WORD $0xf28d // vpermw %ymm18, %ymm9, %ymm22
+	LONG $0x2055a162; WORD $0xeed5 // vpmullw %ymm22, %ymm21, %ymm21
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x2065e262; WORD $0x7052; BYTE $0x04 // vpdpwssd 128(%rax), %ymm19, %ymm22
+	LONG $0x2055e262; WORD $0x7052; BYTE $0x05 // vpdpwssd 160(%rax), %ymm21, %ymm22
+	LONG $0x287ca162; WORD $0xde5b // vcvtdq2ps %ymm22, %ymm19
 	LONG $0x305de262; WORD $0x5998; BYTE $0x02 // vfmadd132ps 8(%rcx){1to8}, %ymm20, %ymm19
-	QUAD $0x06025071005dd162 // vpsrlw $6, 32(%r8), %xmm20
-	QUAD $0x060350710055d162 // vpsrlw $6, 48(%r8), %xmm21
 	QUAD $0x01015071004dd162 // vpsrlw $1, 16(%r8), %xmm22
 	LONG $0x0045d162; WORD $0x1071; BYTE $0x01 // vpsrlw $1, (%r8), %xmm23
-	LONG $0x00c5c162; WORD $0xf8db // vpandq %xmm8, %xmm23, %xmm23
-	LONG $0x00ddc362; WORD $0xfa25; BYTE $0xf8 // vpternlogq $248, %xmm10, %xmm20, %xmm23
-	LONG $0x287da262; WORD $0xe730 // vpmovzxbw %xmm23, %ymm20
+	QUAD $0x060350710055d162 // vpsrlw $6, 48(%r8), %xmm21
+	QUAD $0x06025071005dd162 // vpsrlw $6, 32(%r8), %xmm20
 	LONG $0x00cdc162; WORD $0xf0db // vpandq %xmm8, %xmm22, %xmm22
-	LONG $0x205de162; WORD $0xe6fd // vpaddw %ymm6, %ymm20, %ymm20
+	LONG $0x00c5c162; WORD $0xf8db // vpandq %xmm8, %xmm23, %xmm23
 	LONG $0x00d5c362; WORD $0xf225; BYTE $0xf8 // vpternlogq $248, %xmm10, %xmm21, %xmm22
+	LONG $0x00ddc362; WORD $0xfa25; BYTE $0xf8 // vpternlogq $248, %xmm10, %xmm20, %xmm23
 	LONG $0x287da262; WORD $0xee30 // vpmovzxbw %xmm22, %ymm21
 	LONG $0x28a5a262; WORD $0xf28d // vpermw %ymm18, %ymm11, %ymm22
+	LONG $0x287da262; WORD $0xe730 // vpmovzxbw %xmm23, %ymm20
+	LONG $0x205de162; WORD $0xe6fd // vpaddw %ymm6, %ymm20, %ymm20
 	LONG $0x2055e162; WORD $0xeefd // vpaddw %ymm6, %ymm21, %ymm21
 	LONG $0x205da162; WORD $0xe6d5 // vpmullw %ymm22, %ymm20, %ymm20
 	LONG $0x289da262; WORD $0xf28d // vpermw %ymm18, %ymm12, %ymm22
-	LONG $0x205de162; WORD $0x60f5; BYTE $0x06 // vpmaddwd 192(%rax), %ymm20, %ymm20
 	LONG $0x2055a162; WORD $0xeed5 // vpmullw %ymm22, %ymm21, %ymm21
-	LONG $0x2055e162; WORD $0x68f5; BYTE $0x07 // vpmaddwd 224(%rax), %ymm21, %ymm21
-	LONG $0x2845a162; WORD $0xe4fe // vpaddd %ymm20, %ymm7, %ymm20
-	LONG $0x205da162; WORD $0xe5fe // vpaddd %ymm21, %ymm20, %ymm20
-	LONG $0x287ca162; WORD $0xe45b // vcvtdq2ps %ymm20, %ymm20
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x205de262; WORD $0x7052; BYTE $0x06 // vpdpwssd 192(%rax), %ymm20, %ymm22
+	LONG $0x2055e262; WORD $0x7052; BYTE $0x07 // vpdpwssd 224(%rax), %ymm21, %ymm22
+	LONG $0x287ca162; WORD $0xe65b // vcvtdq2ps %ymm22, %ymm20
 	LONG $0x3065e262; WORD $0x6198; BYTE $0x03 // vfmadd132ps 12(%rcx){1to8}, %ymm19, %ymm20
-	LONG $0x287dc262; WORD $0x5830; BYTE $0x04 // vpmovzxbw 64(%r8), %ymm19
-	LONG $0x287dc262; WORD $0x6830; BYTE $0x05 // vpmovzxbw 80(%r8), %ymm21
 	QUAD $0x02015071004dd162 // vpsrlw $2, 16(%r8), %xmm22
+	LONG $0x287dc262; WORD $0x6830; BYTE $0x05 // vpmovzxbw 80(%r8), %ymm21
 	LONG $0x0045d162; WORD $0x1071; BYTE $0x02 // vpsrlw $2, (%r8), %xmm23
+	LONG $0x287dc262; WORD $0x5830; BYTE $0x04 // vpmovzxbw 64(%r8), %ymm19
 	LONG $0x287da262; WORD $0xf630 // vpmovzxbw %xmm22, %ymm22
 	LONG $0x287da262; WORD $0xff30 // vpmovzxbw %xmm23, %ymm23
-	LONG $0x20c5e162; WORD $0xfcdb // vpandq %ymm4, %ymm23, %ymm23
-	LONG $0x20cde162; WORD $0xf4db // vpandq %ymm4, %ymm22, %ymm22
-	LONG $0x20e5e362; WORD $0xfb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm19, %ymm23
+	LONG $0x20cde162; WORD $0xf5db // vpandq %ymm5, %ymm22, %ymm22
+	LONG $0x20c5e162; WORD $0xfddb // vpandq %ymm5, %ymm23, %ymm23
+	LONG $0x20d5e362; WORD $0xf425; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm21, %ymm22
+	LONG $0x20e5e362; WORD $0xfc25; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm19, %ymm23
+	LONG $0x204de162; WORD $0xeefd // vpaddw %ymm6, %ymm22, %ymm21
+	LONG $0x287da362; WORD $0xd639; BYTE $0x01 // vextracti32x4 $1, %ymm18, %xmm22
 	LONG $0x2045e162; WORD $0xdefd // vpaddw %ymm6, %ymm23, %ymm19
-	LONG $0x20d5e362; WORD $0xf325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm21, %ymm22
-	LONG $0x287da362; WORD $0xd539; BYTE $0x01 // vextracti32x4 $1, %ymm18, %xmm21
-	LONG $0x204de162; WORD $0xf6fd // vpaddw %ymm6, %ymm22, %ymm22
-	LONG $0x287da262; WORD $0xed79 // vpbroadcastw %xmm21, %ymm21
-	LONG $0x287fa162; WORD $0xfa70; BYTE $0x55 // vpshuflw $85, %ymm18, %ymm23
-	LONG $0x28fda362; WORD $0xff00; BYTE $0xaa // vpermq $170, %ymm23, %ymm23
-	LONG $0x2065a162; WORD $0xddd5 // vpmullw %ymm21, %ymm19, %ymm19
-	LONG $0x204da162; WORD $0xefd5 // vpmullw %ymm23, %ymm22, %ymm21
-	LONG $0x2065e162; WORD $0x58f5; BYTE $0x08 // vpmaddwd 256(%rax), %ymm19, %ymm19
-	LONG $0x2845a162; WORD $0xdbfe // vpaddd %ymm19, %ymm7, %ymm19
-	LONG $0x2055e162; WORD $0x68f5; BYTE $0x09 // vpmaddwd 288(%rax), %ymm21, %ymm21
-	LONG $0x2065a162; WORD $0xddfe // vpaddd %ymm21, %ymm19, %ymm19
-	LONG $0x287ca162; WORD $0xdb5b // vcvtdq2ps %ymm19, %ymm19
+	LONG $0x287da262; WORD $0xf679 // vpbroadcastw %xmm22, %ymm22
+	LONG $0x2065a162; WORD $0xded5 // vpmullw %ymm22, %ymm19, %ymm19
+	LONG $0x287fa162; WORD $0xf270; BYTE $0x55 // vpshuflw $85, %ymm18, %ymm22
+	LONG $0x28fda362; WORD $0xf600; BYTE $0xaa // vpermq $170, %ymm22, %ymm22
+	LONG $0x2055a162; WORD $0xeed5 // vpmullw %ymm22, %ymm21, %ymm21
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x2065e262; WORD $0x7052; BYTE $0x08 // vpdpwssd 256(%rax), %ymm19, %ymm22
+	LONG $0x2055e262; WORD $0x7052; BYTE $0x09 // vpdpwssd 288(%rax), %ymm21, %ymm22
+	LONG $0x287ca162; WORD $0xde5b // vcvtdq2ps %ymm22, %ymm19
 	LONG $0x305de262; WORD $0x5998; BYTE $0x04 // vfmadd132ps 16(%rcx){1to8}, %ymm20, %ymm19
-	QUAD $0x02045071005dd162 // vpsrlw $2, 64(%r8), %xmm20
-	QUAD $0x020550710055d162 // vpsrlw $2, 80(%r8), %xmm21
 	QUAD $0x03015071004dd162 // vpsrlw $3, 16(%r8), %xmm22
-	LONG $0x287da262; WORD $0xe430 // vpmovzxbw %xmm20, %ymm20
-	LONG $0x287da262; WORD $0xed30 // vpmovzxbw %xmm21, %ymm21
+	QUAD $0x020550710055d162 // vpsrlw $2, 80(%r8), %xmm21
 	LONG $0x0045d162; WORD $0x1071; BYTE $0x03 // vpsrlw $3, (%r8), %xmm23
+	QUAD $0x02045071005dd162 // vpsrlw $2, 64(%r8), %xmm20
 	LONG $0x287da262; WORD $0xf630 // vpmovzxbw %xmm22, %ymm22
 	LONG $0x287da262; WORD $0xff30 // vpmovzxbw %xmm23, %ymm23
-	LONG $0x20c5e162; WORD $0xfcdb // vpandq %ymm4, %ymm23, %ymm23
-	LONG $0x20cde162; WORD $0xf4db // vpandq %ymm4, %ymm22, %ymm22
-	LONG $0x20dde362; WORD $0xfb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm20, %ymm23
-	LONG $0x2045e162; WORD $0xe6fd // vpaddw %ymm6, %ymm23, %ymm20
-	LONG $0x20d5e362; WORD $0xf325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm21, %ymm22
-	LONG $0x287fa162; WORD $0xea70; BYTE $0xaa // vpshuflw $170, %ymm18, %ymm21
-	LONG $0x204de162; WORD $0xf6fd // vpaddw %ymm6, %ymm22, %ymm22
-	LONG $0x28fda362; WORD $0xed00; BYTE $0xaa // vpermq $170, %ymm21, %ymm21
-	LONG $0x287fa162; WORD $0xfa70; BYTE $0xff // vpshuflw $255, %ymm18, %ymm23
-	LONG $0x28fda362; WORD $0xff00; BYTE $0xaa // vpermq $170, %ymm23, %ymm23
-	LONG $0x205da162; WORD $0xe5d5 // vpmullw %ymm21, %ymm20, %ymm20
-	LONG $0x204da162; WORD $0xefd5 // vpmullw %ymm23, %ymm22, %ymm21
-	LONG $0x205de162; WORD $0x60f5; BYTE $0x0a // vpmaddwd 320(%rax), %ymm20, %ymm20
-	LONG $0x2845a162; WORD $0xe4fe // vpaddd %ymm20, %ymm7, %ymm20
-	LONG $0x2055e162; WORD $0x68f5; BYTE $0x0b // vpmaddwd 352(%rax), %ymm21, %ymm21
-	LONG $0x205da162; WORD $0xe5fe // vpaddd %ymm21, %ymm20, %ymm20
-	LONG $0x287ca162; WORD $0xe45b // vcvtdq2ps %ymm20, %ymm20
-	LONG $0x3065e262; WORD $0x6198; BYTE $0x05 // vfmadd132ps 20(%rcx){1to8}, %ymm19, %ymm20
-	QUAD $0x040450710065d162 // vpsrlw $4, 64(%r8), %xmm19
-	QUAD $0x040550710055d162 // vpsrlw $4, 80(%r8), %xmm21
-	QUAD $0x04015071004dd162 // vpsrlw $4, 16(%r8), %xmm22
-	LONG $0x287da262; WORD $0xdb30 // vpmovzxbw %xmm19, %ymm19
 	LONG $0x287da262; WORD $0xed30 // vpmovzxbw %xmm21, %ymm21
+	LONG $0x287da262; WORD $0xe430 // vpmovzxbw %xmm20, %ymm20
+	LONG $0x20cde162; WORD $0xf5db // vpandq %ymm5, %ymm22, %ymm22
+	LONG $0x20c5e162; WORD $0xfddb // vpandq %ymm5, %ymm23, %ymm23
+	LONG $0x20d5e362; WORD $0xf425; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm21, %ymm22
+	LONG $0x20dde362; WORD $0xfc25; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm20, %ymm23
+	LONG $0x204de162; WORD $0xeefd // vpaddw %ymm6, %ymm22, %ymm21
+	LONG $0x287fa162; WORD $0xf270; BYTE $0xaa // vpshuflw $170, %ymm18, %ymm22
+	LONG $0x2045e162; WORD $0xe6fd // vpaddw %ymm6, %ymm23, %ymm20
+	LONG $0x28fda362; WORD $0xf600; BYTE $0xaa // vpermq $170, %ymm22, %ymm22
+	LONG $0x205da162; WORD $0xe6d5 // vpmullw %ymm22, %ymm20, %ymm20
+	LONG $0x287fa162; WORD $0xf270; BYTE $0xff // vpshuflw $255, %ymm18, %ymm22
+	LONG $0x28fda362; WORD $0xf600; BYTE $0xaa // vpermq $170, %ymm22, %ymm22
+	LONG $0x2055a162; WORD $0xeed5 // vpmullw %ymm22, %ymm21, %ymm21
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x205de262; WORD $0x7052; BYTE $0x0a // vpdpwssd 320(%rax), %ymm20, %ymm22
+	LONG $0x2055e262; WORD $0x7052; BYTE $0x0b // vpdpwssd 352(%rax), %ymm21, %ymm22
+	LONG $0x287ca162; WORD $0xe65b // vcvtdq2ps %ymm22, %ymm20
+	LONG $0x3065e262; WORD $0x6198; BYTE $0x05 // vfmadd132ps 20(%rcx){1to8}, %ymm19, %ymm20
+	QUAD $0x04015071004dd162 // vpsrlw $4, 16(%r8), %xmm22
+	QUAD $0x040550710055d162 // vpsrlw $4, 80(%r8), %xmm21
 	LONG $0x0045d162; WORD $0x1071; BYTE $0x04 // vpsrlw $4, (%r8), %xmm23
+	QUAD $0x040450710065d162 // vpsrlw $4, 64(%r8), %xmm19
 	LONG $0x287da262; WORD $0xf630 // vpmovzxbw %xmm22, %ymm22
+	LONG $0x287da262; WORD $0xed30 // vpmovzxbw %xmm21, %ymm21
 	LONG $0x287da262; WORD $0xff30 // vpmovzxbw %xmm23, %ymm23
-	LONG $0x20c5e162; WORD $0xfcdb // vpandq %ymm4, %ymm23, %ymm23
-	LONG $0x20cde162; WORD $0xf4db // vpandq %ymm4, %ymm22, %ymm22
-	LONG $0x20e5e362; WORD $0xfb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm19, %ymm23
+	LONG $0x287da262; WORD $0xdb30 // vpmovzxbw %xmm19, %ymm19
+	LONG $0x20cde162; WORD $0xf5db // vpandq %ymm5, %ymm22, %ymm22
+	LONG $0x20c5e162; WORD $0xfddb // vpandq %ymm5, %ymm23, %ymm23
+	LONG $0x20d5e362; WORD $0xf425; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm21, %ymm22
+	LONG $0x20e5e362; WORD $0xfc25; BYTE $0xf8 // vpternlogq $248, %ymm4, %ymm19, %ymm23
+	LONG $0x204de162; WORD $0xeefd // vpaddw %ymm6, %ymm22, %ymm21
+	LONG $0x2895a262; WORD $0xf28d // vpermw %ymm18, %ymm13, %ymm22
 	LONG $0x2045e162; WORD $0xdefd // vpaddw %ymm6, %ymm23, %ymm19
-	LONG $0x20d5e362; WORD $0xf325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm21, %ymm22
-	LONG $0x2895a262; WORD $0xea8d // vpermw %ymm18, %ymm13, %ymm21
-	LONG $0x204de162; WORD $0xf6fd // vpaddw %ymm6, %ymm22, %ymm22
-	LONG $0x2065a162; WORD $0xddd5 // vpmullw %ymm21, %ymm19, %ymm19
-	LONG $0x288da262; WORD $0xea8d // vpermw %ymm18, %ymm14, %ymm21
-	LONG $0x2065e162; WORD $0x58f5; BYTE $0x0c // vpmaddwd 384(%rax), %ymm19, %ymm19
-	LONG $0x204da162; WORD $0xedd5 // vpmullw %ymm21, %ymm22, %ymm21
-	LONG $0x2055e162; WORD $0x68f5; BYTE $0x0d // vpmaddwd 416(%rax), %ymm21, %ymm21
-	LONG $0x2845a162; WORD $0xdbfe // vpaddd %ymm19, %ymm7, %ymm19
-	LONG $0x2065a162; WORD $0xddfe // vpaddd %ymm21, %ymm19, %ymm19
-	LONG $0x287ca162; WORD $0xdb5b // vcvtdq2ps %ymm19, %ymm19
+	LONG $0x2065a162; WORD $0xded5 // vpmullw %ymm22, %ymm19, %ymm19
+	LONG $0x288da262; WORD $0xf28d // vpermw %ymm18, %ymm14, %ymm22
+	LONG $0x2055a162; WORD $0xeed5 // vpmullw %ymm22, %ymm21, %ymm21
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x2065e262; WORD $0x7052; BYTE $0x0c // vpdpwssd 384(%rax), %ymm19, %ymm22
+	LONG $0x2055e262; WORD $0x7052; BYTE $0x0d // vpdpwssd 416(%rax), %ymm21, %ymm22
+	LONG $0x287ca162; WORD $0xde5b // vcvtdq2ps %ymm22, %ymm19
 	LONG $0x305de262; WORD $0x5998; BYTE $0x06 // vfmadd132ps 24(%rcx){1to8}, %ymm20, %ymm19
+	LONG $0x0045d162; WORD $0x1071; BYTE $0x05 // vpsrlw $5, (%r8), %xmm23
+	QUAD $0x05015071004dd162 // vpsrlw $5, 16(%r8), %xmm22
 	QUAD $0x06045071005dd162 // vpsrlw $6, 64(%r8), %xmm20
 	QUAD $0x060550710055d162 // vpsrlw $6, 80(%r8), %xmm21
-	QUAD $0x05015071004dd162 // vpsrlw $5, 16(%r8), %xmm22
-	LONG $0x0045d162; WORD $0x1071; BYTE $0x05 // vpsrlw $5, (%r8), %xmm23
 	LONG $0x00c5c162; WORD $0xf8db // vpandq %xmm8, %xmm23, %xmm23
-	LONG $0x00ddc362; WORD $0xfa25; BYTE $0xf8 // vpternlogq $248, %xmm10, %xmm20, %xmm23
-	LONG $0x287da262; WORD $0xe730 // vpmovzxbw %xmm23, %ymm20
 	LONG $0x00cdc162; WORD $0xf0db // vpandq %xmm8, %xmm22, %xmm22
-	LONG $0x205de162; WORD $0xe6fd // vpaddw %ymm6, %ymm20, %ymm20
+	LONG $0x00ddc362; WORD $0xfa25; BYTE $0xf8 // vpternlogq $248, %xmm10, %xmm20, %xmm23
 	LONG $0x00d5c362; WORD $0xf225; BYTE $0xf8 // vpternlogq $248, %xmm10, %xmm21, %xmm22
-	LONG $0x287da262; WORD $0xee30 // vpmovzxbw %xmm22, %ymm21
-	LONG $0x2885a262; WORD $0xf28d // vpermw %ymm18, %ymm15, %ymm22
-	LONG $0x2055e162; WORD $0xeefd // vpaddw %ymm6, %ymm21, %ymm21
-	LONG $0x205da162; WORD $0xe6d5 // vpmullw %ymm22, %ymm20, %ymm20
+	LONG $0x287da262; WORD $0xe730 // vpmovzxbw %xmm23, %ymm20
+	LONG $0x2885a262; WORD $0xfa8d // vpermw %ymm18, %ymm15, %ymm23
 	LONG $0x20fda262; WORD $0xd28d // vpermw %ymm18, %ymm16, %ymm18
-	LONG $0x205de162; WORD $0x60f5; BYTE $0x0e // vpmaddwd 448(%rax), %ymm20, %ymm20
+	LONG $0x287da262; WORD $0xee30 // vpmovzxbw %xmm22, %ymm21
+	LONG $0x205de162; WORD $0xe6fd // vpaddw %ymm6, %ymm20, %ymm20
+	LONG $0x2055e162; WORD $0xeefd // vpaddw %ymm6, %ymm21, %ymm21
 	LONG $0x2055a162; WORD $0xd2d5 // vpmullw %ymm18, %ymm21, %ymm18
-	LONG $0x206de162; WORD $0x50f5; BYTE $0x0f // vpmaddwd 480(%rax), %ymm18, %ymm18
-	LONG $0x2845a162; WORD $0xe4fe // vpaddd %ymm20, %ymm7, %ymm20
-	LONG $0x205da162; WORD $0xd2fe // vpaddd %ymm18, %ymm20, %ymm18
-	LONG $0x287ca162; WORD $0xd25b // vcvtdq2ps %ymm18, %ymm18
+	LONG $0x205da162; WORD $0xe7d5 // vpmullw %ymm23, %ymm20, %ymm20
+	LONG $0x0055a162; WORD $0xedef // vpxord %xmm21, %xmm21, %xmm21
+	LONG $0x205de262; WORD $0x6852; BYTE $0x0e // vpdpwssd 448(%rax), %ymm20, %ymm21
+	LONG $0x206de262; WORD $0x6852; BYTE $0x0f // vpdpwssd 480(%rax), %ymm18, %ymm21
+	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x287ca162; WORD $0xd55b // vcvtdq2ps %ymm21, %ymm18
 	LONG $0x3065e262; WORD $0x5198; BYTE $0x07 // vfmadd132ps 28(%rcx){1to8}, %ymm19, %ymm18
 	LONG $0x58b70f41; BYTE $0x6c // movzwl 108(%r8), %ebx
+	LONG $0x6ec08349 // addq $110, %r8
+	LONG $0x20c18348 // addq $32, %rcx
 	LONG $0x087de162; WORD $0xdb6e // vmovd %ebx, %xmm19
 	LONG $0x087da262; WORD $0xdb13 // vcvtph2ps %xmm19, %xmm19
 	LONG $0x287da262; WORD $0xdb18 // vbroadcastss %xmm19, %ymm19
 	LONG $0x206da262; WORD $0xcbb8 // vfmadd231ps %ymm19, %ymm18, %ymm17
-	LONG $0x6ec08349 // addq $110, %r8
-	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
-	LONG $0x20c18348 // addq $32, %rcx
-	WORD $0xff48; BYTE $0xca // decq %rdx
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xfab38f0f; WORD $0xffff // jg .LBB8_2
+	LONG $0xfae38f0f; WORD $0xffff // jg .LBB8_2
 	LONG $0x287da362; WORD $0xca19; BYTE $0x01 // vextractf32x4 $1, %ymm17, %xmm18
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x006ca162; WORD $0xc958 // vaddps %xmm17, %xmm18, %xmm17
 	LONG $0x00f5a162; WORD $0xd1c6; BYTE $0x01 // vshufpd $1, %xmm17, %xmm17, %xmm18
 	LONG $0x0074a162; WORD $0xca58 // vaddps %xmm18, %xmm17, %xmm17
@@ -997,11 +993,9 @@ TEXT ·dotQ3KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x0076a162; WORD $0xca58 // vaddss %xmm18, %xmm17, %xmm17
 	LONG $0x087ec162; WORD $0x0c11; BYTE $0x24 // vmovss %xmm17, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfa4e8f0f; WORD $0xffff // jg .LBB8_1
+	LONG $0xfa7e8f0f; WORD $0xffff // jg .LBB8_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x0010fff0fff8000f // constant
@@ -1029,182 +1023,176 @@ TEXT ·dotQ4KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x0004191d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI9_6(%rip), %xmm3
+	QUAD $0x0004122d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI9_7(%rip), %ymm5
+	QUAD $0x00040b35797de2c4; BYTE $0x00 // vpbroadcastw .LCPI9_8(%rip), %ymm6
+	QUAD $0x0004043d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI9_9(%rip), %ymm7
+	QUAD $0x00042305217962c4; BYTE $0x00 // vpmovsxbd .LCPI9_10(%rip), %xmm8
+	QUAD $0x0004160d587962c4; BYTE $0x00 // vpbroadcastd .LCPI9_5(%rip), %xmm9
 	QUAD $0x303030303030b848; WORD $0x3030 // movabsq $3472328296227680304, %rax
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	LONG $0x6ef9e1c4; BYTE $0xc0 // vmovq %rax, %xmm0
 	QUAD $0x0f0f0f0f0f0fb848; WORD $0x0f0f // movabsq $1085102592571150095, %rax
 	LONG $0x6ef9e1c4; BYTE $0xc8 // vmovq %rax, %xmm1
 	LONG $0x3f3f3fb8; BYTE $0x3f // movl $1061109567, %eax
 	LONG $0xd06ef9c5 // vmovd %eax, %xmm2
-	QUAD $0x0004171d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI9_6(%rip), %xmm3
-	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
-	QUAD $0x00040c2d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI9_7(%rip), %ymm5
-	QUAD $0x00040535797de2c4; BYTE $0x00 // vpbroadcastw .LCPI9_8(%rip), %ymm6
-	QUAD $0x0003fe3d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI9_9(%rip), %ymm7
-	QUAD $0x00041d05217962c4; BYTE $0x00 // vpmovsxbd .LCPI9_10(%rip), %xmm8
-	QUAD $0x0004100d587962c4; BYTE $0x00 // vpbroadcastd .LCPI9_5(%rip), %xmm9
 	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
 	LONG $0x10568b48 // movq 16(%rsi), %rdx
+	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
 	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
 	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
-	LONG $0x587942c4; WORD $0x0c5a // vpbroadcastd 12(%r10), %xmm11
-	LONG $0x6f7a41c4; WORD $0x0462 // vmovdqu 4(%r10), %xmm12
-	LONG $0x7211c1c4; WORD $0x02d4 // vpsrld $2, %xmm12, %xmm13
-	LONG $0xd9db21c5 // vpand %xmm1, %xmm11, %xmm11
-	LONG $0xe2db19c5 // vpand %xmm2, %xmm12, %xmm12
-	LONG $0x08957362; WORD $0xd825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm13, %xmm11
-	LONG $0x621941c4; BYTE $0xdb // vpunpckldq %xmm11, %xmm12, %xmm11
+	LONG $0x587942c4; WORD $0x0c6a // vpbroadcastd 12(%r10), %xmm13
+	LONG $0x6f7a41c4; WORD $0x045a // vmovdqu 4(%r10), %xmm11
+	LONG $0xdb6141c4; WORD $0x2072 // vpand 32(%r10), %xmm3, %xmm14
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x7219c1c4; WORD $0x02d3 // vpsrld $2, %xmm11, %xmm12
+	LONG $0xe9db11c5 // vpand %xmm1, %xmm13, %xmm13
+	LONG $0xdadb21c5 // vpand %xmm2, %xmm11, %xmm11
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
+	LONG $0x089d7362; WORD $0xe825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm12, %xmm13
 	LONG $0xdb6141c4; WORD $0x1062 // vpand 16(%r10), %xmm3, %xmm12
+	LONG $0x622141c4; BYTE $0xdd // vpunpckldq %xmm13, %xmm11, %xmm11
 	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw %xmm11, %ymm11
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xdb6141c4; WORD $0x206a // vpand 32(%r10), %xmm3, %xmm13
-	LONG $0x797d42c4; BYTE $0xf3 // vpbroadcastw %xmm11, %ymm14
-	LONG $0xd50d41c4; BYTE $0xe4 // vpmullw %ymm12, %ymm14, %ymm12
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
-	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
-	LONG $0xd50d41c4; BYTE $0xed // vpmullw %ymm13, %ymm14, %ymm13
-	LONG $0x281d7262; WORD $0x3852 // vpdpwssd (%rax), %ymm12, %ymm15
-	LONG $0x60f515c5; BYTE $0x20 // vpmaddwd 32(%rax), %ymm13, %ymm12
-	LONG $0xfe0541c4; BYTE $0xe4 // vpaddd %ymm12, %ymm15, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
-	LONG $0x385d3262; WORD $0x2498; BYTE $0x09 // vfmadd132ps (%rcx,%r9){1to8}, %ymm4, %ymm12
-	QUAD $0x040152710815d162 // vpsrlw $4, 16(%r10), %xmm13
-	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
-	QUAD $0x04025271080dd162 // vpsrlw $4, 32(%r10), %xmm14
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
-	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0x797d42c4; BYTE $0xeb // vpbroadcastw %xmm11, %ymm13
 	LONG $0x707b41c4; WORD $0x55fb // vpshuflw $85, %xmm11, %xmm15
 	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
+	LONG $0xd51541c4; BYTE $0xe4 // vpmullw %ymm12, %ymm13, %ymm12
+	LONG $0xd51541c4; BYTE $0xee // vpmullw %ymm14, %ymm13, %ymm13
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	LONG $0x281d7262; WORD $0x3052 // vpdpwssd (%rax), %ymm12, %ymm14
+	LONG $0x28157262; WORD $0x7052; BYTE $0x01 // vpdpwssd 32(%rax), %ymm13, %ymm14
+	LONG $0x5b7c41c4; BYTE $0xe6 // vcvtdq2ps %ymm14, %ymm12
+	LONG $0x385d3262; WORD $0x2498; BYTE $0x09 // vfmadd132ps (%rcx,%r9){1to8}, %ymm4, %ymm12
+	QUAD $0x040152710815d162 // vpsrlw $4, 16(%r10), %xmm13
+	QUAD $0x04025271080dd162 // vpsrlw $4, 32(%r10), %xmm14
+	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
+	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
 	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
 	LONG $0xd50541c4; BYTE $0xed // vpmullw %ymm13, %ymm15, %ymm13
-	LONG $0x68f515c5; BYTE $0x40 // vpmaddwd 64(%rax), %ymm13, %ymm13
 	LONG $0xd50541c4; BYTE $0xf6 // vpmullw %ymm14, %ymm15, %ymm14
-	LONG $0xecfe15c5 // vpaddd %ymm4, %ymm13, %ymm13
-	LONG $0x70f50dc5; BYTE $0x60 // vpmaddwd 96(%rax), %ymm14, %ymm14
-	LONG $0xfe1541c4; BYTE $0xee // vpaddd %ymm14, %ymm13, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xed // vcvtdq2ps %ymm13, %ymm13
-	QUAD $0x01096c98381d3262 // vfmadd132ps 4(%rcx,%r9){1to8}, %ymm12, %ymm13
-	LONG $0xdb6141c4; WORD $0x3062 // vpand 48(%r10), %xmm3, %xmm12
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x28157262; WORD $0x7852; BYTE $0x02 // vpdpwssd 64(%rax), %ymm13, %ymm15
+	LONG $0x280d7262; WORD $0x7852; BYTE $0x03 // vpdpwssd 96(%rax), %ymm14, %ymm15
 	LONG $0x707b41c4; WORD $0xaaf3 // vpshuflw $170, %xmm11, %xmm14
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd %xmm14, %ymm14
+	LONG $0x5b7c41c4; BYTE $0xef // vcvtdq2ps %ymm15, %ymm13
+	QUAD $0x01096c98381d3262 // vfmadd132ps 4(%rcx,%r9){1to8}, %ymm12, %ymm13
+	LONG $0xdb6141c4; WORD $0x3062 // vpand 48(%r10), %xmm3, %xmm12
 	LONG $0xdb6141c4; WORD $0x407a // vpand 64(%r10), %xmm3, %xmm15
 	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xd50d41c4; BYTE $0xe4 // vpmullw %ymm12, %ymm14, %ymm12
 	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	QUAD $0x00000080a0f51dc5 // vpmaddwd 128(%rax), %ymm12, %ymm12
+	LONG $0xd50d41c4; BYTE $0xe4 // vpmullw %ymm12, %ymm14, %ymm12
 	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	QUAD $0x000000a0b0f50dc5 // vpmaddwd 160(%rax), %ymm14, %ymm14
-	LONG $0xe4fe1dc5 // vpaddd %ymm4, %ymm12, %ymm12
-	LONG $0xfe1d41c4; BYTE $0xe6 // vpaddd %ymm14, %ymm12, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x281d7262; WORD $0x7852; BYTE $0x04 // vpdpwssd 128(%rax), %ymm12, %ymm15
+	LONG $0x280d7262; WORD $0x7852; BYTE $0x05 // vpdpwssd 160(%rax), %ymm14, %ymm15
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
 	QUAD $0x0209649838153262 // vfmadd132ps 8(%rcx,%r9){1to8}, %ymm13, %ymm12
 	QUAD $0x040352710815d162 // vpsrlw $4, 48(%r10), %xmm13
-	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
 	QUAD $0x04045271080dd162 // vpsrlw $4, 64(%r10), %xmm14
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
-	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
 	LONG $0x707b41c4; WORD $0xfffb // vpshuflw $255, %xmm11, %xmm15
 	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd %xmm15, %ymm15
+	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
+	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
 	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
 	LONG $0xd50541c4; BYTE $0xed // vpmullw %ymm13, %ymm15, %ymm13
-	QUAD $0x000000c0a8f515c5 // vpmaddwd 192(%rax), %ymm13, %ymm13
 	LONG $0xd50541c4; BYTE $0xf6 // vpmullw %ymm14, %ymm15, %ymm14
-	LONG $0xecfe15c5 // vpaddd %ymm4, %ymm13, %ymm13
-	QUAD $0x000000e0b0f50dc5 // vpmaddwd 224(%rax), %ymm14, %ymm14
-	LONG $0xfe1541c4; BYTE $0xee // vpaddd %ymm14, %ymm13, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xed // vcvtdq2ps %ymm13, %ymm13
-	QUAD $0x03096c98381d3262 // vfmadd132ps 12(%rcx,%r9){1to8}, %ymm12, %ymm13
-	LONG $0xdb6141c4; WORD $0x5062 // vpand 80(%r10), %xmm3, %xmm12
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x28157262; WORD $0x7852; BYTE $0x06 // vpdpwssd 192(%rax), %ymm13, %ymm15
+	LONG $0x280d7262; WORD $0x7852; BYTE $0x07 // vpdpwssd 224(%rax), %ymm14, %ymm15
 	LONG $0x692141c4; BYTE $0xf3 // vpunpckhwd %xmm11, %xmm11, %xmm14
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd %xmm14, %ymm14
+	LONG $0x5b7c41c4; BYTE $0xef // vcvtdq2ps %ymm15, %ymm13
+	QUAD $0x03096c98381d3262 // vfmadd132ps 12(%rcx,%r9){1to8}, %ymm12, %ymm13
+	LONG $0xdb6141c4; WORD $0x5062 // vpand 80(%r10), %xmm3, %xmm12
 	LONG $0xdb6141c4; WORD $0x607a // vpand 96(%r10), %xmm3, %xmm15
 	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
-	LONG $0xd50d41c4; BYTE $0xe4 // vpmullw %ymm12, %ymm14, %ymm12
 	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	QUAD $0x00000100a0f51dc5 // vpmaddwd 256(%rax), %ymm12, %ymm12
+	LONG $0xd50d41c4; BYTE $0xe4 // vpmullw %ymm12, %ymm14, %ymm12
 	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	QUAD $0x00000120b0f50dc5 // vpmaddwd 288(%rax), %ymm14, %ymm14
-	LONG $0xe4fe1dc5 // vpaddd %ymm4, %ymm12, %ymm12
-	LONG $0xfe1d41c4; BYTE $0xe6 // vpaddd %ymm14, %ymm12, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x281d7262; WORD $0x7852; BYTE $0x08 // vpdpwssd 256(%rax), %ymm12, %ymm15
+	LONG $0x280d7262; WORD $0x7852; BYTE $0x09 // vpdpwssd 288(%rax), %ymm14, %ymm15
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
 	QUAD $0x0409649838153262 // vfmadd132ps 16(%rcx,%r9){1to8}, %ymm13, %ymm12
 	QUAD $0x040552710815d162 // vpsrlw $4, 80(%r10), %xmm13
-	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
 	QUAD $0x04065271080dd162 // vpsrlw $4, 96(%r10), %xmm14
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
-	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
 	LONG $0x28d55262; WORD $0xfb8d // vpermw %ymm11, %ymm5, %ymm15
+	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
+	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
 	LONG $0xd50541c4; BYTE $0xed // vpmullw %ymm13, %ymm15, %ymm13
 	LONG $0xd50541c4; BYTE $0xf6 // vpmullw %ymm14, %ymm15, %ymm14
-	QUAD $0x00000140a8f515c5 // vpmaddwd 320(%rax), %ymm13, %ymm13
-	LONG $0xecfe15c5 // vpaddd %ymm4, %ymm13, %ymm13
-	QUAD $0x00000160b0f50dc5 // vpmaddwd 352(%rax), %ymm14, %ymm14
-	LONG $0xfe1541c4; BYTE $0xee // vpaddd %ymm14, %ymm13, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xed // vcvtdq2ps %ymm13, %ymm13
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x28157262; WORD $0x7852; BYTE $0x0a // vpdpwssd 320(%rax), %ymm13, %ymm15
+	LONG $0x280d7262; WORD $0x7852; BYTE $0x0b // vpdpwssd 352(%rax), %ymm14, %ymm15
+	LONG $0x28cd5262; WORD $0xf38d // vpermw %ymm11, %ymm6, %ymm14
+	LONG $0x28c55262; WORD $0xdb8d // vpermw %ymm11, %ymm7, %ymm11
+	LONG $0x5b7c41c4; BYTE $0xef // vcvtdq2ps %ymm15, %ymm13
 	QUAD $0x05096c98381d3262 // vfmadd132ps 20(%rcx,%r9){1to8}, %ymm12, %ymm13
 	LONG $0xdb6141c4; WORD $0x7062 // vpand 112(%r10), %xmm3, %xmm12
-	LONG $0x28cd5262; WORD $0xf38d // vpermw %ymm11, %ymm6, %ymm14
-	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
 	QUAD $0x000080badb6141c4; BYTE $0x00 // vpand 128(%r10), %xmm3, %xmm15
+	LONG $0x307d42c4; BYTE $0xe4 // vpmovzxbw %xmm12, %ymm12
 	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
 	LONG $0xd50d41c4; BYTE $0xe4 // vpmullw %ymm12, %ymm14, %ymm12
 	LONG $0xd50d41c4; BYTE $0xf7 // vpmullw %ymm15, %ymm14, %ymm14
-	QUAD $0x00000180a0f51dc5 // vpmaddwd 384(%rax), %ymm12, %ymm12
-	LONG $0xe4fe1dc5 // vpaddd %ymm4, %ymm12, %ymm12
-	QUAD $0x000001a0b0f50dc5 // vpmaddwd 416(%rax), %ymm14, %ymm14
-	LONG $0xfe1d41c4; BYTE $0xe6 // vpaddd %ymm14, %ymm12, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x281d7262; WORD $0x7852; BYTE $0x0c // vpdpwssd 384(%rax), %ymm12, %ymm15
+	LONG $0x280d7262; WORD $0x7852; BYTE $0x0d // vpdpwssd 416(%rax), %ymm14, %ymm15
+	LONG $0x5b7c41c4; BYTE $0xe7 // vcvtdq2ps %ymm15, %ymm12
 	QUAD $0x0609649838153262 // vfmadd132ps 24(%rcx,%r9){1to8}, %ymm13, %ymm12
 	QUAD $0x040752710815d162 // vpsrlw $4, 112(%r10), %xmm13
-	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
-	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
 	QUAD $0x04085271080dd162 // vpsrlw $4, 128(%r10), %xmm14
+	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
 	LONG $0xf3db09c5 // vpand %xmm3, %xmm14, %xmm14
+	LONG $0x307d42c4; BYTE $0xed // vpmovzxbw %xmm13, %ymm13
 	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw %xmm14, %ymm14
-	LONG $0x28c55262; WORD $0xdb8d // vpermw %ymm11, %ymm7, %ymm11
 	LONG $0xd52541c4; BYTE $0xed // vpmullw %ymm13, %ymm11, %ymm13
-	QUAD $0x000001c0a8f515c5 // vpmaddwd 448(%rax), %ymm13, %ymm13
 	LONG $0xd52541c4; BYTE $0xde // vpmullw %ymm14, %ymm11, %ymm11
-	QUAD $0x000001e098f525c5 // vpmaddwd 480(%rax), %ymm11, %ymm11
-	LONG $0xecfe15c5 // vpaddd %ymm4, %ymm13, %ymm13
-	LONG $0xfe1541c4; BYTE $0xdb // vpaddd %ymm11, %ymm13, %ymm11
-	LONG $0x5b7c41c4; BYTE $0xdb // vcvtdq2ps %ymm11, %ymm11
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	LONG $0x28157262; WORD $0x7052; BYTE $0x0e // vpdpwssd 448(%rax), %ymm13, %ymm14
+	LONG $0x28257262; WORD $0x7052; BYTE $0x0f // vpdpwssd 480(%rax), %ymm11, %ymm14
+	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x5b7c41c4; BYTE $0xde // vcvtdq2ps %ymm14, %ymm11
 	QUAD $0x07095c98381d3262 // vfmadd132ps 28(%rcx,%r9){1to8}, %ymm12, %ymm11
 	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x587942c4; WORD $0x0c6a // vpbroadcastd 12(%r10), %xmm13
 	LONG $0xe36e79c5 // vmovd %ebx, %xmm12
-	LONG $0x137942c4; BYTE $0xe4 // vcvtph2ps %xmm12, %xmm12
-	LONG $0x6f7a41c4; WORD $0x046a // vmovdqu 4(%r10), %xmm13
-	LONG $0x7209c1c4; WORD $0x02d5 // vpsrld $2, %xmm13, %xmm14
-	LONG $0x587942c4; WORD $0x0c7a // vpbroadcastd 12(%r10), %xmm15
-	LONG $0x450142c4; BYTE $0xf8 // vpsrlvd %xmm8, %xmm15, %xmm15
-	LONG $0x187d42c4; BYTE $0xe4 // vbroadcastss %xmm12, %ymm12
-	LONG $0xf9db01c5 // vpand %xmm1, %xmm15, %xmm15
-	LONG $0x707941c4; WORD $0x55ed // vpshufd $85, %xmm13, %xmm13
-	LONG $0xdb1141c4; BYTE $0xe9 // vpand %xmm9, %xmm13, %xmm13
-	LONG $0x088d7362; WORD $0xf825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm14, %xmm15
-	LONG $0x021143c4; WORD $0x02ef // vpblendd $2, %xmm15, %xmm13, %xmm13
-	LONG $0x317d42c4; BYTE $0xed // vpmovzxbd %xmm13, %ymm13
 	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
-	LONG $0x5b7c41c4; BYTE $0xed // vcvtdq2ps %ymm13, %ymm13
-	LONG $0xf36e79c5 // vmovd %ebx, %xmm14
-	LONG $0x137942c4; BYTE $0xf6 // vcvtph2ps %xmm14, %xmm14
-	LONG $0x187d42c4; BYTE $0xf6 // vbroadcastss %xmm14, %ymm14
+	LONG $0x137942c4; BYTE $0xe4 // vcvtph2ps %xmm12, %xmm12
+	LONG $0x451142c4; BYTE $0xe8 // vpsrlvd %xmm8, %xmm13, %xmm13
+	LONG $0x187d42c4; BYTE $0xe4 // vbroadcastss %xmm12, %ymm12
+	LONG $0xe9db11c5 // vpand %xmm1, %xmm13, %xmm13
 	LONG $0xa82542c4; BYTE $0xe2 // vfmadd213ps %ymm10, %ymm11, %ymm12
-	LONG $0x590c41c4; BYTE $0xd5 // vmulps %ymm13, %ymm14, %ymm10
-	LONG $0x9c1d22c4; WORD $0x0a14 // vfnmadd132ps (%rdx,%r9), %ymm12, %ymm10
+	LONG $0x6f7a41c4; WORD $0x0452 // vmovdqu 4(%r10), %xmm10
 	LONG $0x90c28149; WORD $0x0000; BYTE $0x00 // addq $144, %r10
+	LONG $0x7221c1c4; WORD $0x02d2 // vpsrld $2, %xmm10, %xmm11
+	LONG $0x707941c4; WORD $0x55d2 // vpshufd $85, %xmm10, %xmm10
+	LONG $0x08a57362; WORD $0xe825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm11, %xmm13
+	LONG $0xdb2941c4; BYTE $0xd1 // vpand %xmm9, %xmm10, %xmm10
+	LONG $0xdb6e79c5 // vmovd %ebx, %xmm11
+	LONG $0x022943c4; WORD $0x02d5 // vpblendd $2, %xmm13, %xmm10, %xmm10
+	LONG $0x137942c4; BYTE $0xdb // vcvtph2ps %xmm11, %xmm11
+	LONG $0x317d42c4; BYTE $0xd2 // vpmovzxbd %xmm10, %ymm10
+	LONG $0x5b7c41c4; BYTE $0xd2 // vcvtdq2ps %ymm10, %ymm10
+	LONG $0x187d42c4; BYTE $0xdb // vbroadcastss %xmm11, %ymm11
+	LONG $0x592441c4; BYTE $0xd2 // vmulps %ymm10, %ymm11, %ymm10
+	LONG $0x9c1d22c4; WORD $0x0a14 // vfnmadd132ps (%rdx,%r9), %ymm12, %ymm10
 	LONG $0x20c18349 // addq $32, %r9
-	WORD $0xff49; BYTE $0xc8 // decq %r8
-	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
 	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfcab8f0f; WORD $0xffff // jg .LBB9_2
+	LONG $0xfcd28f0f; WORD $0xffff // jg .LBB9_2
 	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
 	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
 	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
@@ -1212,260 +1200,9 @@ TEXT ·dotQ4KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
 	LONG $0x117a41c4; WORD $0x2414 // vmovss %xmm10, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfc4d8f0f; WORD $0xffff // jg .LBB9_1
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0x10fff0fff8000fcc // constant
-	QUAD $0xfc00e00f030f0f00 // constant
-	QUAD $0x06000300050004ff // constant
-	QUAD $0x0e000d000c000700 // constant
-	QUAD $0x060005000f000f00 // constant
-	QUAD $0x100010000f000700 // constant
-	QUAD $0xe000070006000500 // constant
-	QUAD $0x07000600050f30ff // constant
-	QUAD $0x0f000e000d000c00 // constant
-	QUAD $0x3f3f3fcc0fffe000 // constant
-	LONG $0x0004003f; BYTE $0x00 // constant
-
-// func dotQ5KVNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotQ5KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x303030303030b848; WORD $0x3030 // movabsq $3472328296227680304, %rax
-	LONG $0x6ef9e1c4; BYTE $0xc0 // vmovq %rax, %xmm0
-	QUAD $0x0f0f0f0f0f0fb848; WORD $0x0f0f // movabsq $1085102592571150095, %rax
-	LONG $0x6ef9e1c4; BYTE $0xc8 // vmovq %rax, %xmm1
-	LONG $0x3f3f3fb8; BYTE $0x3f // movl $1061109567, %eax
-	LONG $0xd06ef9c5 // vmovd %eax, %xmm2
-	QUAD $0x0005cd1d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_0(%rip), %ymm3
-	QUAD $0x0005cc25597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_1(%rip), %ymm4
-	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
-	QUAD $0x000587357879e2c4; BYTE $0x00 // vpbroadcastb .LCPI10_10(%rip), %xmm6
-	QUAD $0x0005803d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI10_11(%rip), %ymm7
-	QUAD $0x00057905787962c4; BYTE $0x00 // vpbroadcastb .LCPI10_12(%rip), %xmm8
-	QUAD $0x05713579287de262; WORD $0x0000 // vpbroadcastw .LCPI10_13(%rip), %ymm22
-	QUAD $0x00056a15797d62c4; BYTE $0x00 // vpbroadcastw .LCPI10_14(%rip), %ymm10
-	QUAD $0x0005631d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI10_15(%rip), %ymm11
-	QUAD $0x00057625217962c4; BYTE $0x00 // vpmovsxbd .LCPI10_16(%rip), %xmm12
-	QUAD $0x0005692d587962c4; BYTE $0x00 // vpbroadcastd .LCPI10_9(%rip), %xmm13
-	LONG $0x00441f0f; BYTE $0x00 // padding
-	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
-	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
-	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
-	LONG $0x587942c4; WORD $0x0c7a // vpbroadcastd 12(%r10), %xmm15
-	QUAD $0x0004826f08fec162; WORD $0x0000 // vmovdqu64 4(%r10), %xmm16
-	LONG $0x0075b162; WORD $0xd072; BYTE $0x02 // vpsrld $2, %xmm16, %xmm17
-	LONG $0x287dc262; WORD $0x5230; BYTE $0x03 // vpmovzxbw 48(%r10), %ymm18
-	LONG $0xf9db01c5 // vpand %xmm1, %xmm15, %xmm15
-	LONG $0x007de162; WORD $0xc2db // vpandd %xmm2, %xmm16, %xmm16
-	LONG $0x287dc262; WORD $0x5a30; BYTE $0x04 // vpmovzxbw 64(%r10), %ymm19
-	LONG $0x00f57362; WORD $0xf825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm17, %xmm15
-	LONG $0x287dc262; WORD $0x4a30; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm17
-	LONG $0x2075b162; WORD $0xf171; BYTE $0x04 // vpsllw $4, %ymm17, %ymm17
-	LONG $0x007d5162; WORD $0xff62 // vpunpckldq %xmm15, %xmm16, %xmm15
-	LONG $0x287dc262; WORD $0x4230; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm16
-	LONG $0x207db162; WORD $0xf071; BYTE $0x04 // vpsllw $4, %ymm16, %ymm16
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0x20fde162; WORD $0xc4db // vpandq %ymm4, %ymm16, %ymm16
-	LONG $0x20ede362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm18, %ymm16
-	LONG $0x20f5e162; WORD $0xccdb // vpandq %ymm4, %ymm17, %ymm17
-	LONG $0x20e5e362; WORD $0xcb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm19, %ymm17
-	LONG $0x287dc262; WORD $0xd779 // vpbroadcastw %xmm15, %ymm18
-	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
-	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
-	LONG $0x206da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm18, %ymm17
-	LONG $0x207de262; WORD $0x1852 // vpdpwssd (%rax), %ymm16, %ymm19
-	LONG $0x2075e262; WORD $0x5852; BYTE $0x01 // vpdpwssd 32(%rax), %ymm17, %ymm19
-	LONG $0x287ca162; WORD $0xc35b // vcvtdq2ps %ymm19, %ymm16
-	LONG $0x3055a262; WORD $0x0498; BYTE $0x09 // vfmadd132ps (%rcx,%r9){1to8}, %ymm21, %ymm16
-	QUAD $0x040352710075d162 // vpsrlw $4, 48(%r10), %xmm17
-	LONG $0x00f5e162; WORD $0xcedb // vpandq %xmm6, %xmm17, %xmm17
-	QUAD $0x04045271006dd162 // vpsrlw $4, 64(%r10), %xmm18
-	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
-	LONG $0x00ede162; WORD $0xd6db // vpandq %xmm6, %xmm18, %xmm18
-	LONG $0x287dc262; WORD $0x5a30; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm19
-	LONG $0x287da262; WORD $0xd230 // vpmovzxbw %xmm18, %ymm18
-	LONG $0x2065b162; WORD $0xf371; BYTE $0x03 // vpsllw $3, %ymm19, %ymm19
-	LONG $0x087fc162; WORD $0xe770; BYTE $0x55 // vpshuflw $85, %xmm15, %xmm20
-	LONG $0x287da262; WORD $0xe458 // vpbroadcastd %xmm20, %ymm20
-	LONG $0x20f5e362; WORD $0xdf25; BYTE $0xec // vpternlogq $236, %ymm7, %ymm17, %ymm19
-	LONG $0x2065a162; WORD $0xccd5 // vpmullw %ymm20, %ymm19, %ymm17
-	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
-	LONG $0x2075e262; WORD $0x5852; BYTE $0x02 // vpdpwssd 64(%rax), %ymm17, %ymm19
-	LONG $0x287dc262; WORD $0x4a30; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm17
-	LONG $0x2075b162; WORD $0xf171; BYTE $0x03 // vpsllw $3, %ymm17, %ymm17
-	LONG $0x20ede362; WORD $0xcf25; BYTE $0xec // vpternlogq $236, %ymm7, %ymm18, %ymm17
-	LONG $0x2075a162; WORD $0xccd5 // vpmullw %ymm20, %ymm17, %ymm17
-	LONG $0x2075e262; WORD $0x5852; BYTE $0x03 // vpdpwssd 96(%rax), %ymm17, %ymm19
-	LONG $0x287ca162; WORD $0xcb5b // vcvtdq2ps %ymm19, %ymm17
-	QUAD $0x01094c98307da262 // vfmadd132ps 4(%rcx,%r9){1to8}, %ymm16, %ymm17
-	LONG $0x287dc262; WORD $0x4230; BYTE $0x05 // vpmovzxbw 80(%r10), %ymm16
-	LONG $0x287dc262; WORD $0x5230; BYTE $0x06 // vpmovzxbw 96(%r10), %ymm18
-	LONG $0x287dc262; WORD $0x5a30; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm19
-	LONG $0x2065b162; WORD $0xf371; BYTE $0x02 // vpsllw $2, %ymm19, %ymm19
-	LONG $0x287dc262; WORD $0x6230; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm20
-	LONG $0x205db162; WORD $0xf471; BYTE $0x02 // vpsllw $2, %ymm20, %ymm20
-	LONG $0x20dde162; WORD $0xe4db // vpandq %ymm4, %ymm20, %ymm20
-	LONG $0x20fde362; WORD $0xe325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm16, %ymm20
-	LONG $0x20e5e162; WORD $0xc4db // vpandq %ymm4, %ymm19, %ymm16
-	LONG $0x087fc162; WORD $0xdf70; BYTE $0xaa // vpshuflw $170, %xmm15, %xmm19
-	LONG $0x20ede362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm18, %ymm16
-	LONG $0x287da262; WORD $0xd358 // vpbroadcastd %xmm19, %ymm18
-	LONG $0x206da162; WORD $0xdcd5 // vpmullw %ymm20, %ymm18, %ymm19
-	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
-	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
-	LONG $0x2065e262; WORD $0x6052; BYTE $0x04 // vpdpwssd 128(%rax), %ymm19, %ymm20
-	LONG $0x207de262; WORD $0x6052; BYTE $0x05 // vpdpwssd 160(%rax), %ymm16, %ymm20
-	LONG $0x287ca162; WORD $0xc45b // vcvtdq2ps %ymm20, %ymm16
-	QUAD $0x020944983075a262 // vfmadd132ps 8(%rcx,%r9){1to8}, %ymm17, %ymm16
-	QUAD $0x040552710075d162 // vpsrlw $4, 80(%r10), %xmm17
-	QUAD $0x04065271006dd162 // vpsrlw $4, 96(%r10), %xmm18
-	LONG $0x00f5e162; WORD $0xcedb // vpandq %xmm6, %xmm17, %xmm17
-	LONG $0x00ede162; WORD $0xd6db // vpandq %xmm6, %xmm18, %xmm18
-	LONG $0x287dc262; WORD $0x5a30; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm19
-	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
-	LONG $0x287da262; WORD $0xd230 // vpmovzxbw %xmm18, %ymm18
-	LONG $0x287dc262; WORD $0x6230; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm20
-	LONG $0x205da162; WORD $0xe4fd // vpaddw %ymm20, %ymm20, %ymm20
-	LONG $0x20f5e362; WORD $0xe725; BYTE $0xec // vpternlogq $236, %ymm7, %ymm17, %ymm20
-	LONG $0x087fc162; WORD $0xcf70; BYTE $0xff // vpshuflw $255, %xmm15, %xmm17
-	LONG $0x287da262; WORD $0xc958 // vpbroadcastd %xmm17, %ymm17
-	LONG $0x2065a162; WORD $0xdbfd // vpaddw %ymm19, %ymm19, %ymm19
-	LONG $0x205da162; WORD $0xe1d5 // vpmullw %ymm17, %ymm20, %ymm20
-	LONG $0x20ede362; WORD $0xdf25; BYTE $0xec // vpternlogq $236, %ymm7, %ymm18, %ymm19
-	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
-	LONG $0x2065a162; WORD $0xc9d5 // vpmullw %ymm17, %ymm19, %ymm17
-	LONG $0x205de262; WORD $0x5052; BYTE $0x06 // vpdpwssd 192(%rax), %ymm20, %ymm18
-	LONG $0x2075e262; WORD $0x5052; BYTE $0x07 // vpdpwssd 224(%rax), %ymm17, %ymm18
-	LONG $0x287ca162; WORD $0xca5b // vcvtdq2ps %ymm18, %ymm17
-	QUAD $0x03094c98307da262 // vfmadd132ps 12(%rcx,%r9){1to8}, %ymm16, %ymm17
-	LONG $0x287dc262; WORD $0x4230; BYTE $0x07 // vpmovzxbw 112(%r10), %ymm16
-	LONG $0x287dc262; WORD $0x5230; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm18
-	LONG $0x287dc262; WORD $0x5a30; BYTE $0x08 // vpmovzxbw 128(%r10), %ymm19
-	LONG $0x287dc262; WORD $0x6230; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm20
-	LONG $0x20ede162; WORD $0xd4db // vpandq %ymm4, %ymm18, %ymm18
-	LONG $0x20fde362; WORD $0xd325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm16, %ymm18
-	LONG $0x20dde162; WORD $0xc4db // vpandq %ymm4, %ymm20, %ymm16
-	LONG $0x0805c162; WORD $0xe769 // vpunpckhwd %xmm15, %xmm15, %xmm20
-	LONG $0x20e5e362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm19, %ymm16
-	LONG $0x287da262; WORD $0xdc58 // vpbroadcastd %xmm20, %ymm19
-	LONG $0x2065a162; WORD $0xd2d5 // vpmullw %ymm18, %ymm19, %ymm18
-	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
-	LONG $0x2065a162; WORD $0xc0d5 // vpmullw %ymm16, %ymm19, %ymm16
-	LONG $0x206de262; WORD $0x6052; BYTE $0x08 // vpdpwssd 256(%rax), %ymm18, %ymm20
-	LONG $0x207de262; WORD $0x6052; BYTE $0x09 // vpdpwssd 288(%rax), %ymm16, %ymm20
-	LONG $0x287ca162; WORD $0xc45b // vcvtdq2ps %ymm20, %ymm16
-	QUAD $0x040944983075a262 // vfmadd132ps 16(%rcx,%r9){1to8}, %ymm17, %ymm16
-	QUAD $0x040752710075d162 // vpsrlw $4, 112(%r10), %xmm17
-	QUAD $0x04085271006dd162 // vpsrlw $4, 128(%r10), %xmm18
-	QUAD $0x010252710065d162 // vpsrlw $1, 32(%r10), %xmm19
-	QUAD $0x01015271005dd162 // vpsrlw $1, 16(%r10), %xmm20
-	LONG $0x00ddc162; WORD $0xe0db // vpandq %xmm8, %xmm20, %xmm20
-	LONG $0x00f5e362; WORD $0xe625; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm17, %xmm20
-	LONG $0x287da262; WORD $0xcc30 // vpmovzxbw %xmm20, %ymm17
-	LONG $0x20cdc262; WORD $0xe78d // vpermw %ymm15, %ymm22, %ymm20
-	LONG $0x00e5c162; WORD $0xd8db // vpandq %xmm8, %xmm19, %xmm19
-	LONG $0x205da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm20, %ymm17
-	LONG $0x00ede362; WORD $0xde25; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm18, %xmm19
-	LONG $0x287da262; WORD $0xd330 // vpmovzxbw %xmm19, %ymm18
-	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
-	LONG $0x205da162; WORD $0xd2d5 // vpmullw %ymm18, %ymm20, %ymm18
-	LONG $0x2075e262; WORD $0x5852; BYTE $0x0a // vpdpwssd 320(%rax), %ymm17, %ymm19
-	LONG $0x206de262; WORD $0x5852; BYTE $0x0b // vpdpwssd 352(%rax), %ymm18, %ymm19
-	LONG $0x287ca162; WORD $0xcb5b // vcvtdq2ps %ymm19, %ymm17
-	QUAD $0x05094c98307da262 // vfmadd132ps 20(%rcx,%r9){1to8}, %ymm16, %ymm17
-	LONG $0x287dc262; WORD $0x4230; BYTE $0x09 // vpmovzxbw 144(%r10), %ymm16
-	LONG $0x287dc262; WORD $0x5230; BYTE $0x0a // vpmovzxbw 160(%r10), %ymm18
-	QUAD $0x020252710065d162 // vpsrlw $2, 32(%r10), %xmm19
-	QUAD $0x02015271005dd162 // vpsrlw $2, 16(%r10), %xmm20
-	LONG $0x287da262; WORD $0xe430 // vpmovzxbw %xmm20, %ymm20
-	LONG $0x287da262; WORD $0xdb30 // vpmovzxbw %xmm19, %ymm19
-	LONG $0x20dde162; WORD $0xe4db // vpandq %ymm4, %ymm20, %ymm20
-	LONG $0x20fde362; WORD $0xe325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm16, %ymm20
-	LONG $0x20e5e162; WORD $0xc4db // vpandq %ymm4, %ymm19, %ymm16
-	LONG $0x20ede362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm18, %ymm16
-	LONG $0x28adc262; WORD $0xd78d // vpermw %ymm15, %ymm10, %ymm18
-	LONG $0x206da162; WORD $0xdcd5 // vpmullw %ymm20, %ymm18, %ymm19
-	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
-	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
-	LONG $0x2065e262; WORD $0x6052; BYTE $0x0c // vpdpwssd 384(%rax), %ymm19, %ymm20
-	LONG $0x207de262; WORD $0x6052; BYTE $0x0d // vpdpwssd 416(%rax), %ymm16, %ymm20
-	LONG $0x287ca162; WORD $0xc45b // vcvtdq2ps %ymm20, %ymm16
-	QUAD $0x060944983075a262 // vfmadd132ps 24(%rcx,%r9){1to8}, %ymm17, %ymm16
-	QUAD $0x040952710075d162 // vpsrlw $4, 144(%r10), %xmm17
-	QUAD $0x040a5271006dd162 // vpsrlw $4, 160(%r10), %xmm18
-	QUAD $0x030252710065d162 // vpsrlw $3, 32(%r10), %xmm19
-	QUAD $0x03015271005dd162 // vpsrlw $3, 16(%r10), %xmm20
-	LONG $0x00ddc162; WORD $0xe0db // vpandq %xmm8, %xmm20, %xmm20
-	LONG $0x00f5e362; WORD $0xe625; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm17, %xmm20
-	LONG $0x287da262; WORD $0xcc30 // vpmovzxbw %xmm20, %ymm17
-	LONG $0x28a55262; WORD $0xff8d // vpermw %ymm15, %ymm11, %ymm15
-	LONG $0x00e5c162; WORD $0xd8db // vpandq %xmm8, %xmm19, %xmm19
-	LONG $0x2805a162; WORD $0xc9d5 // vpmullw %ymm17, %ymm15, %ymm17
-	LONG $0x00ede362; WORD $0xde25; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm18, %xmm19
-	LONG $0x287da262; WORD $0xd330 // vpmovzxbw %xmm19, %ymm18
-	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
-	LONG $0x28053162; WORD $0xfad5 // vpmullw %ymm18, %ymm15, %ymm15
-	LONG $0x2075e262; WORD $0x5852; BYTE $0x0e // vpdpwssd 448(%rax), %ymm17, %ymm19
-	LONG $0x2805e262; WORD $0x5852; BYTE $0x0f // vpdpwssd 480(%rax), %ymm15, %ymm19
-	LONG $0x287c3162; WORD $0xfb5b // vcvtdq2ps %ymm19, %ymm15
-	QUAD $0x07097c98307d3262 // vfmadd132ps 28(%rcx,%r9){1to8}, %ymm16, %ymm15
-	LONG $0x1ab70f41 // movzwl (%r10), %ebx
-	LONG $0x087de162; WORD $0xc36e // vmovd %ebx, %xmm16
-	LONG $0x087da262; WORD $0xc013 // vcvtph2ps %xmm16, %xmm16
-	QUAD $0x00048a6f08fec162; WORD $0x0000 // vmovdqu64 4(%r10), %xmm17
-	LONG $0x006db162; WORD $0xd172; BYTE $0x02 // vpsrld $2, %xmm17, %xmm18
-	LONG $0x087dc262; WORD $0x5a58; BYTE $0x03 // vpbroadcastd 12(%r10), %xmm19
-	LONG $0x0065c262; WORD $0xdc45 // vpsrlvd %xmm12, %xmm19, %xmm19
-	LONG $0x287da262; WORD $0xc018 // vbroadcastss %xmm16, %ymm16
-	LONG $0x00e5f162; WORD $0xe9db // vpandq %xmm1, %xmm19, %xmm5
-	LONG $0x087da162; WORD $0xc970; BYTE $0x55 // vpshufd $85, %xmm17, %xmm17
-	LONG $0x00755162; WORD $0xcddb // vpandd %xmm13, %xmm17, %xmm9
-	LONG $0x00edf362; WORD $0xe825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm18, %xmm5
-	LONG $0x0231e3c4; WORD $0x02ed // vpblendd $2, %xmm5, %xmm9, %xmm5
-	LONG $0x317de2c4; BYTE $0xed // vpmovzxbd %xmm5, %ymm5
-	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
-	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
-	LONG $0xcb6e79c5 // vmovd %ebx, %xmm9
-	LONG $0x137942c4; BYTE $0xc9 // vcvtph2ps %xmm9, %xmm9
-	LONG $0x187d42c4; BYTE $0xc9 // vbroadcastss %xmm9, %ymm9
-	LONG $0x2805c262; WORD $0xc6a8 // vfmadd213ps %ymm14, %ymm15, %ymm16
-	LONG $0xf55934c5 // vmulps %ymm5, %ymm9, %ymm14
-	LONG $0x207d3262; WORD $0x349c; BYTE $0x0a // vfnmadd132ps (%rdx,%r9), %ymm16, %ymm14
-	LONG $0xb0c28149; WORD $0x0000; BYTE $0x00 // addq $176, %r10
-	LONG $0x20c18349 // addq $32, %r9
-	WORD $0xff49; BYTE $0xc8 // decq %r8
-	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
-	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfb458f0f; WORD $0xffff // jg .LBB10_2
-	LONG $0x197d63c4; WORD $0x01f5 // vextractf128 $1, %ymm14, %xmm5
-	LONG $0xed5888c5 // vaddps %xmm5, %xmm14, %xmm5
-	LONG $0xcdc651c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm9
-	LONG $0xed58b0c5 // vaddps %xmm5, %xmm9, %xmm5
-	LONG $0xcd167ac5 // vmovshdup %xmm5, %xmm9
-	LONG $0xed58b2c5 // vaddss %xmm5, %xmm9, %xmm5
-	LONG $0x117ac1c4; WORD $0x242c // vmovss %xmm5, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d49 // leaq -1(%r15), %rax
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfaec8f0f; WORD $0xffff // jg .LBB10_1
+	LONG $0xfc748f0f; WORD $0xffff // jg .LBB9_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x0010fff0fff8000f // constant
@@ -1478,12 +1215,10 @@ TEXT ·dotQ5KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0007000600050f30 // constant
 	QUAD $0x000f000e000d000c // constant
 	QUAD $0x3f3f3f3fcc0fffe0 // constant
-	QUAD $0xcccccccc00000400 // constant
-	QUAD $0x000f000f000f000f // constant
-	QUAD $0x0010001000100010 // constant
+	LONG $0x00000400 // constant
 
-// func dotQ6KVNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotQ6KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
+// func dotQ5KVNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotQ5KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ y+0(FP), R12
 	MOVQ w+8(FP), R13
 	MOVQ stride+16(FP), R14
@@ -1491,232 +1226,232 @@ TEXT ·dotQ6KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x0005f705597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_0(%rip), %ymm0
-	QUAD $0x0005f60d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_1(%rip), %ymm1
+	QUAD $0x0005ef1d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_0(%rip), %ymm3
+	QUAD $0x0005ee25597de2c4; BYTE $0x00 // vpbroadcastq .LCPI10_1(%rip), %ymm4
+	QUAD $0x0005ad357879e2c4; BYTE $0x00 // vpbroadcastb .LCPI10_10(%rip), %xmm6
+	QUAD $0x0005a63d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI10_11(%rip), %ymm7
+	QUAD $0x00059f05787962c4; BYTE $0x00 // vpbroadcastb .LCPI10_12(%rip), %xmm8
+	QUAD $0x0005980d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI10_13(%rip), %ymm9
+	QUAD $0x00059115797d62c4; BYTE $0x00 // vpbroadcastw .LCPI10_14(%rip), %ymm10
+	QUAD $0x00058a1d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI10_15(%rip), %ymm11
+	QUAD $0x00059f25217962c4; BYTE $0x00 // vpmovsxbd .LCPI10_16(%rip), %xmm12
+	QUAD $0x0005922d587962c4; BYTE $0x00 // vpbroadcastd .LCPI10_9(%rip), %xmm13
+	QUAD $0x303030303030b848; WORD $0x3030 // movabsq $3472328296227680304, %rax
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0005c615797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_12(%rip), %ymm2
-	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
-	QUAD $0x0005bb257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_13(%rip), %xmm4
-	QUAD $0x0005b32d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_14(%rip), %xmm5
-	QUAD $0x0005ab35797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_15(%rip), %ymm6
-	QUAD $0x0005a43d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_16(%rip), %ymm7
-	QUAD $0x00059d05797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_17(%rip), %ymm8
-	QUAD $0x0005960d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_18(%rip), %ymm9
-	QUAD $0x00058f15797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_19(%rip), %ymm10
-	QUAD $0x0005881d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_20(%rip), %ymm11
-	QUAD $0x00058125797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_21(%rip), %ymm12
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	LONG $0x6ef9e1c4; BYTE $0xc0 // vmovq %rax, %xmm0
+	QUAD $0x0f0f0f0f0f0fb848; WORD $0x0f0f // movabsq $1085102592571150095, %rax
+	LONG $0x6ef9e1c4; BYTE $0xc8 // vmovq %rax, %xmm1
+	LONG $0x3f3f3fb8; BYTE $0x3f // movl $1061109567, %eax
+	LONG $0xd06ef9c5 // vmovd %eax, %xmm2
+	LONG $0x441f0f66; WORD $0x0000 // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
-	QUAD $0x0000c0b0207d42c4; BYTE $0x00 // vpmovsxbw 192(%r8), %ymm14
-	QUAD $0x000090b8307d42c4; BYTE $0x00 // vpmovzxbw 144(%r8), %ymm15
-	LONG $0x287dc262; WORD $0x4030; BYTE $0x01 // vpmovzxbw 16(%r8), %ymm16
-	LONG $0x7105c1c4; WORD $0x04f7 // vpsllw $4, %ymm15, %ymm15
-	LONG $0x287dc262; WORD $0x4830; BYTE $0x08 // vpmovzxbw 128(%r8), %ymm17
-	LONG $0xf8db05c5 // vpand %ymm0, %ymm15, %ymm15
-	LONG $0x2885e362; WORD $0xc125; BYTE $0xec // vpternlogq $236, %ymm1, %ymm15, %ymm16
-	LONG $0x2805b162; WORD $0xf171; BYTE $0x04 // vpsllw $4, %ymm17, %ymm15
-	LONG $0xf8db05c5 // vpand %ymm0, %ymm15, %ymm15
-	LONG $0x207de162; WORD $0xc2fd // vpaddw %ymm2, %ymm16, %ymm16
-	LONG $0x287dc262; WORD $0x0830 // vpmovzxbw (%r8), %ymm17
-	LONG $0x2885e362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm15, %ymm17
-	LONG $0x20757162; WORD $0xfafd // vpaddw %ymm2, %ymm17, %ymm15
-	LONG $0x287dc262; WORD $0xce79 // vpbroadcastw %xmm14, %ymm17
-	LONG $0x087fc162; WORD $0xd670; BYTE $0x55 // vpshuflw $85, %xmm14, %xmm18
-	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
-	LONG $0x28053162; WORD $0xf9d5 // vpmullw %ymm17, %ymm15, %ymm15
-	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
-	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
-	LONG $0x2805e262; WORD $0x0852 // vpdpwssd (%rax), %ymm15, %ymm17
-	LONG $0x207d7162; WORD $0x78f5; BYTE $0x01 // vpmaddwd 32(%rax), %ymm16, %ymm15
-	LONG $0x20755162; WORD $0xfffe // vpaddd %ymm15, %ymm17, %ymm15
-	LONG $0x5b7c41c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm15
-	LONG $0x38657262; WORD $0x3998 // vfmadd132ps (%rcx){1to8}, %ymm3, %ymm15
-	LONG $0x287dc262; WORD $0x4030; BYTE $0x09 // vpmovzxbw 144(%r8), %ymm16
-	LONG $0x287dc262; WORD $0x4830; BYTE $0x03 // vpmovzxbw 48(%r8), %ymm17
-	LONG $0x287dc262; WORD $0x5030; BYTE $0x08 // vpmovzxbw 128(%r8), %ymm18
-	LONG $0x207db162; WORD $0xf071; BYTE $0x02 // vpsllw $2, %ymm16, %ymm16
-	LONG $0x20fde162; WORD $0xc0db // vpandq %ymm0, %ymm16, %ymm16
-	LONG $0x206db162; WORD $0xf271; BYTE $0x02 // vpsllw $2, %ymm18, %ymm18
-	LONG $0x20ede162; WORD $0xd0db // vpandq %ymm0, %ymm18, %ymm18
-	LONG $0x20fde362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm16, %ymm17
-	LONG $0x287dc262; WORD $0x4030; BYTE $0x02 // vpmovzxbw 32(%r8), %ymm16
-	LONG $0x20ede362; WORD $0xc125; BYTE $0xec // vpternlogq $236, %ymm1, %ymm18, %ymm16
-	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
-	LONG $0x207de162; WORD $0xc2fd // vpaddw %ymm2, %ymm16, %ymm16
-	LONG $0x087fc162; WORD $0xd670; BYTE $0xaa // vpshuflw $170, %xmm14, %xmm18
-	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
-	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
-	LONG $0x087fc162; WORD $0xd670; BYTE $0xff // vpshuflw $255, %xmm14, %xmm18
-	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
-	LONG $0x207de162; WORD $0x40f5; BYTE $0x02 // vpmaddwd 64(%rax), %ymm16, %ymm16
-	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
-	LONG $0x2075e162; WORD $0x48f5; BYTE $0x03 // vpmaddwd 96(%rax), %ymm17, %ymm17
-	LONG $0x2865a162; WORD $0xc0fe // vpaddd %ymm16, %ymm3, %ymm16
-	LONG $0x207da162; WORD $0xc1fe // vpaddd %ymm17, %ymm16, %ymm16
-	LONG $0x287ca162; WORD $0xc05b // vcvtdq2ps %ymm16, %ymm16
-	LONG $0x3805e262; WORD $0x4198; BYTE $0x01 // vfmadd132ps 4(%rcx){1to8}, %ymm15, %ymm16
-	QUAD $0x000090b8db5941c4; BYTE $0x00 // vpand 144(%r8), %xmm4, %xmm15
-	QUAD $0x040150710075d162 // vpsrlw $4, 16(%r8), %xmm17
-	LONG $0x08ddc162; WORD $0x50db; BYTE $0x08 // vpandq 128(%r8), %xmm4, %xmm18
-	LONG $0x0885e362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm15, %xmm17
-	LONG $0x0805d162; WORD $0x1071; BYTE $0x04 // vpsrlw $4, (%r8), %xmm15
-	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
-	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
-	LONG $0x00ed7362; WORD $0xfd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm18, %xmm15
+	LONG $0x10568b48 // movq 16(%rsi), %rdx
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x087dc262; WORD $0x4a58; BYTE $0x03 // vpbroadcastd 12(%r10), %xmm17
+	LONG $0x6f7a41c4; WORD $0x047a // vmovdqu 4(%r10), %xmm15
+	LONG $0x287dc262; WORD $0x5a30; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm19
+	LONG $0x287dc262; WORD $0x5230; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm18
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x007dd162; WORD $0xd772; BYTE $0x02 // vpsrld $2, %xmm15, %xmm16
+	LONG $0x00f5e162; WORD $0xc9db // vpandq %xmm1, %xmm17, %xmm17
+	LONG $0xfadb01c5 // vpand %xmm2, %xmm15, %xmm15
+	LONG $0x00fde362; WORD $0xc825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm16, %xmm17
+	LONG $0x287dc262; WORD $0x4230; BYTE $0x03 // vpmovzxbw 48(%r10), %ymm16
+	LONG $0x08053162; WORD $0xf962 // vpunpckldq %xmm17, %xmm15, %xmm15
+	LONG $0x287dc262; WORD $0x4a30; BYTE $0x04 // vpmovzxbw 64(%r10), %ymm17
+	LONG $0x2065b162; WORD $0xf371; BYTE $0x04 // vpsllw $4, %ymm19, %ymm19
 	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0xfafd05c5 // vpaddw %ymm2, %ymm15, %ymm15
-	LONG $0x080dc162; WORD $0xd669 // vpunpckhwd %xmm14, %xmm14, %xmm18
-	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
-	LONG $0x28cdc262; WORD $0xde8d // vpermw %ymm14, %ymm6, %ymm19
-	LONG $0x28053162; WORD $0xfad5 // vpmullw %ymm18, %ymm15, %ymm15
-	LONG $0x2075a162; WORD $0xcbd5 // vpmullw %ymm19, %ymm17, %ymm17
-	QUAD $0x00000080b8f505c5 // vpmaddwd 128(%rax), %ymm15, %ymm15
-	LONG $0xfbfe05c5 // vpaddd %ymm3, %ymm15, %ymm15
-	LONG $0x2075e162; WORD $0x48f5; BYTE $0x05 // vpmaddwd 160(%rax), %ymm17, %ymm17
-	LONG $0x28053162; WORD $0xf9fe // vpaddd %ymm17, %ymm15, %ymm15
-	LONG $0x5b7c41c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm15
-	LONG $0x307d7262; WORD $0x7998; BYTE $0x02 // vfmadd132ps 8(%rcx){1to8}, %ymm16, %ymm15
-	QUAD $0x02095071007dd162 // vpsrlw $2, 144(%r8), %xmm16
-	QUAD $0x040350710075d162 // vpsrlw $4, 48(%r8), %xmm17
-	QUAD $0x02085071006dd162 // vpsrlw $2, 128(%r8), %xmm18
-	LONG $0x00fde162; WORD $0xc4db // vpandq %xmm4, %xmm16, %xmm16
-	LONG $0x00fde362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm16, %xmm17
-	QUAD $0x04025071007dd162 // vpsrlw $4, 32(%r8), %xmm16
-	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
-	LONG $0x00ede162; WORD $0xd4db // vpandq %xmm4, %xmm18, %xmm18
-	LONG $0x00ede362; WORD $0xc525; BYTE $0xec // vpternlogq $236, %xmm5, %xmm18, %xmm16
-	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
-	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
-	LONG $0x207de162; WORD $0xc2fd // vpaddw %ymm2, %ymm16, %ymm16
-	LONG $0x28c5c262; WORD $0xd68d // vpermw %ymm14, %ymm7, %ymm18
-	LONG $0x28bdc262; WORD $0xde8d // vpermw %ymm14, %ymm8, %ymm19
-	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
-	LONG $0x2075a162; WORD $0xcbd5 // vpmullw %ymm19, %ymm17, %ymm17
-	LONG $0x207de162; WORD $0x40f5; BYTE $0x06 // vpmaddwd 192(%rax), %ymm16, %ymm16
-	LONG $0x2865a162; WORD $0xc0fe // vpaddd %ymm16, %ymm3, %ymm16
-	LONG $0x2075e162; WORD $0x48f5; BYTE $0x07 // vpmaddwd 224(%rax), %ymm17, %ymm17
-	LONG $0x207da162; WORD $0xc1fe // vpaddd %ymm17, %ymm16, %ymm16
-	LONG $0x287ca162; WORD $0xc05b // vcvtdq2ps %ymm16, %ymm16
-	LONG $0x3805e262; WORD $0x4198; BYTE $0x03 // vfmadd132ps 12(%rcx){1to8}, %ymm15, %ymm16
-	QUAD $0x0000b0b8307d42c4; BYTE $0x00 // vpmovzxbw 176(%r8), %ymm15
-	LONG $0x287dc262; WORD $0x4830; BYTE $0x05 // vpmovzxbw 80(%r8), %ymm17
-	LONG $0x287dc262; WORD $0x5030; BYTE $0x0a // vpmovzxbw 160(%r8), %ymm18
-	LONG $0x7105c1c4; WORD $0x04f7 // vpsllw $4, %ymm15, %ymm15
-	LONG $0xf8db05c5 // vpand %ymm0, %ymm15, %ymm15
 	LONG $0x206db162; WORD $0xf271; BYTE $0x04 // vpsllw $4, %ymm18, %ymm18
-	LONG $0x20ede162; WORD $0xd0db // vpandq %ymm0, %ymm18, %ymm18
-	LONG $0x2885e362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm15, %ymm17
-	LONG $0x307d42c4; WORD $0x4078 // vpmovzxbw 64(%r8), %ymm15
-	LONG $0x20ed7362; WORD $0xf925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm18, %ymm15
-	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
-	LONG $0xfafd05c5 // vpaddw %ymm2, %ymm15, %ymm15
-	LONG $0x287d3362; WORD $0xf239; BYTE $0x01 // vextracti32x4 $1, %ymm14, %xmm18
-	LONG $0x287da262; WORD $0xd279 // vpbroadcastw %xmm18, %ymm18
-	LONG $0x28053162; WORD $0xfad5 // vpmullw %ymm18, %ymm15, %ymm15
-	LONG $0x287fc162; WORD $0xd670; BYTE $0x55 // vpshuflw $85, %ymm14, %ymm18
-	LONG $0x28fda362; WORD $0xd200; BYTE $0xaa // vpermq $170, %ymm18, %ymm18
-	QUAD $0x00000100b8f505c5 // vpmaddwd 256(%rax), %ymm15, %ymm15
-	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
-	LONG $0x2075e162; WORD $0x48f5; BYTE $0x09 // vpmaddwd 288(%rax), %ymm17, %ymm17
-	LONG $0xfbfe05c5 // vpaddd %ymm3, %ymm15, %ymm15
-	LONG $0x28053162; WORD $0xf9fe // vpaddd %ymm17, %ymm15, %ymm15
-	LONG $0x5b7c41c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm15
-	LONG $0x307d7262; WORD $0x7998; BYTE $0x04 // vfmadd132ps 16(%rcx){1to8}, %ymm16, %ymm15
-	LONG $0x287dc262; WORD $0x4030; BYTE $0x0b // vpmovzxbw 176(%r8), %ymm16
-	LONG $0x287dc262; WORD $0x4830; BYTE $0x07 // vpmovzxbw 112(%r8), %ymm17
-	LONG $0x207db162; WORD $0xf071; BYTE $0x02 // vpsllw $2, %ymm16, %ymm16
-	LONG $0x20fde162; WORD $0xc0db // vpandq %ymm0, %ymm16, %ymm16
-	LONG $0x287dc262; WORD $0x5030; BYTE $0x0a // vpmovzxbw 160(%r8), %ymm18
-	LONG $0x20fde362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm16, %ymm17
-	LONG $0x207db162; WORD $0xf271; BYTE $0x02 // vpsllw $2, %ymm18, %ymm16
-	LONG $0x287dc262; WORD $0x5030; BYTE $0x06 // vpmovzxbw 96(%r8), %ymm18
-	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
-	LONG $0x20fde162; WORD $0xc0db // vpandq %ymm0, %ymm16, %ymm16
-	LONG $0x20fde362; WORD $0xd125; BYTE $0xec // vpternlogq $236, %ymm1, %ymm16, %ymm18
-	LONG $0x287fc162; WORD $0xc670; BYTE $0xaa // vpshuflw $170, %ymm14, %ymm16
-	LONG $0x206de162; WORD $0xd2fd // vpaddw %ymm2, %ymm18, %ymm18
-	LONG $0x28fda362; WORD $0xc000; BYTE $0xaa // vpermq $170, %ymm16, %ymm16
-	LONG $0x287fc162; WORD $0xde70; BYTE $0xff // vpshuflw $255, %ymm14, %ymm19
-	LONG $0x28fda362; WORD $0xdb00; BYTE $0xaa // vpermq $170, %ymm19, %ymm19
+	LONG $0x20e5e162; WORD $0xdcdb // vpandq %ymm4, %ymm19, %ymm19
+	LONG $0x20fde362; WORD $0xdb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm16, %ymm19
+	LONG $0x20ede162; WORD $0xc4db // vpandq %ymm4, %ymm18, %ymm16
+	LONG $0x20f5e362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm17, %ymm16
+	LONG $0x287dc262; WORD $0xcf79 // vpbroadcastw %xmm15, %ymm17
+	LONG $0x2075a162; WORD $0xd3d5 // vpmullw %ymm19, %ymm17, %ymm18
+	LONG $0x2075a162; WORD $0xc0d5 // vpmullw %ymm16, %ymm17, %ymm16
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x206de262; WORD $0x0852 // vpdpwssd (%rax), %ymm18, %ymm17
+	LONG $0x207de262; WORD $0x4852; BYTE $0x01 // vpdpwssd 32(%rax), %ymm16, %ymm17
+	LONG $0x287ca162; WORD $0xc15b // vcvtdq2ps %ymm17, %ymm16
+	LONG $0x3055a262; WORD $0x0498; BYTE $0x09 // vfmadd132ps (%rcx,%r9){1to8}, %ymm21, %ymm16
+	LONG $0x287dc262; WORD $0x6230; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm20
+	QUAD $0x040352710075d162 // vpsrlw $4, 48(%r10), %xmm17
+	LONG $0x287dc262; WORD $0x5a30; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm19
+	QUAD $0x04045271006dd162 // vpsrlw $4, 64(%r10), %xmm18
+	LONG $0x00f5e162; WORD $0xcedb // vpandq %xmm6, %xmm17, %xmm17
+	LONG $0x00ede162; WORD $0xd6db // vpandq %xmm6, %xmm18, %xmm18
+	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
+	LONG $0x287da262; WORD $0xd230 // vpmovzxbw %xmm18, %ymm18
+	LONG $0x205db162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %ymm20, %ymm20
+	LONG $0x2065b162; WORD $0xf371; BYTE $0x03 // vpsllw $3, %ymm19, %ymm19
+	LONG $0x20f5e362; WORD $0xe725; BYTE $0xec // vpternlogq $236, %ymm7, %ymm17, %ymm20
+	LONG $0x087fc162; WORD $0xcf70; BYTE $0x55 // vpshuflw $85, %xmm15, %xmm17
+	LONG $0x20ede362; WORD $0xdf25; BYTE $0xec // vpternlogq $236, %ymm7, %ymm18, %ymm19
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x287da262; WORD $0xc958 // vpbroadcastd %xmm17, %ymm17
+	LONG $0x205da162; WORD $0xe1d5 // vpmullw %ymm17, %ymm20, %ymm20
+	LONG $0x205de262; WORD $0x5052; BYTE $0x02 // vpdpwssd 64(%rax), %ymm20, %ymm18
+	LONG $0x2065a162; WORD $0xc9d5 // vpmullw %ymm17, %ymm19, %ymm17
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x03 // vpdpwssd 96(%rax), %ymm17, %ymm18
+	LONG $0x287ca162; WORD $0xca5b // vcvtdq2ps %ymm18, %ymm17
+	QUAD $0x01094c98307da262 // vfmadd132ps 4(%rcx,%r9){1to8}, %ymm16, %ymm17
+	LONG $0x287dc262; WORD $0x6230; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm20
+	LONG $0x287dc262; WORD $0x5a30; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm19
+	LONG $0x287dc262; WORD $0x4230; BYTE $0x05 // vpmovzxbw 80(%r10), %ymm16
+	LONG $0x287dc262; WORD $0x5230; BYTE $0x06 // vpmovzxbw 96(%r10), %ymm18
+	LONG $0x205db162; WORD $0xf471; BYTE $0x02 // vpsllw $2, %ymm20, %ymm20
+	LONG $0x2065b162; WORD $0xf371; BYTE $0x02 // vpsllw $2, %ymm19, %ymm19
+	LONG $0x20dde162; WORD $0xe4db // vpandq %ymm4, %ymm20, %ymm20
+	LONG $0x20fde362; WORD $0xe325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm16, %ymm20
+	LONG $0x20e5e162; WORD $0xc4db // vpandq %ymm4, %ymm19, %ymm16
+	LONG $0x20ede362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm18, %ymm16
+	LONG $0x087fc162; WORD $0xd770; BYTE $0xaa // vpshuflw $170, %xmm15, %xmm18
+	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
+	LONG $0x206da162; WORD $0xdcd5 // vpmullw %ymm20, %ymm18, %ymm19
 	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
-	LONG $0x2075a162; WORD $0xcbd5 // vpmullw %ymm19, %ymm17, %ymm17
-	LONG $0x207de162; WORD $0x40f5; BYTE $0x0a // vpmaddwd 320(%rax), %ymm16, %ymm16
-	LONG $0x2865a162; WORD $0xc0fe // vpaddd %ymm16, %ymm3, %ymm16
-	LONG $0x2075e162; WORD $0x48f5; BYTE $0x0b // vpmaddwd 352(%rax), %ymm17, %ymm17
-	LONG $0x207da162; WORD $0xc1fe // vpaddd %ymm17, %ymm16, %ymm16
-	LONG $0x287ca162; WORD $0xc05b // vcvtdq2ps %ymm16, %ymm16
-	LONG $0x3805e262; WORD $0x4198; BYTE $0x05 // vfmadd132ps 20(%rcx){1to8}, %ymm15, %ymm16
-	QUAD $0x0000b0b8db5941c4; BYTE $0x00 // vpand 176(%r8), %xmm4, %xmm15
-	QUAD $0x040550710075d162 // vpsrlw $4, 80(%r8), %xmm17
-	LONG $0x08ddc162; WORD $0x50db; BYTE $0x0a // vpandq 160(%r8), %xmm4, %xmm18
-	LONG $0x0885e362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm15, %xmm17
-	QUAD $0x040450710805d162 // vpsrlw $4, 64(%r8), %xmm15
-	LONG $0x00ed7362; WORD $0xfd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm18, %xmm15
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2065e262; WORD $0x5052; BYTE $0x04 // vpdpwssd 128(%rax), %ymm19, %ymm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x05 // vpdpwssd 160(%rax), %ymm16, %ymm18
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	QUAD $0x020944983075a262 // vfmadd132ps 8(%rcx,%r9){1to8}, %ymm17, %ymm16
+	LONG $0x287dc262; WORD $0x6230; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm20
+	QUAD $0x040552710075d162 // vpsrlw $4, 80(%r10), %xmm17
+	LONG $0x287dc262; WORD $0x5a30; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm19
+	QUAD $0x04065271006dd162 // vpsrlw $4, 96(%r10), %xmm18
+	LONG $0x00f5e162; WORD $0xcedb // vpandq %xmm6, %xmm17, %xmm17
+	LONG $0x00ede162; WORD $0xd6db // vpandq %xmm6, %xmm18, %xmm18
 	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
-	LONG $0x307d42c4; BYTE $0xff // vpmovzxbw %xmm15, %ymm15
-	LONG $0xfafd05c5 // vpaddw %ymm2, %ymm15, %ymm15
-	LONG $0x28b5c262; WORD $0xd68d // vpermw %ymm14, %ymm9, %ymm18
-	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
+	LONG $0x287da262; WORD $0xd230 // vpmovzxbw %xmm18, %ymm18
+	LONG $0x205da162; WORD $0xe4fd // vpaddw %ymm20, %ymm20, %ymm20
+	LONG $0x2065a162; WORD $0xdbfd // vpaddw %ymm19, %ymm19, %ymm19
+	LONG $0x20f5e362; WORD $0xe725; BYTE $0xec // vpternlogq $236, %ymm7, %ymm17, %ymm20
+	LONG $0x087fc162; WORD $0xcf70; BYTE $0xff // vpshuflw $255, %xmm15, %xmm17
+	LONG $0x20ede362; WORD $0xdf25; BYTE $0xec // vpternlogq $236, %ymm7, %ymm18, %ymm19
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x287da262; WORD $0xc958 // vpbroadcastd %xmm17, %ymm17
+	LONG $0x205da162; WORD $0xe1d5 // vpmullw %ymm17, %ymm20, %ymm20
+	LONG $0x205de262; WORD $0x5052; BYTE $0x06 // vpdpwssd 192(%rax), %ymm20, %ymm18
+	LONG $0x2065a162; WORD $0xc9d5 // vpmullw %ymm17, %ymm19, %ymm17
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x07 // vpdpwssd 224(%rax), %ymm17, %ymm18
+	LONG $0x287ca162; WORD $0xca5b // vcvtdq2ps %ymm18, %ymm17
+	QUAD $0x03094c98307da262 // vfmadd132ps 12(%rcx,%r9){1to8}, %ymm16, %ymm17
+	LONG $0x287dc262; WORD $0x5a30; BYTE $0x01 // vpmovzxbw 16(%r10), %ymm19
+	LONG $0x287dc262; WORD $0x4230; BYTE $0x07 // vpmovzxbw 112(%r10), %ymm16
+	LONG $0x287dc262; WORD $0x6230; BYTE $0x02 // vpmovzxbw 32(%r10), %ymm20
+	LONG $0x287dc262; WORD $0x5230; BYTE $0x08 // vpmovzxbw 128(%r10), %ymm18
+	LONG $0x20e5e162; WORD $0xdcdb // vpandq %ymm4, %ymm19, %ymm19
+	LONG $0x20fde362; WORD $0xdb25; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm16, %ymm19
+	LONG $0x20dde162; WORD $0xc4db // vpandq %ymm4, %ymm20, %ymm16
+	LONG $0x20ede362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm18, %ymm16
+	LONG $0x0805c162; WORD $0xd769 // vpunpckhwd %xmm15, %xmm15, %xmm18
+	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
+	LONG $0x206da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm18, %ymm19
+	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2065e262; WORD $0x5052; BYTE $0x08 // vpdpwssd 256(%rax), %ymm19, %ymm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x09 // vpdpwssd 288(%rax), %ymm16, %ymm18
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	QUAD $0x040944983075a262 // vfmadd132ps 16(%rcx,%r9){1to8}, %ymm17, %ymm16
+	QUAD $0x01015271005dd162 // vpsrlw $1, 16(%r10), %xmm20
+	QUAD $0x040752710075d162 // vpsrlw $4, 112(%r10), %xmm17
+	QUAD $0x010252710065d162 // vpsrlw $1, 32(%r10), %xmm19
+	QUAD $0x04085271006dd162 // vpsrlw $4, 128(%r10), %xmm18
+	LONG $0x00ddc162; WORD $0xe0db // vpandq %xmm8, %xmm20, %xmm20
+	LONG $0x00e5c162; WORD $0xd8db // vpandq %xmm8, %xmm19, %xmm19
+	LONG $0x00f5e362; WORD $0xe625; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm17, %xmm20
+	LONG $0x00ede362; WORD $0xde25; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm18, %xmm19
+	LONG $0x287da262; WORD $0xcc30 // vpmovzxbw %xmm20, %ymm17
+	LONG $0x28b5c262; WORD $0xe78d // vpermw %ymm15, %ymm9, %ymm20
+	LONG $0x287da262; WORD $0xd330 // vpmovzxbw %xmm19, %ymm18
+	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
+	LONG $0x205da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm20, %ymm17
+	LONG $0x2075e262; WORD $0x5852; BYTE $0x0a // vpdpwssd 320(%rax), %ymm17, %ymm19
+	LONG $0x205da162; WORD $0xd2d5 // vpmullw %ymm18, %ymm20, %ymm18
+	LONG $0x206de262; WORD $0x5852; BYTE $0x0b // vpdpwssd 352(%rax), %ymm18, %ymm19
+	LONG $0x287ca162; WORD $0xcb5b // vcvtdq2ps %ymm19, %ymm17
+	QUAD $0x05094c98307da262 // vfmadd132ps 20(%rcx,%r9){1to8}, %ymm16, %ymm17
+	QUAD $0x02015271005dd162 // vpsrlw $2, 16(%r10), %xmm20
+	LONG $0x287dc262; WORD $0x4230; BYTE $0x09 // vpmovzxbw 144(%r10), %ymm16
+	QUAD $0x020252710065d162 // vpsrlw $2, 32(%r10), %xmm19
+	LONG $0x287dc262; WORD $0x5230; BYTE $0x0a // vpmovzxbw 160(%r10), %ymm18
+	LONG $0x287da262; WORD $0xe430 // vpmovzxbw %xmm20, %ymm20
+	LONG $0x287da262; WORD $0xdb30 // vpmovzxbw %xmm19, %ymm19
+	LONG $0x20dde162; WORD $0xe4db // vpandq %ymm4, %ymm20, %ymm20
+	LONG $0x20fde362; WORD $0xe325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm16, %ymm20
+	LONG $0x20e5e162; WORD $0xc4db // vpandq %ymm4, %ymm19, %ymm16
+	LONG $0x20ede362; WORD $0xc325; BYTE $0xf8 // vpternlogq $248, %ymm3, %ymm18, %ymm16
+	LONG $0x28adc262; WORD $0xd78d // vpermw %ymm15, %ymm10, %ymm18
+	LONG $0x28a55262; WORD $0xff8d // vpermw %ymm15, %ymm11, %ymm15
+	LONG $0x206da162; WORD $0xdcd5 // vpmullw %ymm20, %ymm18, %ymm19
+	LONG $0x206da162; WORD $0xc0d5 // vpmullw %ymm16, %ymm18, %ymm16
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2065e262; WORD $0x5052; BYTE $0x0c // vpdpwssd 384(%rax), %ymm19, %ymm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x0d // vpdpwssd 416(%rax), %ymm16, %ymm18
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	QUAD $0x060944983075a262 // vfmadd132ps 24(%rcx,%r9){1to8}, %ymm17, %ymm16
+	QUAD $0x030252710065d162 // vpsrlw $3, 32(%r10), %xmm19
+	QUAD $0x03015271005dd162 // vpsrlw $3, 16(%r10), %xmm20
+	QUAD $0x040952710075d162 // vpsrlw $4, 144(%r10), %xmm17
+	QUAD $0x040a5271006dd162 // vpsrlw $4, 160(%r10), %xmm18
+	LONG $0x00ddc162; WORD $0xe0db // vpandq %xmm8, %xmm20, %xmm20
+	LONG $0x00e5c162; WORD $0xd8db // vpandq %xmm8, %xmm19, %xmm19
+	LONG $0x00f5e362; WORD $0xe625; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm17, %xmm20
+	LONG $0x00ede362; WORD $0xde25; BYTE $0xf8 // vpternlogq $248, %xmm6, %xmm18, %xmm19
+	LONG $0x287da262; WORD $0xcc30 // vpmovzxbw %xmm20, %ymm17
+	LONG $0x287da262; WORD $0xd330 // vpmovzxbw %xmm19, %ymm18
+	LONG $0x2805a162; WORD $0xc9d5 // vpmullw %ymm17, %ymm15, %ymm17
 	LONG $0x28053162; WORD $0xfad5 // vpmullw %ymm18, %ymm15, %ymm15
-	LONG $0x28adc262; WORD $0xd68d // vpermw %ymm14, %ymm10, %ymm18
-	QUAD $0x00000180b8f505c5 // vpmaddwd 384(%rax), %ymm15, %ymm15
-	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
-	LONG $0x2075e162; WORD $0x48f5; BYTE $0x0d // vpmaddwd 416(%rax), %ymm17, %ymm17
-	LONG $0xfbfe05c5 // vpaddd %ymm3, %ymm15, %ymm15
-	LONG $0x28053162; WORD $0xf9fe // vpaddd %ymm17, %ymm15, %ymm15
-	LONG $0x5b7c41c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm15
-	LONG $0x307d7262; WORD $0x7998; BYTE $0x06 // vfmadd132ps 24(%rcx){1to8}, %ymm16, %ymm15
-	QUAD $0x020b5071007dd162 // vpsrlw $2, 176(%r8), %xmm16
-	QUAD $0x040750710075d162 // vpsrlw $4, 112(%r8), %xmm17
-	LONG $0x00fde162; WORD $0xc4db // vpandq %xmm4, %xmm16, %xmm16
-	QUAD $0x020a5071006dd162 // vpsrlw $2, 160(%r8), %xmm18
-	LONG $0x00ede162; WORD $0xd4db // vpandq %xmm4, %xmm18, %xmm18
-	LONG $0x00fde362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm16, %xmm17
-	QUAD $0x04065071007dd162 // vpsrlw $4, 96(%r8), %xmm16
-	LONG $0x00ede362; WORD $0xc525; BYTE $0xec // vpternlogq $236, %xmm5, %xmm18, %xmm16
-	LONG $0x287da262; WORD $0xc930 // vpmovzxbw %xmm17, %ymm17
-	LONG $0x287da262; WORD $0xc030 // vpmovzxbw %xmm16, %ymm16
-	LONG $0x207de162; WORD $0xc2fd // vpaddw %ymm2, %ymm16, %ymm16
-	LONG $0x28a5c262; WORD $0xd68d // vpermw %ymm14, %ymm11, %ymm18
-	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
-	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
-	LONG $0x289d5262; WORD $0xf68d // vpermw %ymm14, %ymm12, %ymm14
-	LONG $0x207de162; WORD $0x40f5; BYTE $0x0e // vpmaddwd 448(%rax), %ymm16, %ymm16
-	LONG $0x20755162; WORD $0xf6d5 // vpmullw %ymm14, %ymm17, %ymm14
-	QUAD $0x000001e0b0f50dc5 // vpmaddwd 480(%rax), %ymm14, %ymm14
-	LONG $0x2865a162; WORD $0xc0fe // vpaddd %ymm16, %ymm3, %ymm16
-	LONG $0x207d5162; WORD $0xf6fe // vpaddd %ymm14, %ymm16, %ymm14
-	LONG $0x5b7c41c4; BYTE $0xf6 // vcvtdq2ps %ymm14, %ymm14
-	LONG $0x38057262; WORD $0x7198; BYTE $0x07 // vfmadd132ps 28(%rcx){1to8}, %ymm15, %ymm14
-	QUAD $0x000000d098b70f41 // movzwl 208(%r8), %ebx
-	LONG $0xfb6e79c5 // vmovd %ebx, %xmm15
-	LONG $0x137942c4; BYTE $0xff // vcvtph2ps %xmm15, %xmm15
-	LONG $0x187d42c4; BYTE $0xff // vbroadcastss %xmm15, %ymm15
-	LONG $0xb80d42c4; BYTE $0xef // vfmadd231ps %ymm15, %ymm14, %ymm13
-	LONG $0xd2c08149; WORD $0x0000; BYTE $0x00 // addq $210, %r8
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x0e // vpdpwssd 448(%rax), %ymm17, %ymm18
+	LONG $0x2805e262; WORD $0x5052; BYTE $0x0f // vpdpwssd 480(%rax), %ymm15, %ymm18
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
-	LONG $0x20c18348 // addq $32, %rcx
-	WORD $0xff48; BYTE $0xca // decq %rdx
-	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xfb348f0f; WORD $0xffff // jg .LBB11_2
-	LONG $0x197d43c4; WORD $0x01ee // vextractf128 $1, %ymm13, %xmm14
-	LONG $0x580841c4; BYTE $0xed // vaddps %xmm13, %xmm14, %xmm13
-	LONG $0xc61141c4; WORD $0x01f5 // vshufpd $1, %xmm13, %xmm13, %xmm14
-	LONG $0x581041c4; BYTE $0xee // vaddps %xmm14, %xmm13, %xmm13
-	LONG $0x167a41c4; BYTE $0xf5 // vmovshdup %xmm13, %xmm14
-	LONG $0x581241c4; BYTE $0xee // vaddss %xmm14, %xmm13, %xmm13
-	LONG $0x117a41c4; WORD $0x242c // vmovss %xmm13, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x287c3162; WORD $0xfa5b // vcvtdq2ps %ymm18, %ymm15
+	QUAD $0x07097c98307d3262 // vfmadd132ps 28(%rcx,%r9){1to8}, %ymm16, %ymm15
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0x087dc262; WORD $0x4a58; BYTE $0x03 // vpbroadcastd 12(%r10), %xmm17
+	LONG $0x087de162; WORD $0xc36e // vmovd %ebx, %xmm16
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x087da262; WORD $0xc013 // vcvtph2ps %xmm16, %xmm16
+	LONG $0x0075c262; WORD $0xcc45 // vpsrlvd %xmm12, %xmm17, %xmm17
+	LONG $0x287da262; WORD $0xc018 // vbroadcastss %xmm16, %ymm16
+	LONG $0x00f5f162; WORD $0xe9db // vpandq %xmm1, %xmm17, %xmm5
+	LONG $0x2805c262; WORD $0xc6a8 // vfmadd213ps %ymm14, %ymm15, %ymm16
+	LONG $0x6f7a41c4; WORD $0x0472 // vmovdqu 4(%r10), %xmm14
+	LONG $0xb0c28149; WORD $0x0000; BYTE $0x00 // addq $176, %r10
+	LONG $0x7201c1c4; WORD $0x02d6 // vpsrld $2, %xmm14, %xmm15
+	LONG $0x707941c4; WORD $0x55f6 // vpshufd $85, %xmm14, %xmm14
+	LONG $0x0885f362; WORD $0xe825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm15, %xmm5
+	LONG $0xdb0941c4; BYTE $0xf5 // vpand %xmm13, %xmm14, %xmm14
+	LONG $0x0209e3c4; WORD $0x02ed // vpblendd $2, %xmm5, %xmm14, %xmm5
+	LONG $0xf36e79c5 // vmovd %ebx, %xmm14
+	LONG $0x317de2c4; BYTE $0xed // vpmovzxbd %xmm5, %ymm5
+	LONG $0x137942c4; BYTE $0xf6 // vcvtph2ps %xmm14, %xmm14
+	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
+	LONG $0x187d42c4; BYTE $0xf6 // vbroadcastss %xmm14, %ymm14
+	LONG $0xf5590cc5 // vmulps %ymm5, %ymm14, %ymm14
+	LONG $0x207d3262; WORD $0x349c; BYTE $0x0a // vfnmadd132ps (%rdx,%r9), %ymm16, %ymm14
+	LONG $0x20c18349 // addq $32, %r9
+	LONG $0x01f88349 // cmpq $1, %r8
+	LONG $0xfb4f8f0f; WORD $0xffff // jg .LBB10_2
+	LONG $0x197d63c4; WORD $0x01f5 // vextractf128 $1, %ymm14, %xmm5
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xed5888c5 // vaddps %xmm5, %xmm14, %xmm5
+	LONG $0xf5c651c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm14
+	LONG $0xed5888c5 // vaddps %xmm5, %xmm14, %xmm5
+	LONG $0xf5167ac5 // vmovshdup %xmm5, %xmm14
+	LONG $0xed588ac5 // vaddss %xmm5, %xmm14, %xmm5
+	LONG $0x117ac1c4; WORD $0x242c // vmovss %xmm5, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfad68f0f; WORD $0xffff // jg .LBB11_1
+	LONG $0xfaf68f0f; WORD $0xffff // jg .LBB10_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x0010fff0fff8000f // constant
@@ -1728,10 +1463,253 @@ TEXT ·dotQ6KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0xffe0000700060005 // constant
 	QUAD $0x0007000600050f30 // constant
 	QUAD $0x000f000e000d000c // constant
-	QUAD $0xcccccccccc0fffe0 // constant
-	QUAD $0x003000300030cccc // constant
-	QUAD $0x000f000f000f0030 // constant
-	WORD $0x000f // constant
+	QUAD $0x3f3fcccccc0fffe0 // constant
+	QUAD $0xcccc000004003f3f // constant
+	QUAD $0x000f000f000fcccc // constant
+	QUAD $0x001000100010000f // constant
+	WORD $0x0010 // constant
+
+// func dotQ6KVNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotQ6KVNNI512(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x0005cf05597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_0(%rip), %ymm0
+	QUAD $0x0005ce0d597de2c4; BYTE $0x00 // vpbroadcastq .LCPI11_1(%rip), %ymm1
+	QUAD $0x0005a715797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_12(%rip), %ymm2
+	QUAD $0x0005a0257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_13(%rip), %xmm4
+	QUAD $0x0005982d7879e2c4; BYTE $0x00 // vpbroadcastb .LCPI11_14(%rip), %xmm5
+	QUAD $0x00059035797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_15(%rip), %ymm6
+	QUAD $0x0005893d797de2c4; BYTE $0x00 // vpbroadcastw .LCPI11_16(%rip), %ymm7
+	QUAD $0x00058205797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_17(%rip), %ymm8
+	QUAD $0x00057b0d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_18(%rip), %ymm9
+	QUAD $0x00057415797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_19(%rip), %ymm10
+	QUAD $0x00056d1d797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_20(%rip), %ymm11
+	QUAD $0x00056625797d62c4; BYTE $0x00 // vpbroadcastw .LCPI11_21(%rip), %ymm12
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
+	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
+	LONG $0x084e8b48 // movq 8(%rsi), %rcx
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
+	QUAD $0x000090b8307d42c4; BYTE $0x00 // vpmovzxbw 144(%r8), %ymm15
+	LONG $0x287dc262; WORD $0x4030; BYTE $0x01 // vpmovzxbw 16(%r8), %ymm16
+	LONG $0x287dc262; WORD $0x0830 // vpmovzxbw (%r8), %ymm17
+	QUAD $0x0000c0b0207d42c4; BYTE $0x00 // vpmovsxbw 192(%r8), %ymm14
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x7105c1c4; WORD $0x04f7 // vpsllw $4, %ymm15, %ymm15
+	LONG $0x28a5c262; WORD $0xde8d // vpermw %ymm14, %ymm11, %ymm19
+	LONG $0xf8db05c5 // vpand %ymm0, %ymm15, %ymm15
+	LONG $0x2885e362; WORD $0xc125; BYTE $0xec // vpternlogq $236, %ymm1, %ymm15, %ymm16
+	LONG $0x207d7162; WORD $0xfafd // vpaddw %ymm2, %ymm16, %ymm15
+	LONG $0x287dc262; WORD $0x4030; BYTE $0x08 // vpmovzxbw 128(%r8), %ymm16
+	LONG $0x207db162; WORD $0xf071; BYTE $0x04 // vpsllw $4, %ymm16, %ymm16
+	LONG $0x20fde162; WORD $0xc0db // vpandq %ymm0, %ymm16, %ymm16
+	LONG $0x20fde362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm16, %ymm17
+	LONG $0x2075e162; WORD $0xc2fd // vpaddw %ymm2, %ymm17, %ymm16
+	LONG $0x287dc262; WORD $0xce79 // vpbroadcastw %xmm14, %ymm17
+	LONG $0x207da162; WORD $0xc1d5 // vpmullw %ymm17, %ymm16, %ymm16
+	LONG $0x087fc162; WORD $0xce70; BYTE $0x55 // vpshuflw $85, %xmm14, %xmm17
+	LONG $0x287da262; WORD $0xc958 // vpbroadcastd %xmm17, %ymm17
+	LONG $0x28053162; WORD $0xf9d5 // vpmullw %ymm17, %ymm15, %ymm15
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x207de262; WORD $0x0852 // vpdpwssd (%rax), %ymm16, %ymm17
+	LONG $0x2805e262; WORD $0x4852; BYTE $0x01 // vpdpwssd 32(%rax), %ymm15, %ymm17
+	LONG $0x287c3162; WORD $0xf95b // vcvtdq2ps %ymm17, %ymm15
+	LONG $0x38657262; WORD $0x3998 // vfmadd132ps (%rcx){1to8}, %ymm3, %ymm15
+	LONG $0x287dc262; WORD $0x4030; BYTE $0x09 // vpmovzxbw 144(%r8), %ymm16
+	LONG $0x287dc262; WORD $0x4830; BYTE $0x03 // vpmovzxbw 48(%r8), %ymm17
+	LONG $0x287dc262; WORD $0x5030; BYTE $0x02 // vpmovzxbw 32(%r8), %ymm18
+	LONG $0x207db162; WORD $0xf071; BYTE $0x02 // vpsllw $2, %ymm16, %ymm16
+	LONG $0x20fde162; WORD $0xc0db // vpandq %ymm0, %ymm16, %ymm16
+	LONG $0x20fde362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm16, %ymm17
+	LONG $0x2075e162; WORD $0xc2fd // vpaddw %ymm2, %ymm17, %ymm16
+	LONG $0x287dc262; WORD $0x4830; BYTE $0x08 // vpmovzxbw 128(%r8), %ymm17
+	LONG $0x2075b162; WORD $0xf171; BYTE $0x02 // vpsllw $2, %ymm17, %ymm17
+	LONG $0x20f5e162; WORD $0xc8db // vpandq %ymm0, %ymm17, %ymm17
+	LONG $0x20f5e362; WORD $0xd125; BYTE $0xec // vpternlogq $236, %ymm1, %ymm17, %ymm18
+	LONG $0x206de162; WORD $0xcafd // vpaddw %ymm2, %ymm18, %ymm17
+	LONG $0x087fc162; WORD $0xd670; BYTE $0xaa // vpshuflw $170, %xmm14, %xmm18
+	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
+	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
+	LONG $0x087fc162; WORD $0xd670; BYTE $0xff // vpshuflw $255, %xmm14, %xmm18
+	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
+	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x02 // vpdpwssd 64(%rax), %ymm17, %ymm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x03 // vpdpwssd 96(%rax), %ymm16, %ymm18
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	LONG $0x3805e262; WORD $0x4198; BYTE $0x01 // vfmadd132ps 4(%rcx){1to8}, %ymm15, %ymm16
+	QUAD $0x000090b8db5941c4; BYTE $0x00 // vpand 144(%r8), %xmm4, %xmm15
+	QUAD $0x040150710075d162 // vpsrlw $4, 16(%r8), %xmm17
+	LONG $0x006dd162; WORD $0x1071; BYTE $0x04 // vpsrlw $4, (%r8), %xmm18
+	LONG $0x0885e362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm15, %xmm17
+	LONG $0x287d3262; WORD $0xf930 // vpmovzxbw %xmm17, %ymm15
+	LONG $0x08ddc162; WORD $0x48db; BYTE $0x08 // vpandq 128(%r8), %xmm4, %xmm17
+	LONG $0xfafd05c5 // vpaddw %ymm2, %ymm15, %ymm15
+	LONG $0x00f5e362; WORD $0xd525; BYTE $0xec // vpternlogq $236, %xmm5, %xmm17, %xmm18
+	LONG $0x287da262; WORD $0xca30 // vpmovzxbw %xmm18, %ymm17
+	LONG $0x080dc162; WORD $0xd669 // vpunpckhwd %xmm14, %xmm14, %xmm18
+	LONG $0x287da262; WORD $0xd258 // vpbroadcastd %xmm18, %ymm18
+	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
+	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
+	LONG $0x28cdc262; WORD $0xd68d // vpermw %ymm14, %ymm6, %ymm18
+	LONG $0x28053162; WORD $0xfad5 // vpmullw %ymm18, %ymm15, %ymm15
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x04 // vpdpwssd 128(%rax), %ymm17, %ymm18
+	LONG $0x2805e262; WORD $0x5052; BYTE $0x05 // vpdpwssd 160(%rax), %ymm15, %ymm18
+	LONG $0x287c3162; WORD $0xfa5b // vcvtdq2ps %ymm18, %ymm15
+	LONG $0x307d7262; WORD $0x7998; BYTE $0x02 // vfmadd132ps 8(%rcx){1to8}, %ymm16, %ymm15
+	QUAD $0x02095071007dd162 // vpsrlw $2, 144(%r8), %xmm16
+	QUAD $0x040350710075d162 // vpsrlw $4, 48(%r8), %xmm17
+	QUAD $0x04025071006dd162 // vpsrlw $4, 32(%r8), %xmm18
+	LONG $0x00fde162; WORD $0xc4db // vpandq %xmm4, %xmm16, %xmm16
+	LONG $0x00fde362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm16, %xmm17
+	LONG $0x287da262; WORD $0xc130 // vpmovzxbw %xmm17, %ymm16
+	QUAD $0x020850710075d162 // vpsrlw $2, 128(%r8), %xmm17
+	LONG $0x207de162; WORD $0xc2fd // vpaddw %ymm2, %ymm16, %ymm16
+	LONG $0x00f5e162; WORD $0xccdb // vpandq %xmm4, %xmm17, %xmm17
+	LONG $0x00f5e362; WORD $0xd525; BYTE $0xec // vpternlogq $236, %xmm5, %xmm17, %xmm18
+	LONG $0x287da262; WORD $0xca30 // vpmovzxbw %xmm18, %ymm17
+	LONG $0x28c5c262; WORD $0xd68d // vpermw %ymm14, %ymm7, %ymm18
+	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
+	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
+	LONG $0x28bdc262; WORD $0xd68d // vpermw %ymm14, %ymm8, %ymm18
+	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x06 // vpdpwssd 192(%rax), %ymm17, %ymm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x07 // vpdpwssd 224(%rax), %ymm16, %ymm18
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	LONG $0x3805e262; WORD $0x4198; BYTE $0x03 // vfmadd132ps 12(%rcx){1to8}, %ymm15, %ymm16
+	QUAD $0x0000b0b8307d42c4; BYTE $0x00 // vpmovzxbw 176(%r8), %ymm15
+	LONG $0x287dc262; WORD $0x4830; BYTE $0x05 // vpmovzxbw 80(%r8), %ymm17
+	LONG $0x287dc262; WORD $0x5030; BYTE $0x04 // vpmovzxbw 64(%r8), %ymm18
+	LONG $0x7105c1c4; WORD $0x04f7 // vpsllw $4, %ymm15, %ymm15
+	LONG $0xf8db05c5 // vpand %ymm0, %ymm15, %ymm15
+	LONG $0x2885e362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm15, %ymm17
+	LONG $0x20757162; WORD $0xfafd // vpaddw %ymm2, %ymm17, %ymm15
+	LONG $0x287dc262; WORD $0x4830; BYTE $0x0a // vpmovzxbw 160(%r8), %ymm17
+	LONG $0x2075b162; WORD $0xf171; BYTE $0x04 // vpsllw $4, %ymm17, %ymm17
+	LONG $0x20f5e162; WORD $0xc8db // vpandq %ymm0, %ymm17, %ymm17
+	LONG $0x20f5e362; WORD $0xd125; BYTE $0xec // vpternlogq $236, %ymm1, %ymm17, %ymm18
+	LONG $0x206de162; WORD $0xcafd // vpaddw %ymm2, %ymm18, %ymm17
+	LONG $0x287d3362; WORD $0xf239; BYTE $0x01 // vextracti32x4 $1, %ymm14, %xmm18
+	LONG $0x287da262; WORD $0xd279 // vpbroadcastw %xmm18, %ymm18
+	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
+	LONG $0x287fc162; WORD $0xd670; BYTE $0x55 // vpshuflw $85, %ymm14, %ymm18
+	LONG $0x28fda362; WORD $0xd200; BYTE $0xaa // vpermq $170, %ymm18, %ymm18
+	LONG $0x28053162; WORD $0xfad5 // vpmullw %ymm18, %ymm15, %ymm15
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x08 // vpdpwssd 256(%rax), %ymm17, %ymm18
+	LONG $0x2805e262; WORD $0x5052; BYTE $0x09 // vpdpwssd 288(%rax), %ymm15, %ymm18
+	LONG $0x287c3162; WORD $0xfa5b // vcvtdq2ps %ymm18, %ymm15
+	LONG $0x307d7262; WORD $0x7998; BYTE $0x04 // vfmadd132ps 16(%rcx){1to8}, %ymm16, %ymm15
+	LONG $0x287dc262; WORD $0x4030; BYTE $0x0b // vpmovzxbw 176(%r8), %ymm16
+	LONG $0x287dc262; WORD $0x4830; BYTE $0x07 // vpmovzxbw 112(%r8), %ymm17
+	LONG $0x287dc262; WORD $0x5030; BYTE $0x06 // vpmovzxbw 96(%r8), %ymm18
+	LONG $0x207db162; WORD $0xf071; BYTE $0x02 // vpsllw $2, %ymm16, %ymm16
+	LONG $0x20fde162; WORD $0xc0db // vpandq %ymm0, %ymm16, %ymm16
+	LONG $0x20fde362; WORD $0xc925; BYTE $0xec // vpternlogq $236, %ymm1, %ymm16, %ymm17
+	LONG $0x2075e162; WORD $0xc2fd // vpaddw %ymm2, %ymm17, %ymm16
+	LONG $0x287dc262; WORD $0x4830; BYTE $0x0a // vpmovzxbw 160(%r8), %ymm17
+	LONG $0x2075b162; WORD $0xf171; BYTE $0x02 // vpsllw $2, %ymm17, %ymm17
+	LONG $0x20f5e162; WORD $0xc8db // vpandq %ymm0, %ymm17, %ymm17
+	LONG $0x20f5e362; WORD $0xd125; BYTE $0xec // vpternlogq $236, %ymm1, %ymm17, %ymm18
+	LONG $0x206de162; WORD $0xcafd // vpaddw %ymm2, %ymm18, %ymm17
+	LONG $0x287fc162; WORD $0xd670; BYTE $0xaa // vpshuflw $170, %ymm14, %ymm18
+	LONG $0x28fda362; WORD $0xd200; BYTE $0xaa // vpermq $170, %ymm18, %ymm18
+	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
+	LONG $0x287fc162; WORD $0xd670; BYTE $0xff // vpshuflw $255, %ymm14, %ymm18
+	LONG $0x28fda362; WORD $0xd200; BYTE $0xaa // vpermq $170, %ymm18, %ymm18
+	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x0a // vpdpwssd 320(%rax), %ymm17, %ymm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x0b // vpdpwssd 352(%rax), %ymm16, %ymm18
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	LONG $0x3805e262; WORD $0x4198; BYTE $0x05 // vfmadd132ps 20(%rcx){1to8}, %ymm15, %ymm16
+	QUAD $0x0000b0b8db5941c4; BYTE $0x00 // vpand 176(%r8), %xmm4, %xmm15
+	QUAD $0x040550710075d162 // vpsrlw $4, 80(%r8), %xmm17
+	QUAD $0x04045071006dd162 // vpsrlw $4, 64(%r8), %xmm18
+	LONG $0x0885e362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm15, %xmm17
+	LONG $0x287d3262; WORD $0xf930 // vpmovzxbw %xmm17, %ymm15
+	LONG $0x08ddc162; WORD $0x48db; BYTE $0x0a // vpandq 160(%r8), %xmm4, %xmm17
+	LONG $0xfafd05c5 // vpaddw %ymm2, %ymm15, %ymm15
+	LONG $0x00f5e362; WORD $0xd525; BYTE $0xec // vpternlogq $236, %xmm5, %xmm17, %xmm18
+	LONG $0x287da262; WORD $0xca30 // vpmovzxbw %xmm18, %ymm17
+	LONG $0x28b5c262; WORD $0xd68d // vpermw %ymm14, %ymm9, %ymm18
+	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
+	LONG $0x2075a162; WORD $0xcad5 // vpmullw %ymm18, %ymm17, %ymm17
+	LONG $0x28adc262; WORD $0xd68d // vpermw %ymm14, %ymm10, %ymm18
+	LONG $0x289d5262; WORD $0xf68d // vpermw %ymm14, %ymm12, %ymm14
+	LONG $0x28053162; WORD $0xfad5 // vpmullw %ymm18, %ymm15, %ymm15
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2075e262; WORD $0x5052; BYTE $0x0c // vpdpwssd 384(%rax), %ymm17, %ymm18
+	LONG $0x2805e262; WORD $0x5052; BYTE $0x0d // vpdpwssd 416(%rax), %ymm15, %ymm18
+	LONG $0x287c3162; WORD $0xfa5b // vcvtdq2ps %ymm18, %ymm15
+	LONG $0x307d7262; WORD $0x7998; BYTE $0x06 // vfmadd132ps 24(%rcx){1to8}, %ymm16, %ymm15
+	QUAD $0x020b5071007dd162 // vpsrlw $2, 176(%r8), %xmm16
+	QUAD $0x040750710075d162 // vpsrlw $4, 112(%r8), %xmm17
+	QUAD $0x04065071006dd162 // vpsrlw $4, 96(%r8), %xmm18
+	LONG $0x00fde162; WORD $0xc4db // vpandq %xmm4, %xmm16, %xmm16
+	LONG $0x00fde362; WORD $0xcd25; BYTE $0xec // vpternlogq $236, %xmm5, %xmm16, %xmm17
+	LONG $0x287da262; WORD $0xc130 // vpmovzxbw %xmm17, %ymm16
+	QUAD $0x020a50710075d162 // vpsrlw $2, 160(%r8), %xmm17
+	LONG $0x207de162; WORD $0xc2fd // vpaddw %ymm2, %ymm16, %ymm16
+	LONG $0x207d5162; WORD $0xf6d5 // vpmullw %ymm14, %ymm16, %ymm14
+	LONG $0x007da162; WORD $0xc0ef // vpxord %xmm16, %xmm16, %xmm16
+	LONG $0x00f5e162; WORD $0xccdb // vpandq %xmm4, %xmm17, %xmm17
+	LONG $0x00f5e362; WORD $0xd525; BYTE $0xec // vpternlogq $236, %xmm5, %xmm17, %xmm18
+	LONG $0x287da262; WORD $0xca30 // vpmovzxbw %xmm18, %ymm17
+	LONG $0x2075e162; WORD $0xcafd // vpaddw %ymm2, %ymm17, %ymm17
+	LONG $0x2075a162; WORD $0xcbd5 // vpmullw %ymm19, %ymm17, %ymm17
+	LONG $0x2075e262; WORD $0x4052; BYTE $0x0e // vpdpwssd 448(%rax), %ymm17, %ymm16
+	LONG $0x280de262; WORD $0x4052; BYTE $0x0f // vpdpwssd 480(%rax), %ymm14, %ymm16
+	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x287c3162; WORD $0xf05b // vcvtdq2ps %ymm16, %ymm14
+	LONG $0x38057262; WORD $0x7198; BYTE $0x07 // vfmadd132ps 28(%rcx){1to8}, %ymm15, %ymm14
+	QUAD $0x000000d098b70f41 // movzwl 208(%r8), %ebx
+	LONG $0xd2c08149; WORD $0x0000; BYTE $0x00 // addq $210, %r8
+	LONG $0x20c18348 // addq $32, %rcx
+	LONG $0xfb6e79c5 // vmovd %ebx, %xmm15
+	LONG $0x137942c4; BYTE $0xff // vcvtph2ps %xmm15, %xmm15
+	LONG $0x187d42c4; BYTE $0xff // vbroadcastss %xmm15, %ymm15
+	LONG $0xb80d42c4; BYTE $0xef // vfmadd231ps %ymm15, %ymm14, %ymm13
+	LONG $0x01fa8348 // cmpq $1, %rdx
+	LONG $0xfb568f0f; WORD $0xffff // jg .LBB11_2
+	LONG $0x197d43c4; WORD $0x01ee // vextractf128 $1, %ymm13, %xmm14
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x580841c4; BYTE $0xed // vaddps %xmm13, %xmm14, %xmm13
+	LONG $0xc61141c4; WORD $0x01f5 // vshufpd $1, %xmm13, %xmm13, %xmm14
+	LONG $0x581041c4; BYTE $0xee // vaddps %xmm14, %xmm13, %xmm13
+	LONG $0x167a41c4; BYTE $0xf5 // vmovshdup %xmm13, %xmm14
+	LONG $0x581241c4; BYTE $0xee // vaddss %xmm14, %xmm13, %xmm13
+	LONG $0x117a41c4; WORD $0x242c // vmovss %xmm13, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xfaf88f0f; WORD $0xffff // jg .LBB11_1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0x0010fff0fff8000f // constant
+	QUAD $0xfffc00e00f030f0f // constant
+	QUAD $0x0006000300050004 // constant
+	QUAD $0x000e000d000c0007 // constant
+	QUAD $0x00060005000f000f // constant
+	QUAD $0x00100010000f0007 // constant
+	QUAD $0xffe0000700060005 // constant
+	QUAD $0x0007000600050f30 // constant
+	QUAD $0x000f000e000d000c // constant
+	QUAD $0x00300030cc0fffe0 // constant
+	QUAD $0x000f000f00300030 // constant
+	LONG $0x000f000f // constant
 
 // func dotIQ4XSVNNI512(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotIQ4XSVNNI512(SB), NOSPLIT|NOFRAME, $0-48
@@ -1742,207 +1720,242 @@ TEXT ·dotIQ4XSVNNI512(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x00044f055979e2c4; BYTE $0x00 // vpbroadcastq .LCPI12_0(%rip), %xmm0
+	QUAD $0x000617055979e2c4; BYTE $0x00 // vpbroadcastq .LCPI12_0(%rip), %xmm0
+	QUAD $0x0005fe0d2079e2c4; BYTE $0x00 // vpmovsxbw .LCPI12_14(%rip), %xmm1
+	QUAD $0x0005fd155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI12_2(%rip), %xmm2
+	QUAD $0x0005e41d7979e2c4; BYTE $0x00 // vpbroadcastw .LCPI12_15(%rip), %xmm3
+	QUAD $0x0005dd257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI12_16(%rip), %xmm4
+	QUAD $0x000005fb2d6ff9c5 // vmovdqa .LCPI12_5(%rip), %xmm5
+	QUAD $0x000004c3356ffdc5 // vmovdqa .LCPI12_6(%rip), %ymm6
+	QUAD $0x0000047b056f7dc5 // vmovdqa .LCPI12_7(%rip), %ymm8
+	QUAD $0x000004f30d6f7dc5 // vmovdqa .LCPI12_8(%rip), %ymm9
+	QUAD $0x0000054b156f7dc5 // vmovdqa .LCPI12_9(%rip), %ymm10
+	QUAD $0x000004c31d6f7dc5 // vmovdqa .LCPI12_10(%rip), %ymm11
+	QUAD $0x000004fb256f7dc5 // vmovdqa .LCPI12_11(%rip), %ymm12
+	QUAD $0x000004732d6f7dc5 // vmovdqa .LCPI12_12(%rip), %ymm13
+	QUAD $0x0000050b356f7dc5 // vmovdqa .LCPI12_13(%rip), %ymm14
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x0004330d2079e2c4; BYTE $0x00 // vpmovsxbw .LCPI12_6(%rip), %xmm1
-	QUAD $0x000432155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI12_2(%rip), %xmm2
-	QUAD $0x0004171d7979e2c4; BYTE $0x00 // vpbroadcastw .LCPI12_7(%rip), %xmm3
-	QUAD $0x000410257879e2c4; BYTE $0x00 // vpbroadcastb .LCPI12_8(%rip), %xmm4
-	QUAD $0x000004282d6ff9c5 // vmovdqa .LCPI12_5(%rip), %xmm5
-	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
 	LONG $0x00401f0f // padding
 	WORD $0x8b48; BYTE $0x06 // movq (%rsi), %rax
 	LONG $0x084e8b48 // movq 8(%rsi), %rcx
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
 	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	LONG $0x6e7941c4; WORD $0x0440 // vmovd 4(%r8), %xmm8
-	LONG $0x307942c4; BYTE $0xc0 // vpmovzxbw %xmm8, %xmm8
-	LONG $0x7131c1c4; WORD $0x04d0 // vpsrlw $4, %xmm8, %xmm9
-	LONG $0x613941c4; BYTE $0xc1 // vpunpcklwd %xmm9, %xmm8, %xmm8
-	LONG $0xc0db39c5 // vpand %xmm0, %xmm8, %xmm8
-	LONG $0x797942c4; WORD $0x0248 // vpbroadcastw 2(%r8), %xmm9
-	LONG $0x08b57262; WORD $0xc912 // vpsllvw %xmm1, %xmm9, %xmm9
-	LONG $0x7131c1c4; WORD $0x0ad1 // vpsrlw $10, %xmm9, %xmm9
-	LONG $0x08bd7362; WORD $0xca25; BYTE $0xec // vpternlogq $236, %xmm2, %xmm8, %xmm9
-	LONG $0xc3fd31c5 // vpaddw %xmm3, %xmm9, %xmm8
-	LONG $0x6f7a41c4; WORD $0x0848 // vmovdqu 8(%r8), %xmm9
-	LONG $0x383d43c4; WORD $0x01c0 // vinserti128 $1, %xmm8, %ymm8, %ymm8
-	LONG $0xd4db31c5 // vpand %xmm4, %xmm9, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707f41c4; WORD $0x00d8 // vpshuflw $0, %ymm8, %ymm11
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0x00db // vpshufd $0, %ymm11, %ymm11
-	LONG $0xd52541c4; BYTE $0xd2 // vpmullw %ymm10, %ymm11, %ymm10
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd52541c4; BYTE $0xc9 // vpmullw %ymm9, %ymm11, %ymm9
-	LONG $0x282d7262; WORD $0x2052 // vpdpwssd (%rax), %ymm10, %ymm12
-	LONG $0x28357262; WORD $0x6052; BYTE $0x01 // vpdpwssd 32(%rax), %ymm9, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xcc // vcvtdq2ps %ymm12, %ymm9
-	LONG $0x384d7262; WORD $0x0998 // vfmadd132ps (%rcx){1to8}, %ymm6, %ymm9
-	LONG $0x6f7a41c4; WORD $0x1850 // vmovdqu 24(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707f41c4; WORD $0x55e0 // vpshuflw $85, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0x00e4 // vpshufd $0, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	LONG $0x28257262; WORD $0x6852; BYTE $0x02 // vpdpwssd 64(%rax), %ymm11, %ymm13
-	LONG $0x282d7262; WORD $0x6852; BYTE $0x03 // vpdpwssd 96(%rax), %ymm10, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xd5 // vcvtdq2ps %ymm13, %ymm10
-	LONG $0x38357262; WORD $0x5198; BYTE $0x01 // vfmadd132ps 4(%rcx){1to8}, %ymm9, %ymm10
-	LONG $0x6f7a41c4; WORD $0x2848 // vmovdqu 40(%r8), %xmm9
-	LONG $0xdcdb31c5 // vpand %xmm4, %xmm9, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707f41c4; WORD $0xaae0 // vpshuflw $170, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0x00e4 // vpshufd $0, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	LONG $0x28257262; WORD $0x6852; BYTE $0x04 // vpdpwssd 128(%rax), %ymm11, %ymm13
-	LONG $0x28357262; WORD $0x6852; BYTE $0x05 // vpdpwssd 160(%rax), %ymm9, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xcd // vcvtdq2ps %ymm13, %ymm9
-	LONG $0x382d7262; WORD $0x4998; BYTE $0x02 // vfmadd132ps 8(%rcx){1to8}, %ymm10, %ymm9
-	LONG $0x6f7a41c4; WORD $0x3850 // vmovdqu 56(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707f41c4; WORD $0xffe0 // vpshuflw $255, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0x00e4 // vpshufd $0, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	LONG $0x28257262; WORD $0x6852; BYTE $0x06 // vpdpwssd 192(%rax), %ymm11, %ymm13
-	LONG $0x282d7262; WORD $0x6852; BYTE $0x07 // vpdpwssd 224(%rax), %ymm10, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xd5 // vcvtdq2ps %ymm13, %ymm10
-	LONG $0x38357262; WORD $0x5198; BYTE $0x03 // vfmadd132ps 12(%rcx){1to8}, %ymm9, %ymm10
-	LONG $0x6f7a41c4; WORD $0x4848 // vmovdqu 72(%r8), %xmm9
-	LONG $0xdcdb31c5 // vpand %xmm4, %xmm9, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707e41c4; WORD $0x00e0 // vpshufhw $0, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0xaae4 // vpshufd $170, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	LONG $0x28257262; WORD $0x6852; BYTE $0x08 // vpdpwssd 256(%rax), %ymm11, %ymm13
-	LONG $0x28357262; WORD $0x6852; BYTE $0x09 // vpdpwssd 288(%rax), %ymm9, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xcd // vcvtdq2ps %ymm13, %ymm9
-	LONG $0x382d7262; WORD $0x4998; BYTE $0x04 // vfmadd132ps 16(%rcx){1to8}, %ymm10, %ymm9
-	LONG $0x6f7a41c4; WORD $0x5850 // vmovdqu 88(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707e41c4; WORD $0x55e0 // vpshufhw $85, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0xaae4 // vpshufd $170, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xd2 // vpmullw %ymm10, %ymm12, %ymm10
-	LONG $0x28257262; WORD $0x6852; BYTE $0x0a // vpdpwssd 320(%rax), %ymm11, %ymm13
-	LONG $0x282d7262; WORD $0x6852; BYTE $0x0b // vpdpwssd 352(%rax), %ymm10, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xd5 // vcvtdq2ps %ymm13, %ymm10
-	LONG $0x38357262; WORD $0x5198; BYTE $0x05 // vfmadd132ps 20(%rcx){1to8}, %ymm9, %ymm10
-	LONG $0x6f7a41c4; WORD $0x6848 // vmovdqu 104(%r8), %xmm9
-	LONG $0xdcdb31c5 // vpand %xmm4, %xmm9, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7131c1c4; WORD $0x04d1 // vpsrlw $4, %xmm9, %xmm9
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xccdb31c5 // vpand %xmm4, %xmm9, %xmm9
-	LONG $0x005142c4; BYTE $0xc9 // vpshufb %xmm9, %xmm5, %xmm9
-	LONG $0x707e41c4; WORD $0xaae0 // vpshufhw $170, %ymm8, %ymm12
-	LONG $0x207d42c4; BYTE $0xc9 // vpmovsxbw %xmm9, %ymm9
-	LONG $0x707d41c4; WORD $0xaae4 // vpshufd $170, %ymm12, %ymm12
-	LONG $0xd51d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm12, %ymm11
-	LONG $0xef1141c4; BYTE $0xed // vpxor %xmm13, %xmm13, %xmm13
-	LONG $0xd51d41c4; BYTE $0xc9 // vpmullw %ymm9, %ymm12, %ymm9
-	LONG $0x28257262; WORD $0x6852; BYTE $0x0c // vpdpwssd 384(%rax), %ymm11, %ymm13
-	LONG $0x28357262; WORD $0x6852; BYTE $0x0d // vpdpwssd 416(%rax), %ymm9, %ymm13
-	LONG $0x5b7c41c4; BYTE $0xcd // vcvtdq2ps %ymm13, %ymm9
-	LONG $0x382d7262; WORD $0x4998; BYTE $0x06 // vfmadd132ps 24(%rcx){1to8}, %ymm10, %ymm9
-	LONG $0x6f7a41c4; WORD $0x7850 // vmovdqu 120(%r8), %xmm10
-	LONG $0xdcdb29c5 // vpand %xmm4, %xmm10, %xmm11
-	LONG $0x005142c4; BYTE $0xdb // vpshufb %xmm11, %xmm5, %xmm11
-	LONG $0x7129c1c4; WORD $0x04d2 // vpsrlw $4, %xmm10, %xmm10
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw %xmm11, %ymm11
-	LONG $0xd4db29c5 // vpand %xmm4, %xmm10, %xmm10
-	LONG $0x005142c4; BYTE $0xd2 // vpshufb %xmm10, %xmm5, %xmm10
-	LONG $0x707e41c4; WORD $0xffc0 // vpshufhw $255, %ymm8, %ymm8
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw %xmm10, %ymm10
-	LONG $0x707d41c4; WORD $0xaac0 // vpshufd $170, %ymm8, %ymm8
-	LONG $0xd53d41c4; BYTE $0xdb // vpmullw %ymm11, %ymm8, %ymm11
-	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
-	LONG $0xd53d41c4; BYTE $0xc2 // vpmullw %ymm10, %ymm8, %ymm8
-	LONG $0x28257262; WORD $0x6052; BYTE $0x0e // vpdpwssd 448(%rax), %ymm11, %ymm12
-	LONG $0x283d7262; WORD $0x6052; BYTE $0x0f // vpdpwssd 480(%rax), %ymm8, %ymm12
-	LONG $0x5b7c41c4; BYTE $0xc4 // vcvtdq2ps %ymm12, %ymm8
-	LONG $0x38357262; WORD $0x4198; BYTE $0x07 // vfmadd132ps 28(%rcx){1to8}, %ymm9, %ymm8
-	LONG $0x18b70f41 // movzwl (%r8), %ebx
-	LONG $0xcb6e79c5 // vmovd %ebx, %xmm9
-	LONG $0x137942c4; BYTE $0xc9 // vcvtph2ps %xmm9, %xmm9
-	LONG $0x187d42c4; BYTE $0xc9 // vbroadcastss %xmm9, %ymm9
-	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps %ymm9, %ymm8, %ymm7
-	LONG $0x88c08149; WORD $0x0000; BYTE $0x00 // addq $136, %r8
-	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
-	LONG $0x20c18348 // addq $32, %rcx
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
+	LONG $0x087dc162; WORD $0x406e; BYTE $0x01 // vmovd 4(%r8), %xmm16
 	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x087da262; WORD $0xc030 // vpmovzxbw %xmm16, %xmm16
+	LONG $0x0075b162; WORD $0xd071; BYTE $0x04 // vpsrlw $4, %xmm16, %xmm17
+	LONG $0x007da162; WORD $0xc161 // vpunpcklwd %xmm17, %xmm16, %xmm16
+	LONG $0x087dc262; WORD $0x4879; BYTE $0x01 // vpbroadcastw 2(%r8), %xmm17
+	LONG $0x00fde162; WORD $0xc0db // vpandq %xmm0, %xmm16, %xmm16
+	LONG $0x00f5e262; WORD $0xc912 // vpsllvw %xmm1, %xmm17, %xmm17
+	LONG $0x0075b162; WORD $0xd171; BYTE $0x0a // vpsrlw $10, %xmm17, %xmm17
+	LONG $0x00fde362; WORD $0xca25; BYTE $0xec // vpternlogq $236, %xmm2, %xmm16, %xmm17
+	LONG $0x0075e162; WORD $0xc3fd // vpaddw %xmm3, %xmm17, %xmm16
+	QUAD $0x0008886f08fec162; WORD $0x0000 // vmovdqu64 8(%r8), %xmm17
+	LONG $0x207da362; WORD $0xc038; BYTE $0x01 // vinserti32x4 $1, %xmm16, %ymm16, %ymm16
+	LONG $0x207de262; WORD $0xde00 // vpshufb %ymm6, %ymm16, %ymm19
+	LONG $0x207dc262; WORD $0xe000 // vpshufb %ymm8, %ymm16, %ymm20
+	LONG $0x00f5e162; WORD $0xd4db // vpandq %xmm4, %xmm17, %xmm18
+	LONG $0x0075b162; WORD $0xd171; BYTE $0x04 // vpsrlw $4, %xmm17, %xmm17
+	LONG $0x00f5e162; WORD $0xccdb // vpandq %xmm4, %xmm17, %xmm17
+	LONG $0x0855a262; WORD $0xd200 // vpshufb %xmm18, %xmm5, %xmm18
+	LONG $0x0855a262; WORD $0xc900 // vpshufb %xmm17, %xmm5, %xmm17
+	LONG $0x287da262; WORD $0xd220 // vpmovsxbw %xmm18, %ymm18
+	LONG $0x287da262; WORD $0xc920 // vpmovsxbw %xmm17, %ymm17
+	LONG $0x2065a162; WORD $0xd2d5 // vpmullw %ymm18, %ymm19, %ymm18
+	LONG $0x2065a162; WORD $0xc9d5 // vpmullw %ymm17, %ymm19, %ymm17
+	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
+	LONG $0x206de262; WORD $0x1852 // vpdpwssd (%rax), %ymm18, %ymm19
+	LONG $0x2075e262; WORD $0x5852; BYTE $0x01 // vpdpwssd 32(%rax), %ymm17, %ymm19
+	LONG $0x287ca162; WORD $0xcb5b // vcvtdq2ps %ymm19, %ymm17
+	LONG $0x3845e262; WORD $0x0998 // vfmadd132ps (%rcx){1to8}, %ymm7, %ymm17
+	QUAD $0x0018906f08fec162; WORD $0x0000 // vmovdqu64 24(%r8), %xmm18
+	LONG $0x00ede162; WORD $0xdcdb // vpandq %xmm4, %xmm18, %xmm19
+	LONG $0x006db162; WORD $0xd271; BYTE $0x04 // vpsrlw $4, %xmm18, %xmm18
+	LONG $0x00ede162; WORD $0xd4db // vpandq %xmm4, %xmm18, %xmm18
+	LONG $0x0855a262; WORD $0xdb00 // vpshufb %xmm19, %xmm5, %xmm19
+	LONG $0x0855a262; WORD $0xd200 // vpshufb %xmm18, %xmm5, %xmm18
+	LONG $0x287da262; WORD $0xdb20 // vpmovsxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xd220 // vpmovsxbw %xmm18, %ymm18
+	LONG $0x205da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm20, %ymm19
+	LONG $0x205da162; WORD $0xd2d5 // vpmullw %ymm18, %ymm20, %ymm18
+	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
+	LONG $0x2065e262; WORD $0x6052; BYTE $0x02 // vpdpwssd 64(%rax), %ymm19, %ymm20
+	LONG $0x206de262; WORD $0x6052; BYTE $0x03 // vpdpwssd 96(%rax), %ymm18, %ymm20
+	LONG $0x287ca162; WORD $0xd45b // vcvtdq2ps %ymm20, %ymm18
+	LONG $0x3075e262; WORD $0x5198; BYTE $0x01 // vfmadd132ps 4(%rcx){1to8}, %ymm17, %ymm18
+	QUAD $0x0028886f08fec162; WORD $0x0000 // vmovdqu64 40(%r8), %xmm17
+	LONG $0x207dc262; WORD $0xe100 // vpshufb %ymm9, %ymm16, %ymm20
+	LONG $0x00f5e162; WORD $0xdcdb // vpandq %xmm4, %xmm17, %xmm19
+	LONG $0x0075b162; WORD $0xd171; BYTE $0x04 // vpsrlw $4, %xmm17, %xmm17
+	LONG $0x00f5e162; WORD $0xccdb // vpandq %xmm4, %xmm17, %xmm17
+	LONG $0x0855a262; WORD $0xdb00 // vpshufb %xmm19, %xmm5, %xmm19
+	LONG $0x0855a262; WORD $0xc900 // vpshufb %xmm17, %xmm5, %xmm17
+	LONG $0x287da262; WORD $0xdb20 // vpmovsxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xc920 // vpmovsxbw %xmm17, %ymm17
+	LONG $0x205da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm20, %ymm19
+	LONG $0x205da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm20, %ymm17
+	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
+	LONG $0x2065e262; WORD $0x6052; BYTE $0x04 // vpdpwssd 128(%rax), %ymm19, %ymm20
+	LONG $0x2075e262; WORD $0x6052; BYTE $0x05 // vpdpwssd 160(%rax), %ymm17, %ymm20
+	LONG $0x287ca162; WORD $0xcc5b // vcvtdq2ps %ymm20, %ymm17
+	LONG $0x306de262; WORD $0x4998; BYTE $0x02 // vfmadd132ps 8(%rcx){1to8}, %ymm18, %ymm17
+	QUAD $0x0038906f08fec162; WORD $0x0000 // vmovdqu64 56(%r8), %xmm18
+	LONG $0x207dc262; WORD $0xe200 // vpshufb %ymm10, %ymm16, %ymm20
+	LONG $0x00ede162; WORD $0xdcdb // vpandq %xmm4, %xmm18, %xmm19
+	LONG $0x006db162; WORD $0xd271; BYTE $0x04 // vpsrlw $4, %xmm18, %xmm18
+	LONG $0x00ede162; WORD $0xd4db // vpandq %xmm4, %xmm18, %xmm18
+	LONG $0x0855a262; WORD $0xdb00 // vpshufb %xmm19, %xmm5, %xmm19
+	LONG $0x0855a262; WORD $0xd200 // vpshufb %xmm18, %xmm5, %xmm18
+	LONG $0x287da262; WORD $0xdb20 // vpmovsxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xd220 // vpmovsxbw %xmm18, %ymm18
+	LONG $0x205da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm20, %ymm19
+	LONG $0x205da162; WORD $0xd2d5 // vpmullw %ymm18, %ymm20, %ymm18
+	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
+	LONG $0x2065e262; WORD $0x6052; BYTE $0x06 // vpdpwssd 192(%rax), %ymm19, %ymm20
+	LONG $0x206de262; WORD $0x6052; BYTE $0x07 // vpdpwssd 224(%rax), %ymm18, %ymm20
+	LONG $0x287ca162; WORD $0xd45b // vcvtdq2ps %ymm20, %ymm18
+	LONG $0x3075e262; WORD $0x5198; BYTE $0x03 // vfmadd132ps 12(%rcx){1to8}, %ymm17, %ymm18
+	QUAD $0x0048886f08fec162; WORD $0x0000 // vmovdqu64 72(%r8), %xmm17
+	LONG $0x207dc262; WORD $0xe300 // vpshufb %ymm11, %ymm16, %ymm20
+	LONG $0x00f5e162; WORD $0xdcdb // vpandq %xmm4, %xmm17, %xmm19
+	LONG $0x0075b162; WORD $0xd171; BYTE $0x04 // vpsrlw $4, %xmm17, %xmm17
+	LONG $0x00f5e162; WORD $0xccdb // vpandq %xmm4, %xmm17, %xmm17
+	LONG $0x0855a262; WORD $0xdb00 // vpshufb %xmm19, %xmm5, %xmm19
+	LONG $0x0855a262; WORD $0xc900 // vpshufb %xmm17, %xmm5, %xmm17
+	LONG $0x287da262; WORD $0xdb20 // vpmovsxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xc920 // vpmovsxbw %xmm17, %ymm17
+	LONG $0x205da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm20, %ymm19
+	LONG $0x205da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm20, %ymm17
+	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
+	LONG $0x2065e262; WORD $0x6052; BYTE $0x08 // vpdpwssd 256(%rax), %ymm19, %ymm20
+	LONG $0x2075e262; WORD $0x6052; BYTE $0x09 // vpdpwssd 288(%rax), %ymm17, %ymm20
+	LONG $0x287ca162; WORD $0xcc5b // vcvtdq2ps %ymm20, %ymm17
+	LONG $0x306de262; WORD $0x4998; BYTE $0x04 // vfmadd132ps 16(%rcx){1to8}, %ymm18, %ymm17
+	QUAD $0x0058906f08fec162; WORD $0x0000 // vmovdqu64 88(%r8), %xmm18
+	LONG $0x207dc262; WORD $0xe400 // vpshufb %ymm12, %ymm16, %ymm20
+	LONG $0x00ede162; WORD $0xdcdb // vpandq %xmm4, %xmm18, %xmm19
+	LONG $0x006db162; WORD $0xd271; BYTE $0x04 // vpsrlw $4, %xmm18, %xmm18
+	LONG $0x00ede162; WORD $0xd4db // vpandq %xmm4, %xmm18, %xmm18
+	LONG $0x0855a262; WORD $0xdb00 // vpshufb %xmm19, %xmm5, %xmm19
+	LONG $0x0855a262; WORD $0xd200 // vpshufb %xmm18, %xmm5, %xmm18
+	LONG $0x287da262; WORD $0xdb20 // vpmovsxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xd220 // vpmovsxbw %xmm18, %ymm18
+	LONG $0x205da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm20, %ymm19
+	LONG $0x205da162; WORD $0xd2d5 // vpmullw %ymm18, %ymm20, %ymm18
+	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
+	LONG $0x2065e262; WORD $0x6052; BYTE $0x0a // vpdpwssd 320(%rax), %ymm19, %ymm20
+	LONG $0x206de262; WORD $0x6052; BYTE $0x0b // vpdpwssd 352(%rax), %ymm18, %ymm20
+	LONG $0x287ca162; WORD $0xd45b // vcvtdq2ps %ymm20, %ymm18
+	LONG $0x3075e262; WORD $0x5198; BYTE $0x05 // vfmadd132ps 20(%rcx){1to8}, %ymm17, %ymm18
+	QUAD $0x0068886f08fec162; WORD $0x0000 // vmovdqu64 104(%r8), %xmm17
+	LONG $0x207dc262; WORD $0xe500 // vpshufb %ymm13, %ymm16, %ymm20
+	LONG $0x207dc262; WORD $0xc600 // vpshufb %ymm14, %ymm16, %ymm16
+	LONG $0x00f5e162; WORD $0xdcdb // vpandq %xmm4, %xmm17, %xmm19
+	LONG $0x0075b162; WORD $0xd171; BYTE $0x04 // vpsrlw $4, %xmm17, %xmm17
+	LONG $0x00f5e162; WORD $0xccdb // vpandq %xmm4, %xmm17, %xmm17
+	LONG $0x0855a262; WORD $0xdb00 // vpshufb %xmm19, %xmm5, %xmm19
+	LONG $0x0855a262; WORD $0xc900 // vpshufb %xmm17, %xmm5, %xmm17
+	LONG $0x287da262; WORD $0xdb20 // vpmovsxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xc920 // vpmovsxbw %xmm17, %ymm17
+	LONG $0x205da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm20, %ymm19
+	LONG $0x205da162; WORD $0xc9d5 // vpmullw %ymm17, %ymm20, %ymm17
+	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
+	LONG $0x2065e262; WORD $0x6052; BYTE $0x0c // vpdpwssd 384(%rax), %ymm19, %ymm20
+	LONG $0x2075e262; WORD $0x6052; BYTE $0x0d // vpdpwssd 416(%rax), %ymm17, %ymm20
+	LONG $0x287ca162; WORD $0xcc5b // vcvtdq2ps %ymm20, %ymm17
+	LONG $0x306de262; WORD $0x4998; BYTE $0x06 // vfmadd132ps 24(%rcx){1to8}, %ymm18, %ymm17
+	QUAD $0x0078906f08fec162; WORD $0x0000 // vmovdqu64 120(%r8), %xmm18
+	LONG $0x00ede162; WORD $0xdcdb // vpandq %xmm4, %xmm18, %xmm19
+	LONG $0x006db162; WORD $0xd271; BYTE $0x04 // vpsrlw $4, %xmm18, %xmm18
+	LONG $0x00ede162; WORD $0xd4db // vpandq %xmm4, %xmm18, %xmm18
+	LONG $0x0855a262; WORD $0xdb00 // vpshufb %xmm19, %xmm5, %xmm19
+	LONG $0x0855a262; WORD $0xd200 // vpshufb %xmm18, %xmm5, %xmm18
+	LONG $0x287da262; WORD $0xdb20 // vpmovsxbw %xmm19, %ymm19
+	LONG $0x287da262; WORD $0xd220 // vpmovsxbw %xmm18, %ymm18
+	LONG $0x207da162; WORD $0xdbd5 // vpmullw %ymm19, %ymm16, %ymm19
+	LONG $0x207da162; WORD $0xc2d5 // vpmullw %ymm18, %ymm16, %ymm16
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x2065e262; WORD $0x5052; BYTE $0x0e // vpdpwssd 448(%rax), %ymm19, %ymm18
+	LONG $0x207de262; WORD $0x5052; BYTE $0x0f // vpdpwssd 480(%rax), %ymm16, %ymm18
+	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x287ca162; WORD $0xc25b // vcvtdq2ps %ymm18, %ymm16
+	LONG $0x3075e262; WORD $0x4198; BYTE $0x07 // vfmadd132ps 28(%rcx){1to8}, %ymm17, %ymm16
+	LONG $0x18b70f41 // movzwl (%r8), %ebx
+	LONG $0x88c08149; WORD $0x0000; BYTE $0x00 // addq $136, %r8
+	LONG $0x20c18348 // addq $32, %rcx
+	LONG $0x087de162; WORD $0xcb6e // vmovd %ebx, %xmm17
+	LONG $0x087da262; WORD $0xc913 // vcvtph2ps %xmm17, %xmm17
+	LONG $0x287da262; WORD $0xc918 // vbroadcastss %xmm17, %ymm17
+	LONG $0x207d3262; WORD $0xf9b8 // vfmadd231ps %ymm17, %ymm16, %ymm15
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xfca88f0f; WORD $0xffff // jg .LBB12_2
-	LONG $0x197dc3c4; WORD $0x01f8 // vextractf128 $1, %ymm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7c641c5; BYTE $0x01 // vshufpd $1, %xmm7, %xmm7, %xmm8
-	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
-	LONG $0xc7167ac5 // vmovshdup %xmm7, %xmm8
-	LONG $0xff58bac5 // vaddss %xmm7, %xmm8, %xmm7
-	LONG $0x117ac1c4; WORD $0x243c // vmovss %xmm7, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
+	LONG $0xfc408f0f; WORD $0xffff // jg .LBB12_2
+	LONG $0x287d3362; WORD $0xf819; BYTE $0x01 // vextractf32x4 $1, %ymm15, %xmm16
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x007c5162; WORD $0xff58 // vaddps %xmm15, %xmm16, %xmm15
+	LONG $0x0885c162; WORD $0xc7c6; BYTE $0x01 // vshufpd $1, %xmm15, %xmm15, %xmm16
+	LONG $0x08043162; WORD $0xf858 // vaddps %xmm16, %xmm15, %xmm15
+	LONG $0x087ec162; WORD $0xc716 // vmovshdup %xmm15, %xmm16
+	LONG $0x08063162; WORD $0xf858 // vaddss %xmm16, %xmm15, %xmm15
+	LONG $0x117a41c4; WORD $0x243c // vmovss %xmm15, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfc4f8f0f; WORD $0xffff // jg .LBB12_1
+	LONG $0xfbdc8f0f; WORD $0xffff // jg .LBB12_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x10fff0fff8000fcc // constant
-	QUAD $0xfc00e00f030f0f00 // constant
-	QUAD $0x06000300050004ff // constant
-	QUAD $0x0e000d000c000700 // constant
-	QUAD $0x060005000f000f00 // constant
-	QUAD $0x100010000f000700 // constant
-	QUAD $0xe000070006000500 // constant
-	QUAD $0x07000600050f30ff // constant
-	QUAD $0x0f000e000d000c00 // constant
-	QUAD $0xcccccccc0fffe000 // constant
-	QUAD $0x06080a0c0ecccccc // constant
-	QUAD $0x3000300030000204 // constant
-	QUAD $0x0f000f000f003000 // constant
-	QUAD $0xcfbfad9881000f00 // constant
-	QUAD $0x3526190d01f6eadd // constant
-	WORD $0x5945; BYTE $0x71 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0302030203020302 // constant
+	QUAD $0x0302030203020302 // constant
+	QUAD $0x1312131213121312 // constant
+	QUAD $0x1312131213121312 // constant
+	QUAD $0x0d0c0d0c0d0c0d0c // constant
+	QUAD $0x0d0c0d0c0d0c0d0c // constant
+	QUAD $0x1d1c1d1c1d1c1d1c // constant
+	QUAD $0x1d1c1d1c1d1c1d1c // constant
+	QUAD $0x0100010001000100 // constant
+	QUAD $0x0100010001000100 // constant
+	QUAD $0x1110111011101110 // constant
+	QUAD $0x1110111011101110 // constant
+	QUAD $0x0908090809080908 // constant
+	QUAD $0x0908090809080908 // constant
+	QUAD $0x1918191819181918 // constant
+	QUAD $0x1918191819181918 // constant
+	QUAD $0x0504050405040504 // constant
+	QUAD $0x0504050405040504 // constant
+	QUAD $0x1514151415141514 // constant
+	QUAD $0x1514151415141514 // constant
+	QUAD $0x0b0a0b0a0b0a0b0a // constant
+	QUAD $0x0b0a0b0a0b0a0b0a // constant
+	QUAD $0x1b1a1b1a1b1a1b1a // constant
+	QUAD $0x1b1a1b1a1b1a1b1a // constant
+	QUAD $0x0f0e0f0e0f0e0f0e // constant
+	QUAD $0x0f0e0f0e0f0e0f0e // constant
+	QUAD $0x1f1e1f1e1f1e1f1e // constant
+	QUAD $0x1f1e1f1e1f1e1f1e // constant
+	QUAD $0x0706070607060706 // constant
+	QUAD $0x0706070607060706 // constant
+	QUAD $0x1716171617161716 // constant
+	QUAD $0x1716171617161716 // constant
+	QUAD $0x0010fff0fff8000f // constant
+	QUAD $0xfffc00e00f030f0f // constant
+	QUAD $0x0006000300050004 // constant
+	QUAD $0x000e000d000c0007 // constant
+	QUAD $0x00060005000f000f // constant
+	QUAD $0x00100010000f0007 // constant
+	QUAD $0xffe0000700060005 // constant
+	QUAD $0x0007000600050f30 // constant
+	QUAD $0x000f000e000d000c // constant
+	QUAD $0xcccccccccc0fffe0 // constant
+	QUAD $0x00020406080a0c0e // constant
+	QUAD $0x0030003000300030 // constant
+	QUAD $0x000f000f000f000f // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xf6eaddcfbfad9881 // constant
+	QUAD $0x7159453526190d01 // constant

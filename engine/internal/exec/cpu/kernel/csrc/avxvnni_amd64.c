@@ -1,4 +1,4 @@
-// c2s:flags -mavx2 -mavxvnni -mfma -mf16c -mbmi -mbmi2
+// c2s:flags -mavx2 -mavxvnni -mfma -mf16c -mbmi -mbmi2 -mtune=znver4
 // The kernels of avx2_amd64.c with VPDPWSSD, which multiplies pairs and adds in one.
 #define VNNI
 #define DPWSSD _mm256_dpwssd_avx_epi32

@@ -36,9 +36,28 @@ UNROLL  for (int r = 0; r < R; r++) { *y++ = t[r]; w += stride; } \
         PIN(w); \
     } while ((rows -= R) > 0); \
 }
-DOT(dotF32AVX2, 1, f32, 4)
-DOT(dotF16AVX2, 1, f16, 2)
-DOT(dotBF16AVX2, 1, bf16, 2)
+// One row at a time, for short rows: their memory is read from end to end, as the
+// processor's prefetching likes it.
+#define DOT1(NAME, T, SIZE) \
+KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t n, const float *x) { \
+    do { \
+        __m256 s[4]; \
+UNROLL  for (int k = 0; k < 4; k++) s[k] = _mm256_setzero_ps(); \
+        int64_t i = n; \
+        const float *v = x; const uint8_t *p = w; \
+        for (; i >= 32; i -= 32) { \
+UNROLL      for (int k = 0; k < 4; k++) s[k] = _mm256_fmadd_ps(T##_8(p + 8 * k * SIZE), _mm256_loadu_ps(v + 8 * k), s[k]); \
+            v += 32; p += 32 * SIZE; \
+        } \
+        for (; i >= 8; i -= 8) { s[0] = _mm256_fmadd_ps(T##_8(p), _mm256_loadu_ps(v), s[0]); v += 8; p += 8 * SIZE; } \
+        float t = sum8(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3]))); \
+        for (; i > 0; i--) { t += T##_1(p) * *v++; p += SIZE; } \
+        *y++ = t; w += stride; \
+    } while (--rows > 0); \
+}
+DOT1(dotF32AVX2, f32, 4)
+DOT1(dotF16AVX2, f16, 2)
+DOT1(dotBF16AVX2, bf16, 2)
 DOT(dot4F32AVX2, 4, f32, 4)
 DOT(dot4F16AVX2, 4, f16, 2)
 DOT(dot4BF16AVX2, 4, bf16, 2)
