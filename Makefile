@@ -15,7 +15,7 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang
+.PHONY: help doctor build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ record: oracle ## record the families' logits again (CASE=REGEXP for some)
 test-arm64: ## the CPU kernels and executor as linux/arm64 under qemu-user (apt-get install qemu-user)
 	GOARCH=arm64 $(GO) test -exec "qemu-aarch64 -cpu max" ./engine/internal/exec/cpu/kernel -skip AssemblyIsCurrent
 	GOARCH=arm64 $(GO) test -exec "qemu-aarch64 -cpu max" ./engine/internal/exec/cpu
+
+doctor: ## check this machine; where there is no Metal, the emulated GPU (needs clang-19)
+	$(GO) run -tags emu ./cmd/gollm doctor
 
 asm: ## make the CPU kernels' assembly from their C (needs clang-19 and lld-19)
 	cd engine/internal/exec/cpu/kernel && $(GO) run ../c2s -o . csrc/*_*.c
