@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gollm/gollm/cmd/gollm/internal/lineedit"
+	"github.com/gollm/gollm/cmd/gollm/internal/prompt"
 	"github.com/gollm/gollm/engine"
 	"github.com/gollm/gollm/engine/chat"
 	"github.com/urfave/cli/v3"
@@ -58,14 +58,14 @@ func converse(ctx context.Context, c *cli.Command, s *engine.Session, o engine.G
 	signal.Notify(interrupt, os.Interrupt)
 	defer signal.Stop(interrupt)
 
-	in := lineedit.New(stdin, ui)
-	in.Prompt, in.More, in.Open = ">>> ", "... ", quoteOpen
+	in := prompt.New(stdin, ui)
+	in.Open = quoteOpen
 	for {
 		text, err := in.Read(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.Is(err, lineedit.ErrInterrupt):
+		case errors.Is(err, prompt.ErrInterrupt):
 			if text == "" {
 				fmt.Fprintln(ui, "(Ctrl-D or /bye leaves)")
 			}

@@ -1,4 +1,4 @@
-package lineedit
+package prompt
 
 import "golang.org/x/sys/unix"
 

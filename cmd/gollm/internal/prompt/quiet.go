@@ -1,12 +1,12 @@
-package lineedit
+package prompt
 
 import "golang.org/x/sys/unix"
 
 // Quiet keeps what is typed off the screen, until restore is called: between
 // two Reads, while something else is shown. Ctrl-C is a signal then, and other
 // keys wait for the next Read.
-func (e *Editor) Quiet() (restore func()) {
-	fd := int(e.in.Fd())
+func (p *Prompt) Quiet() (restore func()) {
+	fd := int(p.in.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return func() {}
