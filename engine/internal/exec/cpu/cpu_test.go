@@ -9,6 +9,7 @@ import (
 	"github.com/gollm/gollm/engine/internal/exec/cpu/kernel"
 	"github.com/gollm/gollm/engine/internal/exec/exectest"
 	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
 )
 
 // bound is what activations of 15 bits with a scale for each 32 leave; see
@@ -21,11 +22,23 @@ const precise = 1e-5
 // configs runs f with every kind of kernels this machine has, as they are used
 // and precise.
 func configs(t *testing.T, f func(t *testing.T, c exectest.Config)) {
-	for i, set := range kernel.Sets() {
-		if race && i > 0 {
-			break
-		}
+	sets := kernel.Sets()
+	if race {
+		sets = sets[:1]
+	}
+	eachOf(t, sets, f)
+}
+
+// best is configs with the kernels that New picks, for what does not depend on
+// them.
+func best(t *testing.T, f func(t *testing.T, c exectest.Config)) { eachOf(t, kernel.Sets()[:1], f) }
+
+func eachOf(t *testing.T, sets []*kernel.Set, f func(t *testing.T, c exectest.Config)) {
+	for _, set := range sets {
 		for _, o := range []cpu.Options{{Kernels: set}, {Kernels: set, Precise: true}} {
+			if !o.Precise && !set.Integer(gguf.Q8_0) {
+				continue // nothing is rounded
+			}
 			c := exectest.Config{New: func() program.Executor { return cpu.New(3, o) }, Bound: bound}
 			name := set.Name
 			if o.Precise {
@@ -38,9 +51,9 @@ func configs(t *testing.T, f func(t *testing.T, c exectest.Config)) {
 }
 
 func TestOps(t *testing.T)         { configs(t, exectest.Run) }
-func TestAllocations(t *testing.T) { configs(t, exectest.Allocations) }
-func TestConcurrent(t *testing.T)  { configs(t, exectest.Concurrent) }
-func TestErrors(t *testing.T)      { configs(t, exectest.Errors) }
+func TestAllocations(t *testing.T) { best(t, exectest.Allocations) }
+func TestConcurrent(t *testing.T)  { best(t, exectest.Concurrent) }
+func TestErrors(t *testing.T)      { best(t, exectest.Errors) }
 
 // TestOneThread runs the ops without any goroutine beside the caller's.
 func TestOneThread(t *testing.T) {

@@ -18,6 +18,7 @@ func TestFamilies(t *testing.T) {
 	t.Cleanup(func() { e.Close() })
 	for _, c := range archtest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
 			seed := archtest.Seeds[0]
 			want, err := c.Logits(seed)
 			if err != nil {

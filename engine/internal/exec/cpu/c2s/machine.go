@@ -7,12 +7,11 @@ type machine struct {
 	triple string
 	flags  []string
 	// Registers of preserve_none arguments in clang 19, in order.
-	ints, floats         []string
-	moveInt, moveFloat   string // Go's instructions that load them
-	forbidden            *regexp.Regexp
-	forbiddenBecause     string
-	wide, wideNeeds      *regexp.Regexp // code that matches wide must match wideNeeds too
-	wideBecause, comment string
+	ints, floats       []string
+	moveInt, moveFloat string // Go's instructions that load them
+	forbidden          *regexp.Regexp
+	wide, wideNeeds    *regexp.Regexp // code that matches wide must match wideNeeds too
+	comment            string
 }
 
 var machines = map[string]machine{
