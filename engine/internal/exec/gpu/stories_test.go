@@ -149,7 +149,7 @@ func TestFaults(t *testing.T) {
 			at := fmt.Sprintf("step of 1 tokens from position %d", len(s.tokens))
 			id := want[4]
 			m.Inject(c.fault, 0)
-			next, err := s.next(id)
+			_, err = s.next(id)
 			var failure *metal.Error
 			if !errors.As(err, &failure) || failure.Code != c.code || !strings.Contains(err.Error(), at) {
 				t.Fatalf("error %v, want one of code %d that says %q", err, c.code, at)
@@ -169,7 +169,8 @@ func TestFaults(t *testing.T) {
 			}
 			story = append(story, id)
 			for len(story) < len(want) {
-				if next, err = s.next(story[len(story)-1]); err != nil {
+				next, err := s.next(story[len(story)-1])
+				if err != nil {
 					t.Fatalf("after the error: %v", err)
 				}
 				story = append(story, next)
