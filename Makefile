@@ -15,7 +15,7 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help doctor build run test lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang
+.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile

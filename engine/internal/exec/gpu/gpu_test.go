@@ -35,7 +35,7 @@ func device(t *testing.T) (d *metal.Device, m *emu.Machine) {
 		fmt.Println("NOT TESTED: Metal executor:", err)
 		t.Skip(err)
 	}
-	m = emu.Test(t, emu.Options{Hazards: true, PageSize: os.Getpagesize()})
+	m = emu.Test(t, emu.Options{Hazards: true, Races: os.Getenv("GOLLM_RACES") != "", PageSize: os.Getpagesize()})
 	return m.Device(), m
 }
 
