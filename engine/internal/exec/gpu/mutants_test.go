@@ -61,7 +61,7 @@ func TestMutants(t *testing.T) {
 	}
 	for _, n := range []int{1, 12} { // split positions, and tiles of rows
 		s := step(150, n)
-		before := e.contents()
+		before := r.contents()
 		if err := r.Run(s); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestMutants(t *testing.T) {
 		// order of dispatches may go well by chance: several orders are tried.
 		seen := func() bool {
 			for range 6 {
-				e.restore(before)
+				restore(before)
 				if r.Run(s) != nil || len(m.TakeViolations()) > 0 {
 					return true
 				}
@@ -131,7 +131,7 @@ func TestMutants(t *testing.T) {
 			}
 		}
 		t.Logf("steps of %d tokens: up to %d of %d barriers, %d swaps, %d sizes", n, *mutants, len(barriers), len(swaps), len(shorts))
-		e.restore(before)
+		restore(before)
 		m.TakeViolations()
 		if seen() {
 			t.Errorf("steps of %d tokens: the plan is not what it was", n)
@@ -139,17 +139,22 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// contents copies the weights and the KV memory.
-func (e *Executor) contents() map[*metal.Buffer][]byte {
+// contents copies all that a step does not write anew: weights, KV memory,
+// frequencies.
+func (r *runner) contents() map[*metal.Buffer][]byte {
 	copies := map[*metal.Buffer][]byte{}
-	for _, b := range append(slices.Collect(maps.Keys(e.memory)), e.weights.buffers...) {
+	list := append(slices.Collect(maps.Keys(r.e.memory)), r.e.weights.buffers...)
+	for _, t := range r.ropes {
+		list = append(list, t.frequencies)
+	}
+	for _, b := range list {
 		copies[b] = slices.Clone(b.Bytes())
 	}
 	return copies
 }
 
 // restore puts them back.
-func (e *Executor) restore(copies map[*metal.Buffer][]byte) {
+func restore(copies map[*metal.Buffer][]byte) {
 	for b, c := range copies {
 		copy(b.Bytes(), c)
 	}
