@@ -139,7 +139,7 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 		r.SamplesTS = append(r.SamplesTS, float64(t.Prompt+t.Gen)/d.Seconds())
 	}
 	avg, dev := spread(r.SamplesNS)
-	r.AvgNS, r.StddevNS = int64(avg), int64(dev)
+	r.AvgNS, r.StddevNS = int64(math.Round(avg)), int64(math.Round(dev))
 	r.AvgTS, r.StddevTS = spread(r.SamplesTS)
 	return r, nil
 }
