@@ -108,8 +108,7 @@ func (s *Set) DotFloat(t gguf.Type, y []float32, w []byte, stride int, x []float
 		return
 	}
 	_ = w[(len(y)-1)*stride+t.RowBytes(len(x))-1]
-	// Rows too short for the processor to see that it should prefetch each of four
-	// are read one after another.
+	// Short rows are faster one after another: see docs/RATIONALE.md.
 	if four := len(y) &^ 3; four > 0 && s.dot4Float[t] != nil && stride >= longRow {
 		s.dot4Float[t](&y[0], &w[0], stride, four, len(x), &x[0])
 		if y = y[four:]; len(y) == 0 {

@@ -23,7 +23,7 @@ INLINE __m256i mac(words32 w, const int16_t *x) {
 
 // T: quants; D: scale; M: minimum or 0.
 // One row after another, so that memory is read from end to end: two rows at a time
-// share work but ran at half the speed, as the processor's prefetching lost its way.
+// share work but ran at half the speed (prefetching, perhaps: docs/RATIONALE.md).
 #define DOT32(NAME, T, BYTES, D, M, HASMIN) \
 KERNEL(NAME) DOT_ARGS { \
     do { \
