@@ -15,18 +15,18 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang
+.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang compiler toolchain
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
 
-build: ## build bin/gollm
+build: toolchain ## build bin/gollm
 	$(GO) build -trimpath -o bin/gollm ./cmd/gollm
 
 run: build ## build and tell a story with the model inside the binary
 	./bin/gollm run -p "Once upon a time" -n 200 --temp 0
 
-test: lint cross clang unit race ## everything that needs no model and no oracle
+test: toolchain lint cross clang unit race ## everything that needs no model and no oracle
 	@command -v clang-19 >/dev/null && echo "make test: ok" || \
 		echo "make test: ok, but NOT TESTED: Metal kernels on the emulator; clang-19 is missing: apt-get install clang-19 lld-19"
 
@@ -46,8 +46,18 @@ cross: ## build the command for every platform, static
 unit: ## the tests
 	$(GO) test ./...
 
-race: ## the tests of concurrent code under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race $(RACE)
+race: compiler ## the tests of concurrent code under the race detector (needs a C compiler)
+	@if command -v cc >/dev/null; then echo "go test -race $(RACE)"; CGO_ENABLED=1 $(GO) test -race $(RACE); \
+	else echo "NOT TESTED: the race detector; a C compiler is missing: apt-get install gcc libc6-dev"; test -z "$$CI"; fi
+
+compiler: ## install a C compiler for the race detector, where that may be
+	@command -v cc >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -q && apt-get install -y -q --no-install-recommends gcc libc6-dev; } || true
+
+toolchain: ## install Go from the system's packages, where there is none and that may be
+	@command -v $(GO) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -q && apt-get install -y -q --no-install-recommends golang-go ca-certificates; } || true
+	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/dl"; exit 1; }
 
 model: ## fetch the two real models of the tests (350 MB, once)
 	testdata/fetch-models.sh $(MODELS)
