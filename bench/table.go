@@ -52,12 +52,29 @@ var columns = []column{
 	{"backend", -10, func(r *Result) string { return r.Backend }},
 	{"threads", 7, func(r *Result) string { return strconv.Itoa(r.Threads) }},
 	{"n_batch", 7, func(r *Result) string { return strconv.Itoa(r.Batch) }},
+	{"type_k", 6, func(r *Result) string { return r.KeyType }},
+	{"type_v", 6, func(r *Result) string { return r.ValueType }},
 	{"test", 15, func(r *Result) string { return r.Test().String() }},
 	{"t/s", 20, func(r *Result) string { return fmt.Sprintf("%.2f ± %.2f", r.AvgTS, r.StddevTS) }},
 }
 
-// defaultBatch is the batch size that needs no column.
-const defaultBatch = 512
+// defaultBatch and defaultCache are the batch size and the cache's type that need
+// no column.
+const (
+	defaultBatch = 512
+	defaultCache = "f16"
+)
+
+// shown reports whether a column says something in a table that begins with r.
+func (c column) shown(r *Result) bool {
+	switch c.name {
+	case "n_batch":
+		return r.Batch != defaultBatch
+	case "type_k", "type_v":
+		return r.KeyType != defaultCache || r.ValueType != defaultCache
+	}
+	return true
+}
 
 type markdown struct {
 	*printer
@@ -68,7 +85,7 @@ type markdown struct {
 func (m *markdown) Add(r *Result) error {
 	if m.columns == nil {
 		for _, c := range columns {
-			if c.name != "n_batch" || r.Batch != defaultBatch {
+			if c.shown(r) {
 				m.columns = append(m.columns, c)
 			}
 		}

@@ -39,7 +39,7 @@ func (m *Model) Embed(ctx context.Context, tokens []int32, o EmbedOptions) ([]fl
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
-	pool, err := kv.New(m.exec, p.KV, m.kvType(), len(tokens))
+	pool, err := kv.New(m.exec, p.KV, m.kvType, len(tokens))
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}

@@ -12,13 +12,13 @@ import (
 func (m *Model) checkMemory() error {
 	limits := m.limits(1)
 	if e, ok := m.exec.(*gpu.Executor); ok {
-		size := func(positions int) int64 { return kv.Size(m.logits.KV, m.kvType(), positions) }
+		size := func(positions int) int64 { return kv.Size(m.logits.KV, m.kvType, positions) }
 		if err := e.CheckMemory(m.logits, m.options.Context, size, limits); err != nil {
 			return fmt.Errorf("engine: %w", err)
 		}
 	}
 	const float, token = 4, 4
-	need := uint64(kv.Size(m.logits.KV, m.kvType(), m.options.Context)) +
+	need := uint64(kv.Size(m.logits.KV, m.kvType, m.options.Context)) +
 		uint64(m.options.Context)*token + uint64(m.logits.Layout(limits).Size)*float
 	if have := totalMemory(); have > 0 && need > have {
 		return fmt.Errorf("engine: a context of %d tokens, read %d at once, needs %.1f GB of memory; this machine has %.1f GB",

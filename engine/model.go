@@ -30,9 +30,10 @@ type Options struct {
 	Batch int
 	// Threads is the number of CPU threads, 0 for one a processor.
 	Threads int
-	// KVF32 caches keys and values as float32 instead of float16: twice the
+	// KVType is what keys and values are cached in: "f16", which "" means; "q8_0", about
+	// half the memory, for models whose heads are multiples of 32; "f32", twice the
 	// memory, for comparisons to the last digit.
-	KVF32 bool
+	KVType string
 	// Device is where the model runs: see Devices. "" picks the best there is.
 	Device string
 	// Progress, if set, makes Load read all weights into memory once, and is told
@@ -54,6 +55,7 @@ type Model struct {
 	exec    program.Executor
 	gpu     *device // nil when the CPU runs the model
 	options Options // with the defaults filled in
+	kvType  gguf.Type
 
 	logits *program.Program
 
@@ -104,11 +106,20 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	if o.Device != "" && !slices.Contains(Devices(), o.Device) {
 		return nil, fmt.Errorf("engine: no device %q here (have %v)", o.Device, Devices())
 	}
+	if o.KVType == "" {
+		o.KVType = "f16"
+	}
 	m := &Model{file: f, family: family, options: o}
+	if m.kvType, err = gguf.ParseType(o.KVType); err != nil {
+		return nil, fmt.Errorf("engine: KV cache: %w", err)
+	}
 	if m.tok, err = tokenizer.New(f); err != nil {
 		return nil, err
 	}
 	if m.logits, err = arch.Program(family, arch.Options{Context: o.Context}, false); err != nil {
+		return nil, fmt.Errorf("engine: %s: %w", f.Name(), err)
+	}
+	if err := m.logits.CheckKV(m.kvType); err != nil {
 		return nil, fmt.Errorf("engine: %s: %w", f.Name(), err)
 	}
 	if o.Progress != nil {
@@ -190,8 +201,8 @@ func (m *Model) Info() Info {
 		TrainContext: c.Context,
 		Context:      m.options.Context,
 		Batch:        m.options.Batch,
-		KVType:       strings.ToLower(m.kvType().String()),
-		KVBytes:      kv.Size(m.logits.KV, m.kvType(), m.options.Context),
+		KVType:       strings.ToLower(m.kvType.String()),
+		KVBytes:      kv.Size(m.logits.KV, m.kvType, m.options.Context),
 		Device:       "cpu",
 		Threads:      m.options.Threads,
 	}
@@ -209,13 +220,6 @@ func (m *Model) Info() Info {
 	i.BitsPerWeight = float64(i.Bytes) * 8 / float64(max(i.Parameters, 1))
 	_, i.HasTemplate = m.file.Lookup("tokenizer.chat_template")
 	return i
-}
-
-func (m *Model) kvType() gguf.Type {
-	if m.options.KVF32 {
-		return gguf.F32
-	}
-	return gguf.F16
 }
 
 // File returns the model's file, for its metadata.

@@ -66,7 +66,7 @@ type Dispatch struct {
 // Metal kernels do not have, if that is why there is no plan.
 func (m *Model) Plan() (*Plan, error) {
 	limits := m.limits(1)
-	planner, err := gpu.NewPlanner(m.logits, m.kvType(), limits)
+	planner, err := gpu.NewPlanner(m.logits, m.kvType, limits)
 	if err != nil {
 		return nil, fmt.Errorf("engine: plan %s: %w", m.file.Name(), err)
 	}
@@ -87,7 +87,7 @@ func (m *Model) planMemory(planner *gpu.Planner) MemoryPlan {
 	s := planner.Scratch
 	p := MemoryPlan{
 		Weights: m.Info().Bytes,
-		KV:      kv.Size(m.logits.KV, m.kvType(), m.options.Context),
+		KV:      kv.Size(m.logits.KV, m.kvType, m.options.Context),
 		Scratch: s.Activations + s.Attention + s.Experts + s.Step,
 	}
 	p.Total = p.Weights + p.KV + p.Scratch

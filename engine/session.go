@@ -46,7 +46,7 @@ func (m *Model) NewSession() (*Session, error) {
 	if err := m.checkMemory(); err != nil {
 		return nil, err
 	}
-	pool, err := kv.New(m.exec, m.logits.KV, m.kvType(), m.options.Context)
+	pool, err := kv.New(m.exec, m.logits.KV, m.kvType, m.options.Context)
 	if err != nil {
 		return nil, fmt.Errorf("engine: %w", err)
 	}

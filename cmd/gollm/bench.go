@@ -22,7 +22,7 @@ generates so many one by one (tg), -pg does both, -d fills the context first wit
 tokens that are not timed. Each takes several values, with commas or given
 again, and ranges: first-last, first-last+step, first-last*factor. Every
 combination is measured.`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "the GGUF `FILE`"},
 			&cli.StringSliceFlag{Name: "n-prompt", Aliases: []string{"p"}, Usage: "tokens of the prompt", Value: []string{"512"}},
 			&cli.StringSliceFlag{Name: "n-gen", Aliases: []string{"n"}, Usage: "tokens to generate", Value: []string{"128"}},
@@ -35,7 +35,7 @@ combination is measured.`,
 			&cli.IntFlag{Name: "repetitions", Aliases: []string{"r"}, Usage: "times each test is measured", Value: 5},
 			&cli.BoolFlag{Name: "no-warmup", Usage: "time the first run too"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "format: " + strings.Join(bench.Formats(), ", "), Value: "md"},
-		},
+		}, cacheFlags()...),
 		Action: benchmark,
 	}
 }
@@ -92,6 +92,10 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 	if err := checkDevice(c, threads...); err != nil {
 		return err
 	}
+	cache, err := cacheType(c)
+	if err != nil {
+		return err
+	}
 	table, err := bench.NewTable(c.String("output"), c.Root().Writer)
 	if err != nil {
 		return usageError{err}
@@ -110,7 +114,7 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 	for _, path := range models {
 		for _, b := range batches {
 			for _, n := range threads {
-				o := engine.Options{Context: context, Batch: b, Threads: n, Device: c.String("device")}
+				o := engine.Options{Context: context, Batch: b, Threads: n, KVType: cache, Device: c.String("device")}
 				if err := benchModel(ctx, c, path, o, tests, table); err != nil {
 					return err
 				}

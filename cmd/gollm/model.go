@@ -30,14 +30,44 @@ https://huggingface.co/models?library=gguf, and pass it with -m FILE.
 
 // modelFlags are the flags of every command that loads a model.
 func modelFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the GGUF `FILE`; any part of a split model"},
 		&cli.IntFlag{Name: "ctx-size", Aliases: []string{"c"}, Usage: "most tokens of prompt and answer; -1 takes the model's own length, 0 that but at most 8192"},
 		&cli.IntFlag{Name: "batch-size", Aliases: []string{"b"}, Usage: "tokens of a prompt processed at once", Value: 512},
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one a processor"},
 		&cli.IntFlag{Name: "n-gpu-layers", Aliases: []string{"ngl", "gpu-layers"}, Usage: "layers on the GPU, counted from the last", Value: 99},
 		&cli.StringFlag{Name: "device", Usage: "where to run: " + strings.Join(engine.Devices(), ", ")},
+	}, cacheFlags()...)
+}
+
+// cacheTypes are what keys and values may be cached in.
+var cacheTypes = []string{"f32", "f16", "q8_0"}
+
+// cacheFlags are llama.cpp's for the types of the KV cache.
+func cacheFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "cache-type-k", Aliases: []string{"ctk"}, Usage: "`TYPE` of the cached keys: " + strings.Join(cacheTypes, ", "), Value: "f16"},
+		&cli.StringFlag{Name: "cache-type-v", Aliases: []string{"ctv"}, Usage: "`TYPE` of the cached values, the same as the keys'", Value: "f16"},
 	}
+}
+
+// cacheType reads cacheFlags; one of the two says it for both.
+func cacheType(c *cli.Command) (string, error) {
+	k, v := c.String("cache-type-k"), c.String("cache-type-v")
+	if !c.IsSet("cache-type-v") {
+		v = k
+	} else if !c.IsSet("cache-type-k") {
+		k = v
+	}
+	for name, t := range map[string]string{"k": k, "v": v} {
+		if !slices.Contains(cacheTypes, t) {
+			return "", usagef("--cache-type-%s %s: must be one of %s", name, t, strings.Join(cacheTypes, ", "))
+		}
+	}
+	if k != v {
+		return "", usagef("--cache-type-k %s and --cache-type-v %s: keys and values must be of the same type", k, v)
+	}
+	return k, nil
 }
 
 // mostThreads is more than any machine has processors for.
@@ -50,6 +80,10 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 		Batch:   c.Int("batch-size"),
 		Threads: c.Int("threads"),
 		Device:  c.String("device"),
+	}
+	var err error
+	if o.KVType, err = cacheType(c); err != nil {
+		return o, err
 	}
 	switch {
 	case o.Context < -1:

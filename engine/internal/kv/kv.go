@@ -37,18 +37,15 @@ func Size(shapes []program.KVShape, typ gguf.Type, positions int) int64 {
 	blocks := int64((positions + BlockSize - 1) / BlockSize)
 	var row int64
 	for _, s := range shapes {
-		row += int64(s.KeyWidth+s.ValueWidth) * int64(typ.BlockBytes())
+		row += int64(typ.RowBytes(s.KeyWidth) + typ.RowBytes(s.ValueWidth))
 	}
 	return row * BlockSize * blocks
 }
 
 // New allocates a pool of at least the given number of positions in total, over
-// which e can run programs (nil: any executor that takes any memory). typ is
-// gguf.F16 or gguf.F32. Close it after use.
+// which e can run programs (nil: any executor that takes any memory). typ is one
+// that program.Program.CheckKV allows. Close it after use.
 func New(e program.Executor, shapes []program.KVShape, typ gguf.Type, positions int) (*Pool, error) {
-	if typ != gguf.F16 && typ != gguf.F32 {
-		return nil, fmt.Errorf("KV cache type %s: only F16 and F32 are supported", typ)
-	}
 	if positions <= 0 {
 		return nil, fmt.Errorf("KV cache of %d positions", positions)
 	}

@@ -23,7 +23,11 @@ func newPool(t *testing.T, positions int) *Pool {
 }
 
 func TestNew(t *testing.T) {
-	for _, typ := range []gguf.Type{gguf.F16, gguf.F32} {
+	for _, typ := range []gguf.Type{gguf.F16, gguf.F32, gguf.Q8_0} {
+		shapes := shapes
+		if typ == gguf.Q8_0 {
+			shapes = []program.KVShape{{KeyWidth: 64, ValueWidth: 32}, {KeyWidth: 32, ValueWidth: 96}}
+		}
 		p, err := New(nil, shapes, typ, 33) // two blocks
 		if err != nil {
 			t.Fatal(err)

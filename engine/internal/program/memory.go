@@ -16,9 +16,34 @@ type KVAllocator interface {
 	AllocateKV(n int) (mem []byte, free func(), err error)
 }
 
+// CheckKV reports whether the programs' keys and values can be kept as type t: F32,
+// F16, or Q8_0, whose blocks of 32 values no head may share with another.
+func (p *Program) CheckKV(t gguf.Type) error {
+	if t != gguf.F32 && t != gguf.F16 && t != gguf.Q8_0 {
+		return fmt.Errorf("KV cache type %s: only F32, F16 and Q8_0 are supported", t)
+	}
+	for _, op := range p.Ops {
+		a, ok := op.(*Attention)
+		if !ok {
+			continue
+		}
+		kv := p.KV[a.Layer]
+		for _, w := range []struct {
+			of    string
+			width int
+		}{{"keys", kv.KeyWidth / a.KVHeads}, {"values", kv.ValueWidth / a.KVHeads}} {
+			if w.width%t.BlockSize() != 0 {
+				return fmt.Errorf("KV cache type %s: heads of layer %d have %s of %d values, not whole blocks of %d", t, a.Layer, w.of, w.width, t.BlockSize())
+			}
+		}
+	}
+	return nil
+}
+
 // NewKVMemory allocates storage of the given number of blocks of blockSize
 // positions for programs with these shapes, that e can run over. e may be nil,
-// for an executor that takes any memory. Close it after use.
+// for an executor that takes any memory. Rows must be whole blocks of typ: see
+// Program.CheckKV. Close it after use.
 func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks int) (*KVMemory, error) {
 	m := &KVMemory{Type: typ, BlockSize: blockSize, Blocks: blocks}
 	var allocator KVAllocator
@@ -27,6 +52,12 @@ func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks 
 	}
 	rows := blocks * blockSize
 	for i, s := range shapes {
+		for _, width := range []int{s.KeyWidth, s.ValueWidth} {
+			if width%typ.BlockSize() != 0 {
+				m.Close()
+				return nil, fmt.Errorf("KV cache of layer %d: rows of %d values are not whole blocks of %d of %s", i, width, typ.BlockSize(), typ)
+			}
+		}
 		k, v := rows*typ.RowBytes(s.KeyWidth), rows*typ.RowBytes(s.ValueWidth)
 		layer := KVLayer{Shape: s}
 		if allocator == nil {

@@ -77,9 +77,10 @@ type KVShape struct {
 
 // KVMemory is the paged key/value storage a program runs over. Each layer has
 // Blocks blocks of BlockSize positions; a block holds its positions' rows one
-// after another. Executors read and write it; package kv owns it.
+// after another. A row of Q8_0 is its width/32 blocks of 34 bytes, as in a file;
+// every head begins one. Executors read and write it; package kv owns it.
 type KVMemory struct {
-	Type      gguf.Type // F16 or F32
+	Type      gguf.Type // F32, F16 or Q8_0
 	BlockSize int       // positions in a block
 	Blocks    int
 	Layers    []KVLayer

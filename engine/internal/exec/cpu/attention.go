@@ -31,7 +31,7 @@ func (r *runner) store(cache []byte, at int, x []float32) {
 		copy(unsafe.Slice((*float32)(unsafe.Pointer(&cache[0])), len(cache)/4)[at*len(x):], x)
 		return
 	}
-	r.Narrow(unsafe.Slice((*uint16)(unsafe.Pointer(&cache[0])), len(cache)/2)[at*len(x):], x)
+	r.Narrow(r.kv.Type, cache[at*r.kv.Type.RowBytes(len(x)):], x)
 }
 
 // heads is what attention needs to know of a layer.

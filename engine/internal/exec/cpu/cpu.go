@@ -113,6 +113,9 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 	if len(kv.Layers) != len(p.KV) {
 		return nil, fmt.Errorf("cpu: program keeps %d KV layers, memory has %d", len(p.KV), len(kv.Layers))
 	}
+	if err := p.CheckKV(kv.Type); err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
+	}
 	r.arena = aligned[float32](r.layout.Size)
 	widest := 0
 	for _, i := range p.Tensors {

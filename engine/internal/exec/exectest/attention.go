@@ -1,6 +1,7 @@
 package exectest
 
 import (
+	"errors"
 	"math"
 	"math/cmplx"
 
@@ -104,7 +105,11 @@ func rotate(x []float64, position float64, r *program.Rope, factors []float64) [
 	return out
 }
 
-func attentionCases() (cases []opCase) {
+// attentionCases are attention over KV memory of each type.
+func attentionCases(caches []gguf.Type) (cases []opCase) {
+	if caches == nil {
+		caches = []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0}
+	}
 	for _, s := range []struct {
 		name         string
 		rows         int
@@ -122,6 +127,7 @@ func attentionCases() (cases []opCase) {
 		{name: "mqa", rows: 20, attend: program.Attend{Heads: 8, KVHeads: 1}},
 		{name: "odd_heads", rows: 7, keyD: 33, valueD: 33, attend: program.Attend{Heads: 3, KVHeads: 3}},
 		{name: "values_wider_than_keys", rows: 20, keyD: 16, valueD: 48, attend: program.Attend{Heads: 4, KVHeads: 2}},
+		{name: "wide_heads", rows: 40, keyD: 96, valueD: 64, attend: program.Attend{Heads: 6, KVHeads: 2}},
 		{name: "values_narrower_than_keys", rows: 20, keyD: 48, valueD: 16, attend: program.Attend{Heads: 4, KVHeads: 2}},
 		{name: "one_block", rows: 32, attend: program.Attend{Heads: 2, KVHeads: 1}},
 		{name: "into_the_next_block", rows: 33, attend: program.Attend{Heads: 2, KVHeads: 1}},
@@ -143,7 +149,10 @@ func attentionCases() (cases []opCase) {
 		{name: "one_score_dwarfs", rows: 40, attend: program.Attend{Heads: 4, KVHeads: 2}, spread: 12},
 		{name: "scale", rows: 20, attend: program.Attend{Heads: 4, KVHeads: 2, Scale: 0.7}},
 	} {
-		for _, cache := range []gguf.Type{gguf.F32, gguf.F16} {
+		for _, cache := range caches {
+			if s.keyD%cache.BlockSize() != 0 || s.valueD%cache.BlockSize() != 0 {
+				continue
+			}
 			cases = append(cases, opCase{name: s.name + "_" + cache.String(), tokens: s.rows, build: func(c *builder) (program.Tensor, matrix) {
 				c.cache = cache
 				d, dv, spread := 32, 32, 1.0
@@ -173,9 +182,7 @@ func attentionCases() (cases []opCase) {
 				// Layer 0 has other shapes and must not be mixed up with layer 1.
 				c.b.StoreKV(0, v, k)
 				c.b.StoreKV(1, k, v)
-				if cache == gguf.F16 {
-					ks, vs = ks.rows(halves), vs.rows(halves)
-				}
+				ks, vs = ks.rows(rounded(cache)), vs.rows(rounded(cache))
 				return c.b.Attention(1, q, a), c.attention(qs, ks, vs, a, sinks)
 			}})
 		}
@@ -183,12 +190,22 @@ func attentionCases() (cases []opCase) {
 	return cases
 }
 
-// halves rounds to 16 bits.
-func halves(row []float64) (out []float64) {
-	for _, v := range row {
-		out = append(out, float64(quant.F16ToF32(quant.F32ToF16(float32(v)))))
+// rounded is what a cache of the given type keeps of a row.
+func rounded(t gguf.Type) func(row []float64) []float64 {
+	return func(row []float64) []float64 {
+		x, raw := make([]float32, len(row)), make([]byte, t.RowBytes(len(row)))
+		for i, v := range row {
+			x[i] = float32(v)
+		}
+		if err := errors.Join(quant.Encode(t, raw, x), quant.Decode(t, x, raw)); err != nil {
+			panic(err) // the types are fixed above
+		}
+		out := make([]float64, len(row))
+		for i, v := range x {
+			out[i] = float64(v)
+		}
+		return out
 	}
-	return out
 }
 
 // attention is softmax(scale·q·k + bias)·v over the rows of the same sequence

@@ -26,6 +26,8 @@ type Config struct {
 	// Reads reports whether the executor reads weights of a type. Others must be
 	// refused with an error that names the tensor. nil: it reads all.
 	Reads func(gguf.Type) bool
+	// Caches are the types of KV memory the executor runs over; nil: all.
+	Caches []gguf.Type
 	// StepBound is the largest error allowed between steps of different sizes,
 	// relative to a row's largest value. 0: they agree to the last bit.
 	StepBound float64
@@ -52,7 +54,7 @@ func Run(t *testing.T, c Config) {
 		{"Elementwise", elementwiseCases()},
 		{"Rows", rowCases()},
 		{"RoPE", ropeCases()},
-		{"Attention", attentionCases()},
+		{"Attention", attentionCases(c.Caches)},
 		{"Experts", expertCases()},
 	} {
 		t.Run(group.name, func(t *testing.T) {

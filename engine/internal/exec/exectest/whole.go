@@ -241,4 +241,21 @@ func Errors(t *testing.T, c Config) {
 	if other, err := e.Compile(w.program, &program.KVMemory{Type: gguf.F16, BlockSize: kv.BlockSize, Blocks: 1}, program.Limits{Tokens: 1, Outputs: 1}); err == nil {
 		t.Errorf("a program of %d KV layers compiled over a memory without: %v", len(w.program.KV), other)
 	}
+
+	// Two heads in one block: keys of 16 values.
+	small := &builder{b: program.NewBuilder(), r: rand.New(rand.NewPCG(1, 2)), n: 1}
+	x, _ := small.input(32, 1)
+	small.b.StoreKV(0, x, x)
+	p, err := small.b.Build(small.b.SelectOutputs(small.b.Attention(0, x, program.Attend{Heads: 2, KVHeads: 2, Scale: 1})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := program.NewKVMemory(e, p.KV, gguf.Q8_0, kv.BlockSize, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	if _, err := e.Compile(p, memory, program.Limits{Tokens: 1, Outputs: 1}); err == nil {
+		t.Error("heads of 16 values compiled over a memory of blocks of 32")
+	}
 }

@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 	"unsafe"
@@ -10,33 +11,52 @@ import (
 	"github.com/gollm/gollm/gguf/quant"
 )
 
-// cache views a layer's keys or values as rows of one number type.
+// cache views a layer's keys or values as rows of one type.
 type cache struct {
 	width int
 	f32   []float32
 	f16   []uint16
+	q8    []byte // blocks of Q8_0
 }
 
 func newCache(t gguf.Type, b []byte, width int) cache {
 	c := cache{width: width}
 	p := unsafe.Pointer(unsafe.SliceData(b))
-	if t == gguf.F32 {
+	switch t {
+	case gguf.F32:
 		c.f32 = unsafe.Slice((*float32)(p), len(b)/4)
-	} else {
+	case gguf.F16:
 		c.f16 = unsafe.Slice((*uint16)(p), len(b)/2)
+	case gguf.Q8_0:
+		c.q8 = b
 	}
 	return c
 }
 
+var (
+	encodeQ8_0, _ = quant.Encoder(gguf.Q8_0)
+	decodeQ8_0, _ = quant.Decoder(gguf.Q8_0)
+)
+
 // store writes a row, rounding to the cache's type.
 func (c cache) store(row int, x []float32) {
-	if c.f32 != nil {
+	switch {
+	case c.f32 != nil:
 		copy(c.f32[row*c.width:], x)
-		return
-	}
-	dst := c.f16[row*c.width:][:c.width]
-	for i, v := range x {
-		dst[i] = quant.F32ToF16(v)
+	case c.f16 != nil:
+		dst := c.f16[row*c.width:][:c.width]
+		for i, v := range x {
+			dst[i] = quant.F32ToF16(v)
+		}
+	default:
+		n := gguf.Q8_0.RowBytes(c.width)
+		dst := c.q8[row*n:][:n]
+		encodeQ8_0(dst, x)
+		for i, v := range x {
+			if v != v { // the encoder takes numbers only; what is none shall stay none
+				binary.LittleEndian.PutUint16(dst[i/32*34:], quant.F32ToF16(v))
+			}
+		}
 	}
 }
 
@@ -48,6 +68,10 @@ func (c cache) load(row, from, n int, scratch []float32) []float32 {
 		return c.f32[at : at+n]
 	}
 	dst := scratch[:n]
+	if c.q8 != nil {
+		decodeQ8_0(dst, c.q8[gguf.Q8_0.RowBytes(at):][:gguf.Q8_0.RowBytes(n)])
+		return dst
+	}
 	for i, v := range c.f16[at : at+n] {
 		dst[i] = quant.F16ToF32(v)
 	}

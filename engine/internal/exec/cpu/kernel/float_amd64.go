@@ -26,6 +26,12 @@ func sumF32AVX2(y *float32, w *byte, stride int, rows int, n int, f *float32)
 //go:noescape
 func sumF16AVX2(y *float32, w *byte, stride int, rows int, n int, f *float32)
 
+//go:noescape
+func dotFloatQ8_0AVX2(y *float32, w *byte, stride int, rows int, n int, x *float32)
+
+//go:noescape
+func sumQ8_0AVX2(y *float32, w *byte, stride int, rows int, n int, f *float32)
+
 // widenF16AVX2 converts n halves to floats.
 //
 //go:noescape
@@ -39,7 +45,13 @@ func widenBF16AVX2(y *float32, w *byte, n int)
 // narrowF16AVX2 rounds n floats to halves, ties to even.
 //
 //go:noescape
-func narrowF16AVX2(y *uint16, x *float32, n int)
+func narrowF16AVX2(y *byte, x *float32, n int)
+
+// narrowQ8_0AVX2 rounds n floats, a multiple of 32, to Q8_0: the bytes that package
+// quant writes. Where a value is not a number the scale is none.
+//
+//go:noescape
+func narrowQ8_0AVX2(y *byte, x *float32, n int)
 
 // quantizeAVX2 rounds nb blocks of 32 floats: see act_t.
 //

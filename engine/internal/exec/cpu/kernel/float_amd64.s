@@ -718,6 +718,115 @@ TEXT ·sumF16AVX2(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
+// func dotFloatQ8_0AVX2(y *float32, w *byte, stride int, rows int, n int, x *float32)
+TEXT ·dotFloatQ8_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ n+32(FP), DI
+	MOVQ x+40(FP), SI
+	PCALIGN $64
+	LONG $0x20c78348 // addq $32, %rdi
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
+	WORD $0x8948; BYTE $0xf8 // movq %rdi, %rax
+	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
+	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
+	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x217de2c4; WORD $0x0251 // vpmovsxbd 2(%rcx), %ymm2
+	WORD $0xb70f; BYTE $0x19 // movzwl (%rcx), %ebx
+	LONG $0xd25bfcc5 // vcvtdq2ps %ymm2, %ymm2
+	LONG $0x1259ecc5 // vmulps (%rdx), %ymm2, %ymm2
+	LONG $0xdb6ef9c5 // vmovd %ebx, %xmm3
+	LONG $0x217de2c4; WORD $0x0a61 // vpmovsxbd 10(%rcx), %ymm4
+	LONG $0xe45bfcc5 // vcvtdq2ps %ymm4, %ymm4
+	LONG $0x6259dcc5; BYTE $0x20 // vmulps 32(%rdx), %ymm4, %ymm4
+	LONG $0x217de2c4; WORD $0x1269 // vpmovsxbd 18(%rcx), %ymm5
+	LONG $0x1379e2c4; BYTE $0xdb // vcvtph2ps %xmm3, %xmm3
+	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
+	LONG $0x986de2c4; WORD $0x406a // vfmadd132ps 64(%rdx), %ymm2, %ymm5
+	LONG $0x187de2c4; BYTE $0xd3 // vbroadcastss %xmm3, %ymm2
+	LONG $0x217de2c4; WORD $0x1a59 // vpmovsxbd 26(%rcx), %ymm3
+	LONG $0xdb5bfcc5 // vcvtdq2ps %ymm3, %ymm3
+	LONG $0x985de2c4; WORD $0x605a // vfmadd132ps 96(%rdx), %ymm4, %ymm3
+	LONG $0xb86de2c4; BYTE $0xc5 // vfmadd231ps %ymm5, %ymm2, %ymm0
+	LONG $0xb86de2c4; BYTE $0xcb // vfmadd231ps %ymm3, %ymm2, %ymm1
+	LONG $0x22c18348 // addq $34, %rcx
+	LONG $0x80ea8348 // subq $-128, %rdx
+	LONG $0xe0c08348 // addq $-32, %rax
+	LONG $0x20f88348 // cmpq $32, %rax
+	WORD $0x967f // jg .LBB8_2
+	LONG $0xc158fcc5 // vaddps %ymm1, %ymm0, %ymm0
+	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
+	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
+	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
+	LONG $0xc158f8c5 // vaddps %xmm1, %xmm0, %xmm0
+	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
+	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
+	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xff398f0f; WORD $0xffff // jg .LBB8_1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+
+// func sumQ8_0AVX2(y *float32, w *byte, stride int, rows int, n int, f *float32)
+TEXT ·sumQ8_0AVX2(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ n+32(FP), DI
+	MOVQ f+40(FP), SI
+	PCALIGN $64
+	WORD $0x854d; BYTE $0xff // testq %r15, %r15
+	LONG $0x00b88e0f; WORD $0x0000 // jle .LBB9_4
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x107cc1c4; WORD $0x241c // vmovups (%r12), %ymm3
+	LONG $0x107cc1c4; WORD $0x2454; BYTE $0x20 // vmovups 32(%r12), %ymm2
+	LONG $0x107cc1c4; WORD $0x244c; BYTE $0x40 // vmovups 64(%r12), %ymm1
+	LONG $0x107cc1c4; WORD $0x2444; BYTE $0x60 // vmovups 96(%r12), %ymm0
+	WORD $0xc031 // xorl %eax, %eax
+	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
+	WORD $0xb70f; BYTE $0x11 // movzwl (%rcx), %edx
+	LONG $0xe26ef9c5 // vmovd %edx, %xmm4
+	LONG $0x1379e2c4; BYTE $0xe4 // vcvtph2ps %xmm4, %xmm4
+	LONG $0x2459dac5; BYTE $0x86 // vmulss (%rsi,%rax,4), %xmm4, %xmm4
+	LONG $0x187de2c4; BYTE $0xe4 // vbroadcastss %xmm4, %ymm4
+	LONG $0x217de2c4; WORD $0x0269 // vpmovsxbd 2(%rcx), %ymm5
+	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
+	LONG $0xb85de2c4; BYTE $0xdd // vfmadd231ps %ymm5, %ymm4, %ymm3
+	LONG $0x217de2c4; WORD $0x0a69 // vpmovsxbd 10(%rcx), %ymm5
+	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
+	LONG $0xb85de2c4; BYTE $0xd5 // vfmadd231ps %ymm5, %ymm4, %ymm2
+	LONG $0x217de2c4; WORD $0x1269 // vpmovsxbd 18(%rcx), %ymm5
+	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
+	LONG $0xb85de2c4; BYTE $0xcd // vfmadd231ps %ymm5, %ymm4, %ymm1
+	LONG $0x217de2c4; WORD $0x1a69 // vpmovsxbd 26(%rcx), %ymm5
+	LONG $0xed5bfcc5 // vcvtdq2ps %ymm5, %ymm5
+	LONG $0xb85de2c4; BYTE $0xc5 // vfmadd231ps %ymm5, %ymm4, %ymm0
+	WORD $0x014c; BYTE $0xf1 // addq %r14, %rcx
+	WORD $0xff48; BYTE $0xc0 // incq %rax
+	WORD $0x3949; BYTE $0xc7 // cmpq %rax, %r15
+	WORD $0xa375 // jne .LBB9_2
+	LONG $0x117cc1c4; WORD $0x241c // vmovups %ymm3, (%r12)
+	LONG $0x117cc1c4; WORD $0x2454; BYTE $0x20 // vmovups %ymm2, 32(%r12)
+	LONG $0x117cc1c4; WORD $0x244c; BYTE $0x40 // vmovups %ymm1, 64(%r12)
+	LONG $0x117cc1c4; WORD $0x2444; BYTE $0x60 // vmovups %ymm0, 96(%r12)
+	LONG $0x80ec8349 // subq $-128, %r12
+	LONG $0x22c58349 // addq $34, %r13
+	LONG $0xe0478d48 // leaq -32(%rdi), %rax
+	LONG $0x20ff8348 // cmpq $32, %rdi
+	WORD $0x8948; BYTE $0xc7 // movq %rax, %rdi
+	LONG $0xff4f8f0f; WORD $0xffff // jg .LBB9_1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+
 // func widenF16AVX2(y *float32, w *byte, n int)
 TEXT ·widenF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	MOVQ y+0(FP), R12
@@ -725,7 +834,7 @@ TEXT ·widenF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	MOVQ n+16(FP), R14
 	PCALIGN $64
 	LONG $0x08fe8349 // cmpq $8, %r14
-	WORD $0x357c // jl .LBB8_1
+	WORD $0x357c // jl .LBB10_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0x137dc2c4; WORD $0x0045 // vcvtph2ps (%r13), %ymm0
 	LONG $0x117cc1c4; WORD $0x2404 // vmovups %ymm0, (%r12)
@@ -734,19 +843,19 @@ TEXT ·widenF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0xf8768d49 // leaq -8(%r14), %rsi
 	LONG $0x0ffe8349 // cmpq $15, %r14
 	WORD $0x8949; BYTE $0xf6 // movq %rsi, %r14
-	WORD $0xdf77 // ja .LBB8_11
+	WORD $0xdf77 // ja .LBB10_11
 	WORD $0x8548; BYTE $0xf6 // testq %rsi, %rsi
-	WORD $0x0d7f // jg .LBB8_3
-	LONG $0x000084e9; BYTE $0x00 // jmp .LBB8_10
+	WORD $0x0d7f // jg .LBB10_3
+	LONG $0x000084e9; BYTE $0x00 // jmp .LBB10_10
 	WORD $0x894c; BYTE $0xf6 // movq %r14, %rsi
 	WORD $0x8548; BYTE $0xf6 // testq %rsi, %rsi
-	WORD $0x7c7e // jle .LBB8_10
+	WORD $0x7c7e // jle .LBB10_10
 	LONG $0x03fe8348 // cmpq $3, %rsi
-	WORD $0x0b77 // ja .LBB8_7
+	WORD $0x0b77 // ja .LBB10_7
 	WORD $0x8948; BYTE $0xf0 // movq %rsi, %rax
 	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
 	WORD $0x894c; BYTE $0xe2 // movq %r12, %rdx
-	WORD $0x47eb // jmp .LBB8_5
+	WORD $0x47eb // jmp .LBB10_5
 	QUAD $0xfffffffffffcbf48; WORD $0x7fff // movabsq $9223372036854775804, %rdi
 	WORD $0x2148; BYTE $0xf7 // andq %rsi, %rdi
 	WORD $0xf089 // movl %esi, %eax
@@ -760,9 +869,9 @@ TEXT ·widenF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0x117881c4; WORD $0x8404 // vmovups %xmm0, (%r12,%r8,4)
 	LONG $0x04c08349 // addq $4, %r8
 	WORD $0x394c; BYTE $0xc7 // cmpq %r8, %rdi
-	WORD $0xea75 // jne .LBB8_8
+	WORD $0xea75 // jne .LBB10_8
 	WORD $0x3948; BYTE $0xfe // cmpq %rdi, %rsi
-	WORD $0x2474 // je .LBB8_10
+	WORD $0x2474 // je .LBB10_10
 	WORD $0xff48; BYTE $0xc0 // incq %rax
 	WORD $0xf631 // xorl %esi, %esi
 	LONG $0x313cb70f // movzwl (%rcx,%rsi), %edi
@@ -772,7 +881,7 @@ TEXT ·widenF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x02c68348 // addq $2, %rsi
 	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xe177 // ja .LBB8_6
+	WORD $0xe177 // ja .LBB10_6
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -783,7 +892,7 @@ TEXT ·widenBF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	MOVQ n+16(FP), R14
 	PCALIGN $64
 	LONG $0x08fe8349 // cmpq $8, %r14
-	WORD $0x3a7c // jl .LBB9_1
+	WORD $0x3a7c // jl .LBB11_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0x337dc2c4; WORD $0x0045 // vpmovzxwd (%r13), %ymm0
 	LONG $0xf072fdc5; BYTE $0x10 // vpslld $16, %ymm0, %ymm0
@@ -793,19 +902,19 @@ TEXT ·widenBF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0xf8768d49 // leaq -8(%r14), %rsi
 	LONG $0x0ffe8349 // cmpq $15, %r14
 	WORD $0x8949; BYTE $0xf6 // movq %rsi, %r14
-	WORD $0xda77 // ja .LBB9_11
+	WORD $0xda77 // ja .LBB11_11
 	WORD $0x8548; BYTE $0xf6 // testq %rsi, %rsi
-	WORD $0x117f // jg .LBB9_3
-	LONG $0x000097e9; BYTE $0x00 // jmp .LBB9_10
+	WORD $0x117f // jg .LBB11_3
+	LONG $0x000097e9; BYTE $0x00 // jmp .LBB11_10
 	WORD $0x894c; BYTE $0xf6 // movq %r14, %rsi
 	WORD $0x8548; BYTE $0xf6 // testq %rsi, %rsi
-	LONG $0x008b8e0f; WORD $0x0000 // jle .LBB9_10
+	LONG $0x008b8e0f; WORD $0x0000 // jle .LBB11_10
 	LONG $0x07fe8348 // cmpq $7, %rsi
-	WORD $0x0b77 // ja .LBB9_7
+	WORD $0x0b77 // ja .LBB11_7
 	WORD $0x8948; BYTE $0xf0 // movq %rsi, %rax
 	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
 	WORD $0x894c; BYTE $0xe2 // movq %r12, %rdx
-	WORD $0x53eb // jmp .LBB9_5
+	WORD $0x53eb // jmp .LBB11_5
 	QUAD $0xfffffffffff8bf48; WORD $0x7fff // movabsq $9223372036854775800, %rdi
 	WORD $0x2148; BYTE $0xf7 // andq %rsi, %rdi
 	WORD $0xf089 // movl %esi, %eax
@@ -820,9 +929,9 @@ TEXT ·widenBF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0x7f7e81c4; WORD $0x8404 // vmovdqu %ymm0, (%r12,%r8,4)
 	LONG $0x08c08349 // addq $8, %r8
 	WORD $0x394c; BYTE $0xc7 // cmpq %r8, %rdi
-	WORD $0xe575 // jne .LBB9_8
+	WORD $0xe575 // jne .LBB11_8
 	WORD $0x3948; BYTE $0xfe // cmpq %rdi, %rsi
-	WORD $0x2774 // je .LBB9_10
+	WORD $0x2774 // je .LBB11_10
 	WORD $0xff48; BYTE $0xc0 // incq %rax
 	WORD $0xf631 // xorl %esi, %esi
 	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
@@ -832,18 +941,18 @@ TEXT ·widenBF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x02c68348 // addq $2, %rsi
 	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xe977 // ja .LBB9_6
+	WORD $0xe977 // ja .LBB11_6
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
-// func narrowF16AVX2(y *uint16, x *float32, n int)
+// func narrowF16AVX2(y *byte, x *float32, n int)
 TEXT ·narrowF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	MOVQ y+0(FP), R12
 	MOVQ x+8(FP), R13
 	MOVQ n+16(FP), R14
 	PCALIGN $64
 	LONG $0x08fe8349 // cmpq $8, %r14
-	WORD $0x337c // jl .LBB10_1
+	WORD $0x337c // jl .LBB12_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0x6f7ec1c4; WORD $0x0045 // vmovdqu (%r13), %ymm0
 	LONG $0x1d7dc3c4; WORD $0x2404; BYTE $0x00 // vcvtps2ph $0, %ymm0, (%r12)
@@ -852,13 +961,13 @@ TEXT ·narrowF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0xf8468d49 // leaq -8(%r14), %rax
 	LONG $0x0ffe8349 // cmpq $15, %r14
 	WORD $0x8949; BYTE $0xc6 // movq %rax, %r14
-	WORD $0xde77 // ja .LBB10_6
+	WORD $0xde77 // ja .LBB12_6
 	WORD $0x8548; BYTE $0xc0 // testq %rax, %rax
-	WORD $0x0a7f // jg .LBB10_3
-	WORD $0x38eb // jmp .LBB10_5
+	WORD $0x0a7f // jg .LBB12_3
+	WORD $0x38eb // jmp .LBB12_5
 	WORD $0x894c; BYTE $0xf0 // movq %r14, %rax
 	WORD $0x8548; BYTE $0xc0 // testq %rax, %rax
-	WORD $0x307e // jle .LBB10_5
+	WORD $0x307e // jle .LBB12_5
 	WORD $0xff48; BYTE $0xc0 // incq %rax
 	WORD $0xc931 // xorl %ecx, %ecx
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
@@ -868,9 +977,99 @@ TEXT ·narrowF16AVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0x02c18348 // addq $2, %rcx
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xdf77 // ja .LBB10_4
+	WORD $0xdf77 // ja .LBB12_4
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
+
+// func narrowQ8_0AVX2(y *byte, x *float32, n int)
+TEXT ·narrowQ8_0AVX2(SB), NOSPLIT|NOFRAME, $0-24
+	MOVQ y+0(FP), R12
+	MOVQ x+8(FP), R13
+	MOVQ n+16(FP), R14
+	PCALIGN $64
+	LONG $0x20c68349 // addq $32, %r14
+	QUAD $0x00019b05187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_0(%rip), %ymm0
+	QUAD $0x0000018f0d10fac5 // vmovss .LCPI13_1(%rip), %xmm1
+	QUAD $0x0000018f1510fac5 // vmovss .LCPI13_2(%rip), %xmm2
+	QUAD $0x00017a1d187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_4(%rip), %ymm3
+	QUAD $0x0000016a2510fac5 // vmovss .LCPI13_3(%rip), %xmm4
+	QUAD $0x0001652d187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_5(%rip), %ymm5
+	QUAD $0x00017035217de2c4; BYTE $0x00 // vpmovsxbd .LCPI13_7(%rip), %ymm6
+	LONG $0x0000dbe9; BYTE $0x00 // jmp .LBB13_1
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	LONG $0x582441c4; BYTE $0xea // vaddps %ymm10, %ymm11, %ymm13
+	LONG $0xf7583cc5 // vaddps %ymm7, %ymm8, %ymm14
+	LONG $0x581441c4; BYTE $0xee // vaddps %ymm14, %ymm13, %ymm13
+	LONG $0x197d43c4; WORD $0x01ee // vextractf128 $1, %ymm13, %xmm14
+	LONG $0x580841c4; BYTE $0xed // vaddps %xmm13, %xmm14, %xmm13
+	LONG $0xc61141c4; WORD $0x01f5 // vshufpd $1, %xmm13, %xmm13, %xmm14
+	LONG $0x581041c4; BYTE $0xee // vaddps %xmm14, %xmm13, %xmm13
+	LONG $0x187d42c4; BYTE $0xe4 // vbroadcastss %xmm12, %ymm12
+	LONG $0x591c41c4; BYTE $0xdb // vmulps %ymm11, %ymm12, %ymm11
+	LONG $0xf35424c5 // vandps %ymm3, %ymm11, %ymm14
+	LONG $0xf5560cc5 // vorps %ymm5, %ymm14, %ymm14
+	LONG $0x582441c4; BYTE $0xde // vaddps %ymm14, %ymm11, %ymm11
+	LONG $0x5b7e41c4; BYTE $0xdb // vcvttps2dq %ymm11, %ymm11
+	LONG $0x591c41c4; BYTE $0xd2 // vmulps %ymm10, %ymm12, %ymm10
+	LONG $0xf3542cc5 // vandps %ymm3, %ymm10, %ymm14
+	LONG $0xf5560cc5 // vorps %ymm5, %ymm14, %ymm14
+	LONG $0x582c41c4; BYTE $0xd6 // vaddps %ymm14, %ymm10, %ymm10
+	LONG $0x5b7e41c4; BYTE $0xd2 // vcvttps2dq %ymm10, %ymm10
+	LONG $0x6b2541c4; BYTE $0xd2 // vpackssdw %ymm10, %ymm11, %ymm10
+	LONG $0x591c41c4; BYTE $0xc0 // vmulps %ymm8, %ymm12, %ymm8
+	LONG $0xdb543cc5 // vandps %ymm3, %ymm8, %ymm11
+	LONG $0xdd5624c5 // vorps %ymm5, %ymm11, %ymm11
+	LONG $0x583c41c4; BYTE $0xc3 // vaddps %ymm11, %ymm8, %ymm8
+	LONG $0x5b7e41c4; BYTE $0xc0 // vcvttps2dq %ymm8, %ymm8
+	LONG $0xff599cc5 // vmulps %ymm7, %ymm12, %ymm7
+	LONG $0xdb5444c5 // vandps %ymm3, %ymm7, %ymm11
+	LONG $0xdd5624c5 // vorps %ymm5, %ymm11, %ymm11
+	LONG $0xff58a4c5 // vaddps %ymm7, %ymm11, %ymm7
+	LONG $0xff5bfec5 // vcvttps2dq %ymm7, %ymm7
+	LONG $0xff6bbdc5 // vpackssdw %ymm7, %ymm8, %ymm7
+	LONG $0xff63adc5 // vpacksswb %ymm7, %ymm10, %ymm7
+	LONG $0x364de2c4; BYTE $0xff // vpermd %ymm7, %ymm6, %ymm7
+	LONG $0x167a41c4; BYTE $0xc5 // vmovshdup %xmm13, %xmm8
+	LONG $0x581241c4; BYTE $0xc0 // vaddss %xmm8, %xmm13, %xmm8
+	LONG $0xc23a41c4; WORD $0x07d0 // vcmpordss %xmm8, %xmm8, %xmm10
+	LONG $0x4a3943c4; WORD $0xa0c1 // vblendvps %xmm10, %xmm9, %xmm8, %xmm8
+	LONG $0x1d7943c4; WORD $0x00c0 // vcvtps2ph $0, %xmm8, %xmm8
+	LONG $0x157943c4; WORD $0x2404; BYTE $0x00 // vpextrw $0, %xmm8, (%r12)
+	LONG $0x7f7ec1c4; WORD $0x247c; BYTE $0x02 // vmovdqu %ymm7, 2(%r12)
+	LONG $0x22c48349 // addq $34, %r12
+	LONG $0x80ed8349 // subq $-128, %r13
+	LONG $0xe0c68349 // addq $-32, %r14
+	LONG $0x20fe8349 // cmpq $32, %r14
+	WORD $0x747e // jle .LBB13_4
+	LONG $0x107c41c4; WORD $0x005d // vmovups (%r13), %ymm11
+	LONG $0x107c41c4; WORD $0x2055 // vmovups 32(%r13), %ymm10
+	LONG $0x107c41c4; WORD $0x4045 // vmovups 64(%r13), %ymm8
+	LONG $0x107cc1c4; WORD $0x607d // vmovups 96(%r13), %ymm7
+	LONG $0xc85424c5 // vandps %ymm0, %ymm11, %ymm9
+	LONG $0xe0542cc5 // vandps %ymm0, %ymm10, %ymm12
+	LONG $0x5f3441c4; BYTE $0xcc // vmaxps %ymm12, %ymm9, %ymm9
+	LONG $0xe0543cc5 // vandps %ymm0, %ymm8, %ymm12
+	LONG $0xe85444c5 // vandps %ymm0, %ymm7, %ymm13
+	LONG $0x5f1c41c4; BYTE $0xe5 // vmaxps %ymm13, %ymm12, %ymm12
+	LONG $0x5f3441c4; BYTE $0xcc // vmaxps %ymm12, %ymm9, %ymm9
+	LONG $0x197d43c4; WORD $0x01cc // vextractf128 $1, %ymm9, %xmm12
+	LONG $0x5f3041c4; BYTE $0xcc // vmaxps %xmm12, %xmm9, %xmm9
+	LONG $0xc63141c4; WORD $0x03e1 // vshufpd $3, %xmm9, %xmm9, %xmm12
+	LONG $0x5f3041c4; BYTE $0xcc // vmaxps %xmm12, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xe1 // vmovshdup %xmm9, %xmm12
+	LONG $0x5f3241c4; BYTE $0xcc // vmaxss %xmm12, %xmm9, %xmm9
+	LONG $0xc95e32c5 // vdivss %xmm1, %xmm9, %xmm9
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0xca2e78c5 // vucomiss %xmm2, %xmm9
+	LONG $0xfec6820f; WORD $0xffff // jb .LBB13_3
+	LONG $0x5e5a41c4; BYTE $0xe1 // vdivss %xmm9, %xmm4, %xmm12
+	LONG $0xfffebce9; BYTE $0xff // jmp .LBB13_3
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0x3f0000003f800000 // constant
+	QUAD $0x42fe000080000000 // constant
+	QUAD $0x008000007fffffff // constant
+	QUAD $0x0703060205010400 // constant
 
 // func quantizeAVX2(q *int16, d *float32, s *float32, h *float32, x *float32, nb int)
 TEXT ·quantizeAVX2(SB), NOSPLIT|NOFRAME, $0-48
@@ -883,12 +1082,12 @@ TEXT ·quantizeAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	PCALIGN $64
 	WORD $0xff48; BYTE $0xc6 // incq %rsi
 	WORD $0xc031 // xorl %eax, %eax
-	QUAD $0x00016e05187de2c4; BYTE $0x00 // vbroadcastss .LCPI11_0(%rip), %ymm0
-	QUAD $0x0000015a0d10fac5 // vmovss .LCPI11_1(%rip), %xmm1
-	QUAD $0x000001561510fac5 // vmovss .LCPI11_2(%rip), %xmm2
-	QUAD $0x000001521d10fac5 // vmovss .LCPI11_3(%rip), %xmm3
+	QUAD $0x00016e05187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_0(%rip), %ymm0
+	QUAD $0x0000015a0d10fac5 // vmovss .LCPI14_1(%rip), %xmm1
+	QUAD $0x000001561510fac5 // vmovss .LCPI14_2(%rip), %xmm2
+	QUAD $0x000001521d10fac5 // vmovss .LCPI14_3(%rip), %xmm3
 	WORD $0xc931 // xorl %ecx, %ecx
-	LONG $0x0000d0e9; BYTE $0x00 // jmp .LBB11_1
+	LONG $0x0000d0e9; BYTE $0x00 // jmp .LBB14_1
 	WORD $0x1f0f; BYTE $0x00 // padding
 	LONG $0xce5844c5 // vaddps %ymm6, %ymm7, %ymm9
 	LONG $0x197d43c4; WORD $0x01cb // vextractf128 $1, %ymm9, %xmm11
@@ -931,7 +1130,7 @@ TEXT ·quantizeAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x40c18348 // addq $64, %rcx
 	LONG $0x04c08348 // addq $4, %rax
 	LONG $0x01fe8348 // cmpq $1, %rsi
-	WORD $0x6f7e // jle .LBB11_4
+	WORD $0x6f7e // jle .LBB14_4
 	LONG $0x3c10fcc5; BYTE $0x4f // vmovups (%rdi,%rcx,2), %ymm7
 	LONG $0x7410fcc5; WORD $0x204f // vmovups 32(%rdi,%rcx,2), %ymm6
 	LONG $0x6c10fcc5; WORD $0x404f // vmovups 64(%rdi,%rcx,2), %ymm5
@@ -951,9 +1150,9 @@ TEXT ·quantizeAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x5f3a41c4; BYTE $0xc1 // vmaxss %xmm9, %xmm8, %xmm8
 	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	LONG $0xc12e78c5 // vucomiss %xmm1, %xmm8
-	LONG $0xfece860f; WORD $0xffff // jbe .LBB11_3
+	LONG $0xfece860f; WORD $0xffff // jbe .LBB14_3
 	LONG $0x5e6a41c4; BYTE $0xd0 // vdivss %xmm8, %xmm2, %xmm10
-	LONG $0xfffec4e9; BYTE $0xff // jmp .LBB11_3
+	LONG $0xfffec4e9; BYTE $0xff // jmp .LBB14_3
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0x467ffc000704ec3d // constant
@@ -969,26 +1168,26 @@ TEXT ·expAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0x187de2c4; BYTE $0xc8 // vbroadcastss %xmm0, %ymm1
 	LONG $0x08c68349 // addq $8, %r14
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	QUAD $0x00012235187de2c4; BYTE $0x00 // vbroadcastss .LCPI12_4(%rip), %ymm6
-	QUAD $0x00014125187de2c4; BYTE $0x00 // vbroadcastss .LCPI12_5(%rip), %ymm4
-	QUAD $0x00011805187d62c4; BYTE $0x00 // vbroadcastss .LCPI12_6(%rip), %ymm8
-	QUAD $0x00012b0d187d62c4; BYTE $0x00 // vbroadcastss .LCPI12_7(%rip), %ymm9
-	QUAD $0x00011e15187d62c4; BYTE $0x00 // vbroadcastss .LCPI12_8(%rip), %ymm10
-	QUAD $0x0000f91d187d62c4; BYTE $0x00 // vbroadcastss .LCPI12_9(%rip), %ymm11
-	QUAD $0x0000e825187d62c4; BYTE $0x00 // vbroadcastss .LCPI12_10(%rip), %ymm12
-	QUAD $0x0000df2d587d62c4; BYTE $0x00 // vpbroadcastd .LCPI12_10(%rip), %ymm13
-	QUAD $0x0000e635187d62c4; BYTE $0x00 // vbroadcastss .LCPI12_11(%rip), %ymm14
+	QUAD $0x00012235187de2c4; BYTE $0x00 // vbroadcastss .LCPI15_4(%rip), %ymm6
+	QUAD $0x00014125187de2c4; BYTE $0x00 // vbroadcastss .LCPI15_5(%rip), %ymm4
+	QUAD $0x00011805187d62c4; BYTE $0x00 // vbroadcastss .LCPI15_6(%rip), %ymm8
+	QUAD $0x00012b0d187d62c4; BYTE $0x00 // vbroadcastss .LCPI15_7(%rip), %ymm9
+	QUAD $0x00011e15187d62c4; BYTE $0x00 // vbroadcastss .LCPI15_8(%rip), %ymm10
+	QUAD $0x0000f91d187d62c4; BYTE $0x00 // vbroadcastss .LCPI15_9(%rip), %ymm11
+	QUAD $0x0000e825187d62c4; BYTE $0x00 // vbroadcastss .LCPI15_10(%rip), %ymm12
+	QUAD $0x0000df2d587d62c4; BYTE $0x00 // vpbroadcastd .LCPI15_10(%rip), %ymm13
+	QUAD $0x0000e635187d62c4; BYTE $0x00 // vbroadcastss .LCPI15_11(%rip), %ymm14
 	WORD $0x9066 // padding
 	LONG $0x107c41c4; WORD $0x243c // vmovups (%r12), %ymm15
 	LONG $0xf95c04c5 // vsubps %ymm1, %ymm15, %ymm15
-	QUAD $0x0000d515187de2c4; BYTE $0x00 // vbroadcastss .LCPI12_0(%rip), %ymm2
+	QUAD $0x0000d515187de2c4; BYTE $0x00 // vbroadcastss .LCPI15_0(%rip), %ymm2
 	LONG $0x5d6cc1c4; BYTE $0xd7 // vminps %ymm15, %ymm2, %ymm2
-	QUAD $0x0000d31d187de2c4; BYTE $0x00 // vbroadcastss .LCPI12_1(%rip), %ymm3
+	QUAD $0x0000d31d187de2c4; BYTE $0x00 // vbroadcastss .LCPI15_1(%rip), %ymm3
 	LONG $0xdb59ecc5 // vmulps %ymm3, %ymm2, %ymm3
 	LONG $0x087de3c4; WORD $0x08db // vroundps $8, %ymm3, %ymm3
-	QUAD $0x0000b82d187de2c4; BYTE $0x00 // vbroadcastss .LCPI12_2(%rip), %ymm5
+	QUAD $0x0000b82d187de2c4; BYTE $0x00 // vbroadcastss .LCPI15_2(%rip), %ymm5
 	LONG $0xb865e2c4; BYTE $0xd5 // vfmadd231ps %ymm5, %ymm3, %ymm2
-	QUAD $0x0000ae2d187de2c4; BYTE $0x00 // vbroadcastss .LCPI12_3(%rip), %ymm5
+	QUAD $0x0000ae2d187de2c4; BYTE $0x00 // vbroadcastss .LCPI15_3(%rip), %ymm5
 	LONG $0xb865e2c4; BYTE $0xd5 // vfmadd231ps %ymm5, %ymm3, %ymm2
 	LONG $0xfc28fcc5 // vmovaps %ymm4, %ymm7
 	LONG $0xa86de2c4; BYTE $0xfe // vfmadd213ps %ymm6, %ymm2, %ymm7
@@ -1010,7 +1209,7 @@ TEXT ·expAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0x20c48349 // addq $32, %r12
 	LONG $0xf8c68349 // addq $-8, %r14
 	LONG $0x08fe8349 // cmpq $8, %r14
-	LONG $0xff588f0f; WORD $0xffff // jg .LBB12_1
+	LONG $0xff588f0f; WORD $0xffff // jg .LBB15_1
 	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
 	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
 	LONG $0xc8c6f9c5; BYTE $0x01 // vshufpd $1, %xmm0, %xmm0, %xmm1
@@ -1038,26 +1237,26 @@ TEXT ·siluAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	PCALIGN $64
 	LONG $0x08c78349 // addq $8, %r15
 	WORD $0xc031 // xorl %eax, %eax
-	QUAD $0x00012105187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_0(%rip), %ymm0
-	QUAD $0x00012c25187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_4(%rip), %ymm4
-	QUAD $0x0001072d187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_5(%rip), %ymm5
-	QUAD $0x00012a15187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_6(%rip), %ymm2
-	QUAD $0x0001013d187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_7(%rip), %ymm7
-	QUAD $0x00011405187d62c4; BYTE $0x00 // vbroadcastss .LCPI13_8(%rip), %ymm8
-	QUAD $0x0001070d187d62c4; BYTE $0x00 // vbroadcastss .LCPI13_9(%rip), %ymm9
-	QUAD $0x0000de15187d62c4; BYTE $0x00 // vbroadcastss .LCPI13_10(%rip), %ymm10
-	QUAD $0x0000cd1d187d62c4; BYTE $0x00 // vbroadcastss .LCPI13_11(%rip), %ymm11
-	QUAD $0x0000c425587d62c4; BYTE $0x00 // vpbroadcastd .LCPI13_11(%rip), %ymm12
-	QUAD $0x0000cf2d187d62c4; BYTE $0x00 // vbroadcastss .LCPI13_12(%rip), %ymm13
+	QUAD $0x00012105187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_0(%rip), %ymm0
+	QUAD $0x00012c25187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_4(%rip), %ymm4
+	QUAD $0x0001072d187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_5(%rip), %ymm5
+	QUAD $0x00012a15187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_6(%rip), %ymm2
+	QUAD $0x0001013d187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_7(%rip), %ymm7
+	QUAD $0x00011405187d62c4; BYTE $0x00 // vbroadcastss .LCPI16_8(%rip), %ymm8
+	QUAD $0x0001070d187d62c4; BYTE $0x00 // vbroadcastss .LCPI16_9(%rip), %ymm9
+	QUAD $0x0000de15187d62c4; BYTE $0x00 // vbroadcastss .LCPI16_10(%rip), %ymm10
+	QUAD $0x0000cd1d187d62c4; BYTE $0x00 // vbroadcastss .LCPI16_11(%rip), %ymm11
+	QUAD $0x0000c425587d62c4; BYTE $0x00 // vpbroadcastd .LCPI16_11(%rip), %ymm12
+	QUAD $0x0000cf2d187d62c4; BYTE $0x00 // vbroadcastss .LCPI16_12(%rip), %ymm13
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
 	LONG $0x107c41c4; WORD $0x0574; BYTE $0x00 // vmovups (%r13,%rax), %ymm14
 	LONG $0xf8570cc5 // vxorps %ymm0, %ymm14, %ymm15
-	QUAD $0x0000b80d187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_1(%rip), %ymm1
+	QUAD $0x0000b80d187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_1(%rip), %ymm1
 	LONG $0x5d7441c4; BYTE $0xff // vminps %ymm15, %ymm1, %ymm15
-	QUAD $0x0000b60d187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_2(%rip), %ymm1
+	QUAD $0x0000b60d187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_2(%rip), %ymm1
 	LONG $0xc95984c5 // vmulps %ymm1, %ymm15, %ymm1
 	LONG $0x087de3c4; WORD $0x08c9 // vroundps $8, %ymm1, %ymm1
-	QUAD $0x00009b1d187de2c4; BYTE $0x00 // vbroadcastss .LCPI13_3(%rip), %ymm3
+	QUAD $0x00009b1d187de2c4; BYTE $0x00 // vbroadcastss .LCPI16_3(%rip), %ymm3
 	LONG $0xb87562c4; BYTE $0xfb // vfmadd231ps %ymm3, %ymm1, %ymm15
 	LONG $0xb87562c4; BYTE $0xfc // vfmadd231ps %ymm4, %ymm1, %ymm15
 	LONG $0xf228fcc5 // vmovaps %ymm2, %ymm6
@@ -1082,7 +1281,7 @@ TEXT ·siluAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0xf8c78349 // addq $-8, %r15
 	LONG $0x20c08348 // addq $32, %rax
 	LONG $0x08ff8349 // cmpq $8, %r15
-	LONG $0xff538f0f; WORD $0xffff // jg .LBB13_1
+	LONG $0xff538f0f; WORD $0xffff // jg .LBB16_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xce3f800000cccccc // constant
@@ -1102,28 +1301,28 @@ TEXT ·geluAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	PCALIGN $64
 	LONG $0x08c78349 // addq $8, %r15
 	WORD $0xc031 // xorl %eax, %eax
-	QUAD $0x00013d2d187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_5(%rip), %ymm5
-	QUAD $0x00011835187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_6(%rip), %ymm6
-	QUAD $0x00013f1d187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_7(%rip), %ymm3
-	QUAD $0x00011205187d62c4; BYTE $0x00 // vbroadcastss .LCPI14_8(%rip), %ymm8
-	QUAD $0x0001250d187d62c4; BYTE $0x00 // vbroadcastss .LCPI14_9(%rip), %ymm9
-	QUAD $0x00011815187d62c4; BYTE $0x00 // vbroadcastss .LCPI14_10(%rip), %ymm10
-	QUAD $0x0000f31d187d62c4; BYTE $0x00 // vbroadcastss .LCPI14_11(%rip), %ymm11
-	QUAD $0x0000de25187d62c4; BYTE $0x00 // vbroadcastss .LCPI14_12(%rip), %ymm12
-	QUAD $0x0000d52d587d62c4; BYTE $0x00 // vpbroadcastd .LCPI14_12(%rip), %ymm13
-	QUAD $0x0000e035187d62c4; BYTE $0x00 // vbroadcastss .LCPI14_13(%rip), %ymm14
+	QUAD $0x00013d2d187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_5(%rip), %ymm5
+	QUAD $0x00011835187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_6(%rip), %ymm6
+	QUAD $0x00013f1d187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_7(%rip), %ymm3
+	QUAD $0x00011205187d62c4; BYTE $0x00 // vbroadcastss .LCPI17_8(%rip), %ymm8
+	QUAD $0x0001250d187d62c4; BYTE $0x00 // vbroadcastss .LCPI17_9(%rip), %ymm9
+	QUAD $0x00011815187d62c4; BYTE $0x00 // vbroadcastss .LCPI17_10(%rip), %ymm10
+	QUAD $0x0000f31d187d62c4; BYTE $0x00 // vbroadcastss .LCPI17_11(%rip), %ymm11
+	QUAD $0x0000de25187d62c4; BYTE $0x00 // vbroadcastss .LCPI17_12(%rip), %ymm12
+	QUAD $0x0000d52d587d62c4; BYTE $0x00 // vpbroadcastd .LCPI17_12(%rip), %ymm13
+	QUAD $0x0000e035187d62c4; BYTE $0x00 // vbroadcastss .LCPI17_13(%rip), %ymm14
 	LONG $0x107c41c4; WORD $0x057c; BYTE $0x00 // vmovups (%r13,%rax), %ymm15
 	LONG $0x5904c1c4; BYTE $0xc7 // vmulps %ymm15, %ymm15, %ymm0
-	QUAD $0x0000bf0d187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_0(%rip), %ymm1
-	QUAD $0x0000de15187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_1(%rip), %ymm2
+	QUAD $0x0000bf0d187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_0(%rip), %ymm1
+	QUAD $0x0000de15187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_1(%rip), %ymm2
 	LONG $0xa86de2c4; BYTE $0xc1 // vfmadd213ps %ymm1, %ymm2, %ymm0
 	LONG $0xc05984c5 // vmulps %ymm0, %ymm15, %ymm0
-	QUAD $0x0000b40d187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_2(%rip), %ymm1
+	QUAD $0x0000b40d187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_2(%rip), %ymm1
 	LONG $0xc85df4c5 // vminps %ymm0, %ymm1, %ymm1
-	QUAD $0x0000b315187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_3(%rip), %ymm2
+	QUAD $0x0000b315187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_3(%rip), %ymm2
 	LONG $0xd259f4c5 // vmulps %ymm2, %ymm1, %ymm2
 	LONG $0x087de3c4; WORD $0x08d2 // vroundps $8, %ymm2, %ymm2
-	QUAD $0x00009825187de2c4; BYTE $0x00 // vbroadcastss .LCPI14_4(%rip), %ymm4
+	QUAD $0x00009825187de2c4; BYTE $0x00 // vbroadcastss .LCPI17_4(%rip), %ymm4
 	LONG $0xb86de2c4; BYTE $0xcc // vfmadd231ps %ymm4, %ymm2, %ymm1
 	LONG $0xb86de2c4; BYTE $0xcd // vfmadd231ps %ymm5, %ymm2, %ymm1
 	LONG $0xfb28fcc5 // vmovaps %ymm3, %ymm7
@@ -1148,7 +1347,7 @@ TEXT ·geluAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0xf8c78349 // addq $-8, %r15
 	LONG $0x20c08348 // addq $32, %rax
 	LONG $0x08ff8349 // cmpq $8, %r15
-	LONG $0xff398f0f; WORD $0xffff // jg .LBB14_1
+	LONG $0xff398f0f; WORD $0xffff // jg .LBB17_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xb743ce3f800000cc // constant
@@ -1168,7 +1367,7 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT|NOFRAME, $0-24
 	PCALIGN $64
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
 	LONG $0x08fe8349 // cmpq $8, %r14
-	WORD $0x247c // jl .LBB15_1
+	WORD $0x247c // jl .LBB18_1
 	LONG $0x441f0f66; WORD $0x0000 // padding
 	LONG $0x107cc1c4; WORD $0x004d // vmovups (%r13), %ymm1
 	LONG $0xb875e2c4; BYTE $0xc1 // vfmadd231ps %ymm1, %ymm1, %ymm0
@@ -1176,8 +1375,8 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0xf8468d49 // leaq -8(%r14), %rax
 	LONG $0x0ffe8349 // cmpq $15, %r14
 	WORD $0x8949; BYTE $0xc6 // movq %rax, %r14
-	WORD $0xe477 // ja .LBB15_2
-	WORD $0x03eb // jmp .LBB15_3
+	WORD $0xe477 // ja .LBB18_2
+	WORD $0x03eb // jmp .LBB18_3
 	WORD $0x894c; BYTE $0xf0 // movq %r14, %rax
 	LONG $0x197de3c4; WORD $0x01c1 // vextractf128 $1, %ymm0, %xmm1
 	LONG $0xc058f0c5 // vaddps %xmm0, %xmm1, %xmm0
@@ -1186,7 +1385,7 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
 	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
 	WORD $0x8548; BYTE $0xc0 // testq %rax, %rax
-	WORD $0x277e // jle .LBB15_6
+	WORD $0x277e // jle .LBB18_6
 	WORD $0xff48; BYTE $0xc0 // incq %rax
 	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
 	LONG $0x107ac1c4; WORD $0x004d // vmovss (%r13), %xmm1
@@ -1194,7 +1393,7 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT|NOFRAME, $0-24
 	LONG $0x04c58349 // addq $4, %r13
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xe877 // ja .LBB15_5
+	WORD $0xe877 // ja .LBB18_5
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
@@ -1209,7 +1408,7 @@ TEXT ·scaleMulAVX2(SB), NOSPLIT|NOFRAME, $0-40
 	PCALIGN $64
 	LONG $0x187de2c4; BYTE $0x07 // vbroadcastss (%rdi), %ymm0
 	LONG $0x08ff8349 // cmpq $8, %r15
-	WORD $0x367c // jl .LBB16_1
+	WORD $0x367c // jl .LBB19_1
 	LONG $0x00441f0f; BYTE $0x00 // padding
 	LONG $0x597cc1c4; WORD $0x004d // vmulps (%r13), %ymm0, %ymm1
 	LONG $0x5974c1c4; BYTE $0x0e // vmulps (%r14), %ymm1, %ymm1
@@ -1220,15 +1419,15 @@ TEXT ·scaleMulAVX2(SB), NOSPLIT|NOFRAME, $0-40
 	LONG $0xf8478d49 // leaq -8(%r15), %rax
 	LONG $0x0fff8349 // cmpq $15, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	WORD $0xd677 // ja .LBB16_13
+	WORD $0xd677 // ja .LBB19_13
 	WORD $0x8548; BYTE $0xc0 // testq %rax, %rax
-	WORD $0x0a7f // jg .LBB16_3
-	WORD $0x3beb // jmp .LBB16_12
+	WORD $0x0a7f // jg .LBB19_3
+	WORD $0x3beb // jmp .LBB19_12
 	WORD $0x894c; BYTE $0xf8 // movq %r15, %rax
 	WORD $0x8548; BYTE $0xc0 // testq %rax, %rax
-	WORD $0x337e // jle .LBB16_12
+	WORD $0x337e // jle .LBB19_12
 	LONG $0x07f88348 // cmpq $7, %rax
-	WORD $0x3177 // ja .LBB16_7
+	WORD $0x3177 // ja .LBB19_7
 	WORD $0x894c; BYTE $0xe1 // movq %r12, %rcx
 	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
 	WORD $0x894c; BYTE $0xf6 // movq %r14, %rsi
@@ -1241,17 +1440,17 @@ TEXT ·scaleMulAVX2(SB), NOSPLIT|NOFRAME, $0-40
 	LONG $0x04c08348 // addq $4, %rax
 	WORD $0xff48; BYTE $0xcf // decq %rdi
 	LONG $0x01ff8348 // cmpq $1, %rdi
-	WORD $0xe477 // ja .LBB16_6
+	WORD $0xe477 // ja .LBB19_6
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	WORD $0x894c; BYTE $0xe1 // movq %r12, %rcx
 	WORD $0x294c; BYTE $0xe9 // subq %r13, %rcx
 	LONG $0x40f98348 // cmpq $64, %rcx
-	WORD $0xc372 // jb .LBB16_4
+	WORD $0xc372 // jb .LBB19_4
 	WORD $0x894c; BYTE $0xe1 // movq %r12, %rcx
 	WORD $0x294c; BYTE $0xf1 // subq %r14, %rcx
 	LONG $0x40f98348 // cmpq $64, %rcx
-	WORD $0xb772 // jb .LBB16_4
+	WORD $0xb772 // jb .LBB19_4
 	QUAD $0xfffffffffff8b849; WORD $0x7fff // movabsq $9223372036854775800, %r8
 	WORD $0x2149; BYTE $0xc0 // andq %rax, %r8
 	LONG $0x840c8d4b // leaq (%r12,%r8,4), %rcx
@@ -1268,10 +1467,10 @@ TEXT ·scaleMulAVX2(SB), NOSPLIT|NOFRAME, $0-40
 	LONG $0x117c81c4; WORD $0x8c14 // vmovups %ymm2, (%r12,%r9,4)
 	LONG $0x08c18349 // addq $8, %r9
 	WORD $0x394d; BYTE $0xc8 // cmpq %r9, %r8
-	WORD $0xe475 // jne .LBB16_10
+	WORD $0xe475 // jne .LBB19_10
 	WORD $0x394c; BYTE $0xc0 // cmpq %r8, %rax
-	LONG $0xff66850f; WORD $0xffff // jne .LBB16_5
-	WORD $0x85eb // jmp .LBB16_12
+	LONG $0xff66850f; WORD $0xffff // jne .LBB19_5
+	WORD $0x85eb // jmp .LBB19_12
 
 // func addAVX2(y *float32, a *float32, b *float32, n int)
 TEXT ·addAVX2(SB), NOSPLIT|NOFRAME, $0-32
@@ -1281,7 +1480,7 @@ TEXT ·addAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	MOVQ n+24(FP), R15
 	PCALIGN $64
 	LONG $0x08ff8349 // cmpq $8, %r15
-	WORD $0x3b7c // jl .LBB17_1
+	WORD $0x3b7c // jl .LBB20_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0x107cc1c4; WORD $0x0045 // vmovups (%r13), %ymm0
 	LONG $0x587cc1c4; BYTE $0x06 // vaddps (%r14), %ymm0, %ymm0
@@ -1292,15 +1491,15 @@ TEXT ·addAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0xf84f8d49 // leaq -8(%r15), %rcx
 	LONG $0x0fff8349 // cmpq $15, %r15
 	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
-	WORD $0xd677 // ja .LBB17_13
+	WORD $0xd677 // ja .LBB20_13
 	WORD $0x8548; BYTE $0xc9 // testq %rcx, %rcx
-	WORD $0x0a7f // jg .LBB17_3
-	WORD $0x3beb // jmp .LBB17_12
+	WORD $0x0a7f // jg .LBB20_3
+	WORD $0x3beb // jmp .LBB20_12
 	WORD $0x894c; BYTE $0xf9 // movq %r15, %rcx
 	WORD $0x8548; BYTE $0xc9 // testq %rcx, %rcx
-	WORD $0x337e // jle .LBB17_12
+	WORD $0x337e // jle .LBB20_12
 	LONG $0x0ff98348 // cmpq $15, %rcx
-	WORD $0x3177 // ja .LBB17_7
+	WORD $0x3177 // ja .LBB20_7
 	WORD $0x8948; BYTE $0xc8 // movq %rcx, %rax
 	WORD $0x894c; BYTE $0xf2 // movq %r14, %rdx
 	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
@@ -1313,17 +1512,17 @@ TEXT ·addAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x04c18348 // addq $4, %rcx
 	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xe477 // ja .LBB17_6
+	WORD $0xe477 // ja .LBB20_6
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	WORD $0x894c; BYTE $0xe0 // movq %r12, %rax
 	WORD $0x294c; BYTE $0xe8 // subq %r13, %rax
 	LONG $0x40f88348 // cmpq $64, %rax
-	WORD $0xc372 // jb .LBB17_4
+	WORD $0xc372 // jb .LBB20_4
 	WORD $0x894c; BYTE $0xe0 // movq %r12, %rax
 	WORD $0x294c; BYTE $0xf0 // subq %r14, %rax
 	LONG $0x40f88348 // cmpq $64, %rax
-	WORD $0xb772 // jb .LBB17_4
+	WORD $0xb772 // jb .LBB20_4
 	QUAD $0xfffffffffff8b849; WORD $0x7fff // movabsq $9223372036854775800, %r8
 	WORD $0x2149; BYTE $0xc8 // andq %rcx, %r8
 	WORD $0xc889 // movl %ecx, %eax
@@ -1338,7 +1537,7 @@ TEXT ·addAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0x117c81c4; WORD $0x8c04 // vmovups %ymm0, (%r12,%r9,4)
 	LONG $0x08c18349 // addq $8, %r9
 	WORD $0x394d; BYTE $0xc8 // cmpq %r9, %r8
-	WORD $0xe475 // jne .LBB17_10
+	WORD $0xe475 // jne .LBB20_10
 	WORD $0x394c; BYTE $0xc1 // cmpq %r8, %rcx
-	LONG $0xff76850f; WORD $0xffff // jne .LBB17_5
-	WORD $0x95eb // jmp .LBB17_12
+	LONG $0xff76850f; WORD $0xffff // jne .LBB20_5
+	WORD $0x95eb // jmp .LBB20_12

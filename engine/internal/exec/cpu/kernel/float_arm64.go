@@ -27,13 +27,22 @@ func sumF32NEON(y *float32, w *byte, stride int, rows int, n int, f *float32)
 func sumF16NEON(y *float32, w *byte, stride int, rows int, n int, f *float32)
 
 //go:noescape
+func dotFloatQ8_0NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
+
+//go:noescape
+func sumQ8_0NEON(y *float32, w *byte, stride int, rows int, n int, f *float32)
+
+//go:noescape
 func widenF16NEON(y *float32, w *byte, n int)
 
 //go:noescape
 func widenBF16NEON(y *float32, w *byte, n int)
 
 //go:noescape
-func narrowF16NEON(y *uint16, x *float32, n int)
+func narrowF16NEON(y *byte, x *float32, n int)
+
+//go:noescape
+func narrowQ8_0NEON(y *byte, x *float32, n int)
 
 //go:noescape
 func quantizeNEON(q *int16, d *float32, s *float32, h *float32, x *float32, nb int)

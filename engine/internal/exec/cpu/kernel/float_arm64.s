@@ -862,6 +862,142 @@ TEXT ·sumF16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x54fffe41 // b.ne .LBB7_11
 	WORD $0xd65f03c0 // ret
 
+// func dotFloatQ8_0NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
+TEXT ·dotFloatQ8_0NEON(SB), NOSPLIT|NOFRAME, $0-48
+	MOVD y+0(FP), R20
+	MOVD w+8(FP), R21
+	MOVD stride+16(FP), R22
+	MOVD rows+24(FP), R23
+	MOVD n+32(FP), R24
+	MOVD x+40(FP), R25
+	PCALIGN $64
+	WORD $0x91008308 // add x8, x24, #32
+	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
+	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0xaa1903ea // mov x10, x25
+	WORD $0xaa1503eb // mov x11, x21
+	WORD $0xfc402162 // ldur d2, [x11, #2]
+	WORD $0xfc40a163 // ldur d3, [x11, #10]
+	WORD $0xd1008129 // sub x9, x9, #32
+	WORD $0xfc412165 // ldur d5, [x11, #18]
+	WORD $0xad402147 // ldp q7, q8, [x10]
+	WORD $0x0f08a442 // sshll v2.8h, v2.8b, #0
+	WORD $0x0f08a463 // sshll v3.8h, v3.8b, #0
+	WORD $0xfc41a169 // ldur d9, [x11, #26]
+	WORD $0x0f08a4a5 // sshll v5.8h, v5.8b, #0
+	WORD $0xf100813f // cmp x9, #32
+	WORD $0x0f08a529 // sshll v9.8h, v9.8b, #0
+	WORD $0x0f10a444 // sshll v4.4s, v2.4h, #0
+	WORD $0x4f10a442 // sshll2 v2.4s, v2.8h, #0
+	WORD $0x0f10a466 // sshll v6.4s, v3.4h, #0
+	WORD $0x4f10a463 // sshll2 v3.4s, v3.8h, #0
+	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e24dce4 // fmul v4.4s, v7.4s, v4.4s
+	WORD $0x6e22dd02 // fmul v2.4s, v8.4s, v2.4s
+	WORD $0x0f10a4a7 // sshll v7.4s, v5.4h, #0
+	WORD $0x4f10a4a5 // sshll2 v5.4s, v5.8h, #0
+	WORD $0xad412948 // ldp q8, q10, [x10, #32]
+	WORD $0x4e26cd04 // fmla v4.4s, v8.4s, v6.4s
+	WORD $0x4e21d8e6 // scvtf v6.4s, v7.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4e23cd42 // fmla v2.4s, v10.4s, v3.4s
+	WORD $0x0f10a523 // sshll v3.4s, v9.4h, #0
+	WORD $0x4f10a527 // sshll2 v7.4s, v9.8h, #0
+	WORD $0xad422548 // ldp q8, q9, [x10, #64]
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4e26cd04 // fmla v4.4s, v8.4s, v6.4s
+	WORD $0x4e25cd22 // fmla v2.4s, v9.4s, v5.4s
+	WORD $0x4e21d8e5 // scvtf v5.4s, v7.4s
+	WORD $0xad431d46 // ldp q6, q7, [x10, #96]
+	WORD $0x7d400168 // ldr h8, [x11]
+	WORD $0x9100896b // add x11, x11, #34
+	WORD $0x9102014a // add x10, x10, #128
+	WORD $0x4e23ccc4 // fmla v4.4s, v6.4s, v3.4s
+	WORD $0x4e25cce2 // fmla v2.4s, v7.4s, v5.4s
+	WORD $0x1ee24103 // fcvt s3, h8
+	WORD $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	WORD $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD $0x54fffa8c // b.gt .LBB8_2
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0xf10006f7 // subs x23, x23, #1
+	WORD $0x8b1602b5 // add x21, x21, x22
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0xbc004680 // str s0, [x20], #4
+	WORD $0x54fff90c // b.gt .LBB8_1
+	WORD $0xd65f03c0 // ret
+
+// func sumQ8_0NEON(y *float32, w *byte, stride int, rows int, n int, f *float32)
+TEXT ·sumQ8_0NEON(SB), NOSPLIT|NOFRAME, $0-48
+	MOVD y+0(FP), R20
+	MOVD w+8(FP), R21
+	MOVD stride+16(FP), R22
+	MOVD rows+24(FP), R23
+	MOVD n+32(FP), R24
+	MOVD f+40(FP), R25
+	PCALIGN $64
+	WORD $0xf10006ff // cmp x23, #1
+	WORD $0x540006eb // b.lt .LBB9_4
+	WORD $0xad401a87 // ldp q7, q6, [x20]
+	WORD $0xaa1903e8 // mov x8, x25
+	WORD $0xad411285 // ldp q5, q4, [x20, #32]
+	WORD $0xaa1703e9 // mov x9, x23
+	WORD $0xad420a83 // ldp q3, q2, [x20, #64]
+	WORD $0xaa1503ea // mov x10, x21
+	WORD $0xad430281 // ldp q1, q0, [x20, #96]
+	WORD $0x7d400149 // ldr h9, [x10]
+	WORD $0xfc402148 // ldur d8, [x10, #2]
+	WORD $0xf1000529 // subs x9, x9, #1
+	WORD $0xfc40a14a // ldur d10, [x10, #10]
+	WORD $0xfc41214b // ldur d11, [x10, #18]
+	WORD $0xfc41a14c // ldur d12, [x10, #26]
+	WORD $0x1ee24129 // fcvt s9, h9
+	WORD $0x0f08a508 // sshll v8.8h, v8.8b, #0
+	WORD $0x8b16014a // add x10, x10, x22
+	WORD $0x0f08a54a // sshll v10.8h, v10.8b, #0
+	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
+	WORD $0x0f08a58c // sshll v12.8h, v12.8b, #0
+	WORD $0xbc40450d // ldr s13, [x8], #4
+	WORD $0x0f10a50e // sshll v14.4s, v8.4h, #0
+	WORD $0x4f10a508 // sshll2 v8.4s, v8.8h, #0
+	WORD $0x0f10a54f // sshll v15.4s, v10.4h, #0
+	WORD $0x4f10a54a // sshll2 v10.4s, v10.8h, #0
+	WORD $0x0f10a570 // sshll v16.4s, v11.4h, #0
+	WORD $0x4f10a56b // sshll2 v11.4s, v11.8h, #0
+	WORD $0x1e2909a9 // fmul s9, s13, s9
+	WORD $0x0f10a58d // sshll v13.4s, v12.4h, #0
+	WORD $0x4f10a58c // sshll2 v12.4s, v12.8h, #0
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
+	WORD $0x4e21d9ef // scvtf v15.4s, v15.4s
+	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
+	WORD $0x4e21da10 // scvtf v16.4s, v16.4s
+	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
+	WORD $0x4e21d9ad // scvtf v13.4s, v13.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4f8911c7 // fmla v7.4s, v14.4s, v9.s[0]
+	WORD $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
+	WORD $0x4f8911e5 // fmla v5.4s, v15.4s, v9.s[0]
+	WORD $0x4f891144 // fmla v4.4s, v10.4s, v9.s[0]
+	WORD $0x4f891203 // fmla v3.4s, v16.4s, v9.s[0]
+	WORD $0x4f891162 // fmla v2.4s, v11.4s, v9.s[0]
+	WORD $0x4f8911a1 // fmla v1.4s, v13.4s, v9.s[0]
+	WORD $0x4f891180 // fmla v0.4s, v12.4s, v9.s[0]
+	WORD $0x54fffb41 // b.ne .LBB9_2
+	WORD $0xad001a87 // stp q7, q6, [x20]
+	WORD $0xf1008318 // subs x24, x24, #32
+	WORD $0x91008ab5 // add x21, x21, #34
+	WORD $0xad011285 // stp q5, q4, [x20, #32]
+	WORD $0xad020a83 // stp q3, q2, [x20, #64]
+	WORD $0xad030281 // stp q1, q0, [x20, #96]
+	WORD $0x91020294 // add x20, x20, #128
+	WORD $0x54fff96c // b.gt .LBB9_1
+	WORD $0xd65f03c0 // ret
+
 // func widenF16NEON(y *float32, w *byte, n int)
 TEXT ·widenF16NEON(SB), NOSPLIT|NOFRAME, $0-24
 	MOVD y+0(FP), R20
@@ -869,111 +1005,13 @@ TEXT ·widenF16NEON(SB), NOSPLIT|NOFRAME, $0-24
 	MOVD n+16(FP), R22
 	PCALIGN $64
 	WORD $0xf10012df // cmp x22, #4
-	WORD $0x5400016b // b.lt .LBB8_3
-	WORD $0xfc4086a0 // ldr d0, [x21], #8
-	WORD $0xd10012ca // sub x10, x22, #4
-	WORD $0xf1001edf // cmp x22, #7
-	WORD $0xaa0a03f6 // mov x22, x10
-	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
-	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff48 // b.hi .LBB8_1
-	WORD $0xf100055f // cmp x10, #1
-	WORD $0x540000aa // b.ge .LBB8_4
-	WORD $0x1400001e // b .LBB8_11
-	WORD $0xaa1603ea // mov x10, x22
-	WORD $0xf10006df // cmp x22, #1
-	WORD $0x5400036b // b.lt .LBB8_11
-	WORD $0xf1001d5f // cmp x10, #7
-	WORD $0x540000a8 // b.hi .LBB8_6
-	WORD $0xaa1403e8 // mov x8, x20
-	WORD $0xaa0a03eb // mov x11, x10
-	WORD $0xaa1503e9 // mov x9, x21
-	WORD $0x1400000e // b .LBB8_9
-	WORD $0x927ded4c // and x12, x10, #0x7ffffffffffffff8
-	WORD $0x9240094b // and x11, x10, #0x7
-	WORD $0x8b0c0a88 // add x8, x20, x12, lsl #2
-	WORD $0x8b0c06a9 // add x9, x21, x12, lsl #1
-	WORD $0xaa0c03ed // mov x13, x12
-	WORD $0x3cc106a0 // ldr q0, [x21], #16
-	WORD $0xf10021ad // subs x13, x13, #8
-	WORD $0x4e217801 // fcvtl2 v1.4s, v0.8h
-	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
-	WORD $0xac810680 // stp q0, q1, [x20], #32
-	WORD $0x54ffff61 // b.ne .LBB8_7
-	WORD $0xeb0c015f // cmp x10, x12
-	WORD $0x54000100 // b.eq .LBB8_11
-	WORD $0x9100056a // add x10, x11, #1
-	WORD $0x7c402520 // ldr h0, [x9], #2
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0xf100055f // cmp x10, #1
-	WORD $0x1ee24000 // fcvt s0, h0
-	WORD $0xbc004500 // str s0, [x8], #4
-	WORD $0x54ffff68 // b.hi .LBB8_10
-	WORD $0xd65f03c0 // ret
-
-// func widenBF16NEON(y *float32, w *byte, n int)
-TEXT ·widenBF16NEON(SB), NOSPLIT|NOFRAME, $0-24
-	MOVD y+0(FP), R20
-	MOVD w+8(FP), R21
-	MOVD n+16(FP), R22
-	PCALIGN $64
-	WORD $0xf10012df // cmp x22, #4
-	WORD $0x5400016b // b.lt .LBB9_3
-	WORD $0xfc4086a0 // ldr d0, [x21], #8
-	WORD $0xd10012ca // sub x10, x22, #4
-	WORD $0xf1001edf // cmp x22, #7
-	WORD $0xaa0a03f6 // mov x22, x10
-	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
-	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff48 // b.hi .LBB9_1
-	WORD $0xf100055f // cmp x10, #1
-	WORD $0x540000aa // b.ge .LBB9_4
-	WORD $0x1400001e // b .LBB9_11
-	WORD $0xaa1603ea // mov x10, x22
-	WORD $0xf10006df // cmp x22, #1
-	WORD $0x5400036b // b.lt .LBB9_11
-	WORD $0xf1001d5f // cmp x10, #7
-	WORD $0x540000a8 // b.hi .LBB9_6
-	WORD $0xaa1403e8 // mov x8, x20
-	WORD $0xaa0a03eb // mov x11, x10
-	WORD $0xaa1503e9 // mov x9, x21
-	WORD $0x1400000e // b .LBB9_9
-	WORD $0x927ded4c // and x12, x10, #0x7ffffffffffffff8
-	WORD $0x9240094b // and x11, x10, #0x7
-	WORD $0x8b0c0a88 // add x8, x20, x12, lsl #2
-	WORD $0x8b0c06a9 // add x9, x21, x12, lsl #1
-	WORD $0xaa0c03ed // mov x13, x12
-	WORD $0x3cc106a0 // ldr q0, [x21], #16
-	WORD $0xf10021ad // subs x13, x13, #8
-	WORD $0x6e613801 // shll2 v1.4s, v0.8h, #16
-	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
-	WORD $0xac810680 // stp q0, q1, [x20], #32
-	WORD $0x54ffff61 // b.ne .LBB9_7
-	WORD $0xeb0c015f // cmp x10, x12
-	WORD $0x54000100 // b.eq .LBB9_11
-	WORD $0x9100056a // add x10, x11, #1
-	WORD $0x7840252b // ldrh w11, [x9], #2
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0xf100055f // cmp x10, #1
-	WORD $0x53103d6b // lsl w11, w11, #16
-	WORD $0xb800450b // str w11, [x8], #4
-	WORD $0x54ffff68 // b.hi .LBB9_10
-	WORD $0xd65f03c0 // ret
-
-// func narrowF16NEON(y *uint16, x *float32, n int)
-TEXT ·narrowF16NEON(SB), NOSPLIT|NOFRAME, $0-24
-	MOVD y+0(FP), R20
-	MOVD x+8(FP), R21
-	MOVD n+16(FP), R22
-	PCALIGN $64
-	WORD $0xf10012df // cmp x22, #4
 	WORD $0x5400016b // b.lt .LBB10_3
-	WORD $0x3cc106a0 // ldr q0, [x21], #16
+	WORD $0xfc4086a0 // ldr d0, [x21], #8
 	WORD $0xd10012ca // sub x10, x22, #4
 	WORD $0xf1001edf // cmp x22, #7
 	WORD $0xaa0a03f6 // mov x22, x10
-	WORD $0x0e216800 // fcvtn v0.4h, v0.4s
-	WORD $0xfc008680 // str d0, [x20], #8
+	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
+	WORD $0x3c810680 // str q0, [x20], #16
 	WORD $0x54ffff48 // b.hi .LBB10_1
 	WORD $0xf100055f // cmp x10, #1
 	WORD $0x540000aa // b.ge .LBB10_4
@@ -984,9 +1022,107 @@ TEXT ·narrowF16NEON(SB), NOSPLIT|NOFRAME, $0-24
 	WORD $0xf1001d5f // cmp x10, #7
 	WORD $0x540000a8 // b.hi .LBB10_6
 	WORD $0xaa1403e8 // mov x8, x20
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x1400000e // b .LBB10_9
+	WORD $0x927ded4c // and x12, x10, #0x7ffffffffffffff8
+	WORD $0x9240094b // and x11, x10, #0x7
+	WORD $0x8b0c0a88 // add x8, x20, x12, lsl #2
+	WORD $0x8b0c06a9 // add x9, x21, x12, lsl #1
+	WORD $0xaa0c03ed // mov x13, x12
+	WORD $0x3cc106a0 // ldr q0, [x21], #16
+	WORD $0xf10021ad // subs x13, x13, #8
+	WORD $0x4e217801 // fcvtl2 v1.4s, v0.8h
+	WORD $0x0e217800 // fcvtl v0.4s, v0.4h
+	WORD $0xac810680 // stp q0, q1, [x20], #32
+	WORD $0x54ffff61 // b.ne .LBB10_7
+	WORD $0xeb0c015f // cmp x10, x12
+	WORD $0x54000100 // b.eq .LBB10_11
+	WORD $0x9100056a // add x10, x11, #1
+	WORD $0x7c402520 // ldr h0, [x9], #2
+	WORD $0xd100054a // sub x10, x10, #1
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x1ee24000 // fcvt s0, h0
+	WORD $0xbc004500 // str s0, [x8], #4
+	WORD $0x54ffff68 // b.hi .LBB10_10
+	WORD $0xd65f03c0 // ret
+
+// func widenBF16NEON(y *float32, w *byte, n int)
+TEXT ·widenBF16NEON(SB), NOSPLIT|NOFRAME, $0-24
+	MOVD y+0(FP), R20
+	MOVD w+8(FP), R21
+	MOVD n+16(FP), R22
+	PCALIGN $64
+	WORD $0xf10012df // cmp x22, #4
+	WORD $0x5400016b // b.lt .LBB11_3
+	WORD $0xfc4086a0 // ldr d0, [x21], #8
+	WORD $0xd10012ca // sub x10, x22, #4
+	WORD $0xf1001edf // cmp x22, #7
+	WORD $0xaa0a03f6 // mov x22, x10
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0x3c810680 // str q0, [x20], #16
+	WORD $0x54ffff48 // b.hi .LBB11_1
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x540000aa // b.ge .LBB11_4
+	WORD $0x1400001e // b .LBB11_11
+	WORD $0xaa1603ea // mov x10, x22
+	WORD $0xf10006df // cmp x22, #1
+	WORD $0x5400036b // b.lt .LBB11_11
+	WORD $0xf1001d5f // cmp x10, #7
+	WORD $0x540000a8 // b.hi .LBB11_6
+	WORD $0xaa1403e8 // mov x8, x20
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x1400000e // b .LBB11_9
+	WORD $0x927ded4c // and x12, x10, #0x7ffffffffffffff8
+	WORD $0x9240094b // and x11, x10, #0x7
+	WORD $0x8b0c0a88 // add x8, x20, x12, lsl #2
+	WORD $0x8b0c06a9 // add x9, x21, x12, lsl #1
+	WORD $0xaa0c03ed // mov x13, x12
+	WORD $0x3cc106a0 // ldr q0, [x21], #16
+	WORD $0xf10021ad // subs x13, x13, #8
+	WORD $0x6e613801 // shll2 v1.4s, v0.8h, #16
+	WORD $0x2e613800 // shll v0.4s, v0.4h, #16
+	WORD $0xac810680 // stp q0, q1, [x20], #32
+	WORD $0x54ffff61 // b.ne .LBB11_7
+	WORD $0xeb0c015f // cmp x10, x12
+	WORD $0x54000100 // b.eq .LBB11_11
+	WORD $0x9100056a // add x10, x11, #1
+	WORD $0x7840252b // ldrh w11, [x9], #2
+	WORD $0xd100054a // sub x10, x10, #1
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x53103d6b // lsl w11, w11, #16
+	WORD $0xb800450b // str w11, [x8], #4
+	WORD $0x54ffff68 // b.hi .LBB11_10
+	WORD $0xd65f03c0 // ret
+
+// func narrowF16NEON(y *byte, x *float32, n int)
+TEXT ·narrowF16NEON(SB), NOSPLIT|NOFRAME, $0-24
+	MOVD y+0(FP), R20
+	MOVD x+8(FP), R21
+	MOVD n+16(FP), R22
+	PCALIGN $64
+	WORD $0xf10012df // cmp x22, #4
+	WORD $0x5400016b // b.lt .LBB12_3
+	WORD $0x3cc106a0 // ldr q0, [x21], #16
+	WORD $0xd10012ca // sub x10, x22, #4
+	WORD $0xf1001edf // cmp x22, #7
+	WORD $0xaa0a03f6 // mov x22, x10
+	WORD $0x0e216800 // fcvtn v0.4h, v0.4s
+	WORD $0xfc008680 // str d0, [x20], #8
+	WORD $0x54ffff48 // b.hi .LBB12_1
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x540000aa // b.ge .LBB12_4
+	WORD $0x1400001e // b .LBB12_11
+	WORD $0xaa1603ea // mov x10, x22
+	WORD $0xf10006df // cmp x22, #1
+	WORD $0x5400036b // b.lt .LBB12_11
+	WORD $0xf1001d5f // cmp x10, #7
+	WORD $0x540000a8 // b.hi .LBB12_6
+	WORD $0xaa1403e8 // mov x8, x20
 	WORD $0xaa1503e9 // mov x9, x21
 	WORD $0xaa0a03eb // mov x11, x10
-	WORD $0x1400000e // b .LBB10_9
+	WORD $0x1400000e // b .LBB12_9
 	WORD $0x927ded4c // and x12, x10, #0x7ffffffffffffff8
 	WORD $0x9240094b // and x11, x10, #0x7
 	WORD $0x8b0c0688 // add x8, x20, x12, lsl #1
@@ -997,16 +1133,108 @@ TEXT ·narrowF16NEON(SB), NOSPLIT|NOFRAME, $0-24
 	WORD $0x0e216800 // fcvtn v0.4h, v0.4s
 	WORD $0x4e216820 // fcvtn2 v0.8h, v1.4s
 	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff61 // b.ne .LBB10_7
+	WORD $0x54ffff61 // b.ne .LBB12_7
 	WORD $0xeb0c015f // cmp x10, x12
-	WORD $0x54000100 // b.eq .LBB10_11
+	WORD $0x54000100 // b.eq .LBB12_11
 	WORD $0x9100056a // add x10, x11, #1
 	WORD $0xbc404520 // ldr s0, [x9], #4
 	WORD $0xd100054a // sub x10, x10, #1
 	WORD $0xf100055f // cmp x10, #1
 	WORD $0x1e23c000 // fcvt h0, s0
 	WORD $0x7c002500 // str h0, [x8], #2
-	WORD $0x54ffff68 // b.hi .LBB10_10
+	WORD $0x54ffff68 // b.hi .LBB12_10
+	WORD $0xd65f03c0 // ret
+
+// func narrowQ8_0NEON(y *byte, x *float32, n int)
+TEXT ·narrowQ8_0NEON(SB), NOSPLIT|NOFRAME, $0-24
+	MOVD y+0(FP), R20
+	MOVD x+8(FP), R21
+	MOVD n+16(FP), R22
+	PCALIGN $64
+	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
+	WORD $0x2f00e401 // movi d1, #0000000000000000
+	WORD $0x52a85fc9 // mov w9, #1123942400
+	WORD $0x52a0100a // mov w10, #8388608
+	WORD $0x1e2e1002 // fmov s2, #1.00000000
+	WORD $0x1e270123 // fmov s3, w9
+	WORD $0x1e270144 // fmov s4, w10
+	WORD $0x910082c8 // add x8, x22, #32
+	WORD $0xad4016a6 // ldp q6, q5, [x21]
+	WORD $0xd1008108 // sub x8, x8, #32
+	WORD $0x4ea0f8c7 // fabs v7.4s, v6.4s
+	WORD $0x4ea0f8a9 // fabs v9.4s, v5.4s
+	WORD $0x4e20c4ea // fmaxnm v10.4s, v7.4s, v0.4s
+	WORD $0xad411ea8 // ldp q8, q7, [x21, #32]
+	WORD $0x4ea0f90b // fabs v11.4s, v8.4s
+	WORD $0x4e29c549 // fmaxnm v9.4s, v10.4s, v9.4s
+	WORD $0x4ea0f8ea // fabs v10.4s, v7.4s
+	WORD $0x4e2bc529 // fmaxnm v9.4s, v9.4s, v11.4s
+	WORD $0xad4232ab // ldp q11, q12, [x21, #64]
+	WORD $0x4ea0f96d // fabs v13.4s, v11.4s
+	WORD $0x4e2ac529 // fmaxnm v9.4s, v9.4s, v10.4s
+	WORD $0x4ea0f98a // fabs v10.4s, v12.4s
+	WORD $0x4e2dc529 // fmaxnm v9.4s, v9.4s, v13.4s
+	WORD $0xad433aad // ldp q13, q14, [x21, #96]
+	WORD $0x910202b5 // add x21, x21, #128
+	WORD $0x4ea0f9af // fabs v15.4s, v13.4s
+	WORD $0x4e2ac529 // fmaxnm v9.4s, v9.4s, v10.4s
+	WORD $0x4ea0f9ca // fabs v10.4s, v14.4s
+	WORD $0x4e2fc529 // fmaxnm v9.4s, v9.4s, v15.4s
+	WORD $0x4e2ac529 // fmaxnm v9.4s, v9.4s, v10.4s
+	WORD $0x4e20d4ca // fadd v10.4s, v6.4s, v0.4s
+	WORD $0x6e30c929 // fmaxnmv s9, v9.4s
+	WORD $0x4e25d54a // fadd v10.4s, v10.4s, v5.4s
+	WORD $0x1e231929 // fdiv s9, s9, s3
+	WORD $0x4e28d54a // fadd v10.4s, v10.4s, v8.4s
+	WORD $0x4e27d54a // fadd v10.4s, v10.4s, v7.4s
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	WORD $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	WORD $0x1e29184f // fdiv s15, s2, s9
+	WORD $0x1e242120 // fcmp s9, s4
+	WORD $0x4e2dd54a // fadd v10.4s, v10.4s, v13.4s
+	WORD $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
+	WORD $0x6e2ad54a // faddp v10.4s, v10.4s, v10.4s
+	WORD $0x1e2fbc2f // fcsel s15, s1, s15, lt
+	WORD $0x7e30d94a // faddp s10, v10.2s
+	WORD $0x4f8f90c6 // fmul v6.4s, v6.4s, v15.s[0]
+	WORD $0x4f8f9108 // fmul v8.4s, v8.4s, v15.s[0]
+	WORD $0x4f8f916b // fmul v11.4s, v11.4s, v15.s[0]
+	WORD $0x4f8f91ad // fmul v13.4s, v13.4s, v15.s[0]
+	WORD $0x4f8f90a5 // fmul v5.4s, v5.4s, v15.s[0]
+	WORD $0x4f8f90e7 // fmul v7.4s, v7.4s, v15.s[0]
+	WORD $0x4f8f918c // fmul v12.4s, v12.4s, v15.s[0]
+	WORD $0x4f8f91ce // fmul v14.4s, v14.4s, v15.s[0]
+	WORD $0x1e2a2140 // fcmp s10, s10
+	WORD $0x4e21c8c6 // fcvtas v6.4s, v6.4s
+	WORD $0x4e21c908 // fcvtas v8.4s, v8.4s
+	WORD $0x4e21c96b // fcvtas v11.4s, v11.4s
+	WORD $0x4e21c9ad // fcvtas v13.4s, v13.4s
+	WORD $0x4e21c8a5 // fcvtas v5.4s, v5.4s
+	WORD $0x4e21c8e7 // fcvtas v7.4s, v7.4s
+	WORD $0x4e21c98c // fcvtas v12.4s, v12.4s
+	WORD $0x4e21c9ce // fcvtas v14.4s, v14.4s
+	WORD $0x1e2a7d29 // fcsel s9, s9, s10, vc
+	WORD $0xf100811f // cmp x8, #32
+	WORD $0x0e6148c6 // sqxtn v6.4h, v6.4s
+	WORD $0x0e614908 // sqxtn v8.4h, v8.4s
+	WORD $0x0e61496b // sqxtn v11.4h, v11.4s
+	WORD $0x0e6149ad // sqxtn v13.4h, v13.4s
+	WORD $0x4e6148a6 // sqxtn2 v6.8h, v5.4s
+	WORD $0x4e6148e8 // sqxtn2 v8.8h, v7.4s
+	WORD $0x4e61498b // sqxtn2 v11.8h, v12.4s
+	WORD $0x1e23c125 // fcvt h5, s9
+	WORD $0x4e6149cd // sqxtn2 v13.8h, v14.4s
+	WORD $0x0e2148c6 // sqxtn v6.8b, v6.8h
+	WORD $0x0e214907 // sqxtn v7.8b, v8.8h
+	WORD $0x0e214968 // sqxtn v8.8b, v11.8h
+	WORD $0x7d000285 // str h5, [x20]
+	WORD $0x0e2149a5 // sqxtn v5.8b, v13.8h
+	WORD $0xfc002286 // stur d6, [x20, #2]
+	WORD $0xfc00a287 // stur d7, [x20, #10]
+	WORD $0xfc012288 // stur d8, [x20, #18]
+	WORD $0xfc01a285 // stur d5, [x20, #26]
+	WORD $0x91008a94 // add x20, x20, #34
+	WORD $0x54fff6ac // b.gt .LBB13_1
 	WORD $0xd65f03c0 // ret
 
 // func quantizeNEON(q *int16, d *float32, s *float32, h *float32, x *float32, nb int)
@@ -1101,7 +1329,7 @@ TEXT ·quantizeNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xbc0046a7 // str s7, [x21], #4
 	WORD $0xbc0046c6 // str s6, [x22], #4
 	WORD $0x2c813ae5 // stp s5, s14, [x23], #8
-	WORD $0x54fff72c // b.gt .LBB11_1
+	WORD $0x54fff72c // b.gt .LBB14_1
 	WORD $0xd65f03c0 // ret
 
 // func expNEON(x *float32, top float32, sum *float32, n int)
@@ -1173,7 +1401,7 @@ TEXT ·expNEON(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0x4e6d1dcd // bic v13.16b, v14.16b, v13.16b
 	WORD $0x4e2dd4e7 // fadd v7.4s, v7.4s, v13.4s
 	WORD $0x3c81068d // str q13, [x20], #16
-	WORD $0x54fffc4c // b.gt .LBB12_1
+	WORD $0x54fffc4c // b.gt .LBB15_1
 	WORD $0x6e27d4e0 // faddp v0.4s, v7.4s, v7.4s
 	WORD $0xbd4002a1 // ldr s1, [x21]
 	WORD $0x7e30d800 // faddp s0, v0.2s
@@ -1251,7 +1479,7 @@ TEXT ·siluNEON(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0x3cc106cc // ldr q12, [x22], #16
 	WORD $0x6e2bdd8b // fmul v11.4s, v12.4s, v11.4s
 	WORD $0x3c81068b // str q11, [x20], #16
-	WORD $0x54fffbec // b.gt .LBB13_1
+	WORD $0x54fffbec // b.gt .LBB16_1
 	WORD $0xd65f03c0 // ret
 
 // func geluNEON(y *float32, x *float32, u *float32, n int)
@@ -1333,7 +1561,7 @@ TEXT ·geluNEON(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0x3cc106ce // ldr q14, [x22], #16
 	WORD $0x6e2dddcd // fmul v13.4s, v14.4s, v13.4s
 	WORD $0x3c81068d // str q13, [x20], #16
-	WORD $0x54fffb8c // b.gt .LBB14_1
+	WORD $0x54fffb8c // b.gt .LBB17_1
 	WORD $0xd65f03c0 // ret
 
 // func sumSquaresNEON(sum *float32, x *float32, n int)
@@ -1344,24 +1572,24 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT|NOFRAME, $0-24
 	PCALIGN $64
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
 	WORD $0xf10022df // cmp x22, #8
-	WORD $0x5400012b // b.lt .LBB15_4
+	WORD $0x5400012b // b.lt .LBB18_4
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
 	WORD $0xacc10ea2 // ldp q2, q3, [x21], #32
 	WORD $0xf1003edf // cmp x22, #15
 	WORD $0xd10022d6 // sub x22, x22, #8
 	WORD $0x4e22cc40 // fmla v0.4s, v2.4s, v2.4s
 	WORD $0x4e23cc61 // fmla v1.4s, v3.4s, v3.4s
-	WORD $0x54ffff68 // b.hi .LBB15_2
+	WORD $0x54ffff68 // b.hi .LBB18_2
 	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0xf10006df // cmp x22, #1
 	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x540003ab // b.lt .LBB15_12
+	WORD $0x540003ab // b.lt .LBB18_12
 	WORD $0xf10012df // cmp x22, #4
-	WORD $0x54000082 // b.hs .LBB15_7
+	WORD $0x54000082 // b.hs .LBB18_7
 	WORD $0xaa1503e8 // mov x8, x21
 	WORD $0xaa1603e9 // mov x9, x22
-	WORD $0x14000012 // b .LBB15_10
+	WORD $0x14000012 // b .LBB18_10
 	WORD $0x927ef2ca // and x10, x22, #0x7ffffffffffffffc
 	WORD $0x924006c9 // and x9, x22, #0x3
 	WORD $0x8b0a0aa8 // add x8, x21, x10, lsl #2
@@ -1376,15 +1604,15 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT|NOFRAME, $0-24
 	WORD $0x1e222800 // fadd s0, s0, s2
 	WORD $0x1e232800 // fadd s0, s0, s3
 	WORD $0x1e212800 // fadd s0, s0, s1
-	WORD $0x54fffec1 // b.ne .LBB15_8
+	WORD $0x54fffec1 // b.ne .LBB18_8
 	WORD $0xeb0a02df // cmp x22, x10
-	WORD $0x540000e0 // b.eq .LBB15_12
+	WORD $0x540000e0 // b.eq .LBB18_12
 	WORD $0x91000529 // add x9, x9, #1
 	WORD $0xbc404501 // ldr s1, [x8], #4
 	WORD $0xd1000529 // sub x9, x9, #1
 	WORD $0xf100053f // cmp x9, #1
 	WORD $0x1f010020 // fmadd s0, s1, s1, s0
-	WORD $0x54ffff88 // b.hi .LBB15_11
+	WORD $0x54ffff88 // b.hi .LBB18_11
 	WORD $0xbd000280 // str s0, [x20]
 	WORD $0xd65f03c0 // ret
 
@@ -1398,7 +1626,7 @@ TEXT ·scaleMulNEON(SB), NOSPLIT|NOFRAME, $0-40
 	PCALIGN $64
 	WORD $0xbd400300 // ldr s0, [x24]
 	WORD $0xf10012ff // cmp x23, #4
-	WORD $0x540001ab // b.lt .LBB16_3
+	WORD $0x540001ab // b.lt .LBB19_3
 	WORD $0x3cc106a1 // ldr q1, [x21], #16
 	WORD $0xd10012e9 // sub x9, x23, #4
 	WORD $0x3cc106c2 // ldr q2, [x22], #16
@@ -1407,15 +1635,15 @@ TEXT ·scaleMulNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0xaa0903f7 // mov x23, x9
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x3c810681 // str q1, [x20], #16
-	WORD $0x54ffff08 // b.hi .LBB16_1
+	WORD $0x54ffff08 // b.hi .LBB19_1
 	WORD $0xf100053f // cmp x9, #1
-	WORD $0x540000aa // b.ge .LBB16_4
-	WORD $0x14000013 // b .LBB16_8
+	WORD $0x540000aa // b.ge .LBB19_4
+	WORD $0x14000013 // b .LBB19_8
 	WORD $0xaa1703e9 // mov x9, x23
 	WORD $0xf10006ff // cmp x23, #1
-	WORD $0x5400020b // b.lt .LBB16_8
+	WORD $0x5400020b // b.lt .LBB19_8
 	WORD $0xf1001d3f // cmp x9, #7
-	WORD $0x540001e8 // b.hi .LBB16_9
+	WORD $0x540001e8 // b.hi .LBB19_9
 	WORD $0xaa1403e8 // mov x8, x20
 	WORD $0xaa1503ea // mov x10, x21
 	WORD $0xaa1603eb // mov x11, x22
@@ -1428,14 +1656,14 @@ TEXT ·scaleMulNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0x1e210801 // fmul s1, s0, s1
 	WORD $0x1e220821 // fmul s1, s1, s2
 	WORD $0xbc004501 // str s1, [x8], #4
-	WORD $0x54ffff28 // b.hi .LBB16_7
+	WORD $0x54ffff28 // b.hi .LBB19_7
 	WORD $0xd65f03c0 // ret
 	WORD $0xcb150288 // sub x8, x20, x21
 	WORD $0xf100811f // cmp x8, #32
-	WORD $0x54fffe03 // b.lo .LBB16_5
+	WORD $0x54fffe03 // b.lo .LBB19_5
 	WORD $0xcb160288 // sub x8, x20, x22
 	WORD $0xf100811f // cmp x8, #32
-	WORD $0x54fffda3 // b.lo .LBB16_5
+	WORD $0x54fffda3 // b.lo .LBB19_5
 	WORD $0x927ef12d // and x13, x9, #0x7ffffffffffffffc
 	WORD $0x9240052c // and x12, x9, #0x3
 	WORD $0xd37ef5ab // lsl x11, x13, #2
@@ -1449,10 +1677,10 @@ TEXT ·scaleMulNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0x4f809021 // fmul v1.4s, v1.4s, v0.s[0]
 	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD $0x3c810681 // str q1, [x20], #16
-	WORD $0x54ffff41 // b.ne .LBB16_12
+	WORD $0x54ffff41 // b.ne .LBB19_12
 	WORD $0xeb0d013f // cmp x9, x13
-	WORD $0x54fffc21 // b.ne .LBB16_6
-	WORD $0x17ffffe9 // b .LBB16_8
+	WORD $0x54fffc21 // b.ne .LBB19_6
+	WORD $0x17ffffe9 // b .LBB19_8
 
 // func addNEON(y *float32, a *float32, b *float32, n int)
 TEXT ·addNEON(SB), NOSPLIT|NOFRAME, $0-32
@@ -1462,7 +1690,7 @@ TEXT ·addNEON(SB), NOSPLIT|NOFRAME, $0-32
 	MOVD n+24(FP), R23
 	PCALIGN $64
 	WORD $0xf10012ff // cmp x23, #4
-	WORD $0x5400018b // b.lt .LBB17_3
+	WORD $0x5400018b // b.lt .LBB20_3
 	WORD $0x3cc106a0 // ldr q0, [x21], #16
 	WORD $0xd10012e9 // sub x9, x23, #4
 	WORD $0x3cc106c1 // ldr q1, [x22], #16
@@ -1470,15 +1698,15 @@ TEXT ·addNEON(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0xaa0903f7 // mov x23, x9
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff28 // b.hi .LBB17_1
+	WORD $0x54ffff28 // b.hi .LBB20_1
 	WORD $0xf100053f // cmp x9, #1
-	WORD $0x540000aa // b.ge .LBB17_4
-	WORD $0x14000012 // b .LBB17_8
+	WORD $0x540000aa // b.ge .LBB20_4
+	WORD $0x14000012 // b .LBB20_8
 	WORD $0xaa1703e9 // mov x9, x23
 	WORD $0xf10006ff // cmp x23, #1
-	WORD $0x540001eb // b.lt .LBB17_8
+	WORD $0x540001eb // b.lt .LBB20_8
 	WORD $0xf1001d3f // cmp x9, #7
-	WORD $0x540001c8 // b.hi .LBB17_9
+	WORD $0x540001c8 // b.hi .LBB20_9
 	WORD $0xaa1403e8 // mov x8, x20
 	WORD $0xaa1503ea // mov x10, x21
 	WORD $0xaa1603eb // mov x11, x22
@@ -1490,14 +1718,14 @@ TEXT ·addNEON(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0xf100053f // cmp x9, #1
 	WORD $0x1e212800 // fadd s0, s0, s1
 	WORD $0xbc004500 // str s0, [x8], #4
-	WORD $0x54ffff48 // b.hi .LBB17_7
+	WORD $0x54ffff48 // b.hi .LBB20_7
 	WORD $0xd65f03c0 // ret
 	WORD $0xcb150288 // sub x8, x20, x21
 	WORD $0xf100811f // cmp x8, #32
-	WORD $0x54fffe23 // b.lo .LBB17_5
+	WORD $0x54fffe23 // b.lo .LBB20_5
 	WORD $0xcb160288 // sub x8, x20, x22
 	WORD $0xf100811f // cmp x8, #32
-	WORD $0x54fffdc3 // b.lo .LBB17_5
+	WORD $0x54fffdc3 // b.lo .LBB20_5
 	WORD $0x927ef12d // and x13, x9, #0x7ffffffffffffffc
 	WORD $0x9240052c // and x12, x9, #0x3
 	WORD $0xd37ef5ab // lsl x11, x13, #2
@@ -1510,7 +1738,7 @@ TEXT ·addNEON(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0x3cc106c1 // ldr q1, [x22], #16
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff61 // b.ne .LBB17_12
+	WORD $0x54ffff61 // b.ne .LBB20_12
 	WORD $0xeb0d013f // cmp x9, x13
-	WORD $0x54fffc61 // b.ne .LBB17_6
-	WORD $0x17ffffea // b .LBB17_8
+	WORD $0x54fffc61 // b.ne .LBB20_6
+	WORD $0x17ffffea // b .LBB20_8

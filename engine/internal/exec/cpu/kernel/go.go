@@ -13,11 +13,11 @@ func goSet() *Set {
 	return &Set{
 		Name:      "go",
 		Columns:   4,
-		dotFloat:  [types]floatFunc{gguf.F32: dotF32Go, gguf.F16: dotF16Go},
-		sumFloat:  [types]floatFunc{gguf.F32: sumF32Go, gguf.F16: sumF16Go},
+		dotFloat:  [types]floatFunc{gguf.F32: dotF32Go, gguf.F16: dotF16Go, gguf.Q8_0: dotQ8_0Go},
+		sumFloat:  [types]floatFunc{gguf.F32: sumF32Go, gguf.F16: sumF16Go, gguf.Q8_0: sumQ8_0Go},
 		gemmFloat: gemmFloatGo,
 		transpose: transposeGo,
-		narrow:    narrowGo,
+		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16Go, gguf.Q8_0: narrowQ8_0Go},
 		exp:       expGo,
 		silu:      siluGo,
 		gelu:      geluGo,
@@ -90,10 +90,61 @@ func transposeGo(dst *byte, step int, src *byte, ld, n int) {
 	}
 }
 
-func narrowGo(y *uint16, x *float32, n int) {
-	out := unsafe.Slice(y, n)
+// q8_0 is a block of Q8_0: a scale, a half, and 32 numbers.
+const q8_0 = 34
+
+func dotQ8_0Go(y *float32, w *byte, stride, rows, n int, x *float32) {
+	out, v := unsafe.Slice(y, rows), unsafe.Slice(x, n)
+	b := unsafe.Slice(w, (rows-1)*stride+n/32*q8_0)
+	for r := range out {
+		sum, row := float32(0), b[r*stride:]
+		for i := 0; i < n; i += 32 {
+			block, part := row[i/32*q8_0:][:q8_0], float32(0)
+			for j, a := range v[i : i+32] {
+				part += a * float32(int8(block[2+j]))
+			}
+			sum += part * f16(block)
+		}
+		out[r] = sum
+	}
+}
+
+func sumQ8_0Go(y *float32, w *byte, stride, rows, n int, f *float32) {
+	out, factors := unsafe.Slice(y, n), unsafe.Slice(f, rows)
+	b := unsafe.Slice(w, (rows-1)*stride+n/32*q8_0)
+	for r, f := range factors {
+		row := b[r*stride:]
+		for i := 0; i < n; i += 32 {
+			block := row[i/32*q8_0:][:q8_0]
+			d := f * f16(block)
+			for j := range 32 {
+				out[i+j] += d * float32(int8(block[2+j]))
+			}
+		}
+	}
+}
+
+func narrowF16Go(y *byte, x *float32, n int) {
+	out := unsafe.Slice(y, 2*n)
 	for i, v := range unsafe.Slice(x, n) {
-		out[i] = quant.F32ToF16(v)
+		h := quant.F32ToF16(v)
+		out[2*i], out[2*i+1] = byte(h), byte(h>>8)
+	}
+}
+
+var encodeQ8_0, _ = quant.Encoder(gguf.Q8_0)
+
+func narrowQ8_0Go(y *byte, x *float32, n int) {
+	out, v := unsafe.Slice(y, n/32*q8_0), unsafe.Slice(x, n)
+	encodeQ8_0(out, v)
+	for i := range n / 32 {
+		sum := float32(0)
+		for _, a := range v[32*i : 32*i+32] {
+			sum += a
+		}
+		if sum != sum { // not a number stays none
+			out[i*q8_0], out[i*q8_0+1] = 0, 0x7e
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ type Set struct {
 	transpose                     func(dst *byte, step int, src *byte, ld, n int)
 
 	widen    [types]func(y *float32, w *byte, n int)
-	narrow   func(y *uint16, x *float32, n int)
+	narrow   [types]func(y *byte, x *float32, n int)
 	quantize func(q *int16, d, s, h, x *float32, nb int)
 
 	exp        func(x *float32, top float32, sum *float32, n int)
@@ -92,7 +92,7 @@ func (s *Set) Dot(t gguf.Type, y []float32, w []byte, stride, cols int, a *Act) 
 	s.dot[t](&y[0], &w[0], stride, len(y), cols/t.BlockSize(), a)
 }
 
-// Direct reports whether DotFloat reads weights of type t.
+// Direct reports whether DotFloat reads rows of type t.
 func (s *Set) Direct(t gguf.Type) bool { return t < types && s.dotFloat[t] != nil }
 
 // longRow is the fewest bytes of rows, or of what lies between their beginnings,
@@ -119,7 +119,7 @@ func (s *Set) DotFloat(t gguf.Type, y []float32, w []byte, stride int, x []float
 	s.dotFloat[t](&y[0], &w[0], stride, len(y), len(x), &x[0])
 }
 
-// Sum adds to y the sum of len(f) rows of type t, F16 or F32, row i times f[i].
+// Sum adds to y the sum of len(f) rows of type t, F32, F16 or Q8_0, row i times f[i].
 //
 //go:noinline
 func (s *Set) Sum(t gguf.Type, y []float32, w []byte, stride int, f []float32) {
@@ -184,13 +184,13 @@ func (s *Set) Widen(t gguf.Type, y []float32, w []byte) bool {
 	return true
 }
 
-// Narrow rounds x to halves.
+// Narrow rounds x, whole blocks, to type t: F16, or Q8_0.
 //
 //go:noinline
-func (s *Set) Narrow(y []uint16, x []float32) {
+func (s *Set) Narrow(t gguf.Type, y []byte, x []float32) {
 	if len(x) > 0 {
-		_ = y[len(x)-1]
-		s.narrow(&y[0], &x[0], len(x))
+		_ = y[t.RowBytes(len(x))-1]
+		s.narrow[t](&y[0], &x[0], len(x))
 	}
 }
 

@@ -312,14 +312,21 @@ func TestGemmFloat(t *testing.T) {
 	})
 }
 
-// TestFloat holds products and sums of float rows, at every length of tail.
+// TestFloat holds products and sums of rows with float activations, at every
+// length of tail.
 func TestFloat(t *testing.T) {
 	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
-		for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.BF16} {
+		for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0} {
 			if !s.Direct(typ) {
 				continue
 			}
-			for cols := 1; cols < 50; cols++ {
+			for n := 1; n < 50; n++ {
+				cols := n
+				if typ.BlockSize() > 1 {
+					if cols *= typ.BlockSize(); n > 5 {
+						break
+					}
+				}
 				for _, rows := range []int{1, 3, 4, 9} {
 					raw, values := weights(r, typ, rows, cols)
 					odd := append([]byte{0}, raw...)[1:] // weights need not be aligned
@@ -370,12 +377,45 @@ func TestConversions(t *testing.T) {
 		}
 		x := normal(r, 1003)
 		x[0], x[1], x[2], x[3] = 65504, 65520, 6e-8, float32(math.Inf(-1))
-		y := make([]uint16, len(x))
-		s.Narrow(y, x)
+		y := make([]byte, 2*len(x))
+		s.Narrow(gguf.F16, y, x)
 		for i, v := range x {
-			if want := quant.F32ToF16(v); y[i] != want {
-				t.Fatalf("%v is rounded to %#04x, want %#04x", v, y[i], want)
+			if got, want := binary.LittleEndian.Uint16(y[2*i:]), quant.F32ToF16(v); got != want {
+				t.Fatalf("%v is rounded to %#04x, want %#04x", v, got, want)
 			}
+		}
+	})
+}
+
+// TestNarrowQ8 holds the rounding of cached keys and values against quant's, byte for
+// byte.
+func TestNarrowQ8(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		x := normal(r, 32*40)
+		for i := range x {
+			x[i] *= float32(math.Exp2(float64(i/32*2 - 60)))
+		}
+		clear(x[32:64])
+		x[64] = 1e-44          // the scale is too small to divide by
+		copy(x[65:96], x[64:]) // and so are the rest
+		for i := range 32 {    // ties: the scale is 1
+			x[96+i] = float32(i) - 15.5
+		}
+		x[96] = -127
+		got, want := make([]byte, gguf.Q8_0.RowBytes(len(x))), make([]byte, gguf.Q8_0.RowBytes(len(x)))
+		if err := quant.Encode(gguf.Q8_0, want, x); err != nil {
+			t.Fatal(err)
+		}
+		s.Narrow(gguf.Q8_0, got, x)
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("byte %d of block %d is %#02x, want %#02x: %v", i%34, i/34, got[i], want[i], x[i/34*32:][:32])
+			}
+		}
+		x[5] = float32(math.NaN())
+		s.Narrow(gguf.Q8_0, got, x)
+		if d := quant.F16ToF32(binary.LittleEndian.Uint16(got)); d == d {
+			t.Error("a NaN was lost")
 		}
 	})
 }

@@ -66,6 +66,45 @@ UNROLL  for (int k = 0; k < 4; k++) vst1q_f32(y + i + 4 * k, a[k]); \
 SUM(sumF32NEON, f32, 4)
 SUM(sumF16NEON, f16, 2)
 
+typedef struct { float32x4_t a, b; } floats8;
+INLINE floats8 i8_8(const uint8_t *p) {
+    int16x8_t v = vmovl_s8(vreinterpret_s8_u8(vld1_u8(p)));
+    return (floats8){vcvtq_f32_s32(vmovl_s16(vget_low_s16(v))), vcvtq_f32_s32(vmovl_high_s16(v))};
+}
+KERNEL(dotFloatQ8_0NEON)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t n, const float *x) {
+    do {
+        const uint8_t *p = w; const float *v = x;
+        float32x4_t a = vdupq_n_f32(0), b = a;
+        int64_t i = n;
+        do {
+            floats8 q = i8_8(p + 2);
+            float32x4_t s = vmulq_f32(q.a, vld1q_f32(v)), t = vmulq_f32(q.b, vld1q_f32(v + 4));
+UNROLL      for (int k = 8; k < 32; k += 8) { q = i8_8(p + 2 + k); s = vfmaq_f32(s, q.a, vld1q_f32(v + k)); t = vfmaq_f32(t, q.b, vld1q_f32(v + k + 4)); }
+            float d = half(p);
+            a = vfmaq_n_f32(a, s, d); b = vfmaq_n_f32(b, t, d);
+            p += 34; v += 32;
+        } while ((i -= 32) > 0);
+        *y++ = vaddvq_f32(vaddq_f32(a, b)); w += stride;
+    } while (--rows > 0);
+}
+KERNEL(sumQ8_0NEON)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t n, const float *f) {
+    do {
+        float32x4_t a[8];
+UNROLL  for (int k = 0; k < 8; k++) a[k] = vld1q_f32(y + 4 * k);
+        const uint8_t *p = w;
+        for (int64_t r = 0; r < rows; r++) {
+            float v = f[r] * half(p);
+UNROLL      for (int k = 0; k < 4; k++) {
+                floats8 q = i8_8(p + 2 + 8 * k);
+                a[2 * k] = vfmaq_n_f32(a[2 * k], q.a, v); a[2 * k + 1] = vfmaq_n_f32(a[2 * k + 1], q.b, v);
+            }
+            p += stride;
+        }
+UNROLL  for (int k = 0; k < 8; k++) vst1q_f32(y + 4 * k, a[k]);
+        y += 32; w += 34;
+    } while ((n -= 32) > 0);
+}
+
 KERNEL(widenF16NEON)(float *y, const uint8_t *w, int64_t n) {
     for (; n >= 4; n -= 4) { vst1q_f32(y, f16_4(w)); y += 4; w += 8; }
     for (; n > 0; n--) { *y++ = half(w); w += 2; }
@@ -74,9 +113,22 @@ KERNEL(widenBF16NEON)(float *y, const uint8_t *w, int64_t n) {
     for (; n >= 4; n -= 4) { vst1q_f32(y, bf16_4(w)); y += 4; w += 8; }
     for (; n > 0; n--) { *y++ = bf16_1(w); w += 2; }
 }
-KERNEL(narrowF16NEON)(uint16_t *y, const float *x, int64_t n) {
-    for (; n >= 4; n -= 4) { vst1_u16(y, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x)))); y += 4; x += 4; }
-    for (; n > 0; n--) { *(__fp16 *)y = (__fp16)*x++; y++; }
+KERNEL(narrowF16NEON)(uint8_t *y, const float *x, int64_t n) {
+    for (; n >= 4; n -= 4) { vst1_u16((uint16_t *)y, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x)))); y += 8; x += 4; }
+    for (; n > 0; n--) { *(__fp16 *)y = (__fp16)*x++; y += 2; }
+}
+KERNEL(narrowQ8_0NEON)(uint8_t *y, const float *x, int64_t n) {
+    do {
+        float32x4_t v[8], top = vdupq_n_f32(0), s = top;
+UNROLL  for (int i = 0; i < 8; i++) { v[i] = vld1q_f32(x + 4 * i); top = vmaxnmq_f32(top, vabsq_f32(v[i])); s = vaddq_f32(s, v[i]); }
+        float d = vmaxnmvq_f32(top) / 127, sum = vaddvq_f32(s);
+        float f = d >= 0x1p-126f ? 1 / d : 0;
+        int16x4_t q[8];
+UNROLL  for (int i = 0; i < 8; i++) q[i] = vqmovn_s32(vcvtaq_s32_f32(vmulq_n_f32(v[i], f))); // ties go away from zero
+        *(__fp16 *)y = (__fp16)(sum == sum ? d : sum);
+UNROLL  for (int i = 0; i < 4; i++) vst1_s8((int8_t *)y + 2 + 8 * i, vqmovn_s16(vcombine_s16(q[2 * i], q[2 * i + 1])));
+        y += 34; x += 32;
+    } while ((n -= 32) > 0);
 }
 
 // ---- rounding activations
