@@ -60,15 +60,18 @@ var Fusions = []Fusion{
 // fuser knows who writes and who reads each tensor.
 type fuser struct {
 	p       *Program
-	writer  []int // by Tensor.ID, the number of the op
+	writer  []int // by Tensor.ID, the number of the op; that of the caller if no op writes it
 	readers [][]int
-	taken   []bool // ops that are part of a fused one
+	taken   []bool // ops that are part of a fused one; never the caller
 }
 
 // Fuse returns the program with ops fused by the table, where can agrees. The
 // program itself stays as it is.
 func (p *Program) Fuse(can func(*Fused) bool) *Program {
-	m := &fuser{p: p, writer: make([]int, len(p.Tensors)), readers: make([][]int, len(p.Tensors)), taken: make([]bool, len(p.Ops))}
+	m := &fuser{p: p, writer: make([]int, len(p.Tensors)), readers: make([][]int, len(p.Tensors)), taken: make([]bool, len(p.Ops)+1)}
+	for i := range m.writer {
+		m.writer[i] = len(p.Ops)
+	}
 	for i, op := range p.Ops {
 		for _, t := range op.Writes() {
 			m.writer[t.id] = i
@@ -79,7 +82,9 @@ func (p *Program) Fuse(can func(*Fused) bool) *Program {
 			}
 		}
 	}
-	m.readers[p.Result.id] = append(m.readers[p.Result.id], len(p.Ops)) // the caller
+	for _, t := range []Tensor{p.Result, p.Hidden} {
+		m.readers[t.id] = append(m.readers[t.id], len(p.Ops)) // the caller
+	}
 	at := make([]*Fused, len(p.Ops))
 	for i, op := range p.Ops {
 		for _, rule := range Fusions {
@@ -127,7 +132,7 @@ func (m *fuser) only(t Tensor, ops ...int) bool { return slices.Equal(m.readers[
 // are all that read it and it has a weight and no bias; otherwise -1.
 func (m *fuser) norm(t Tensor, ops ...int) int {
 	i := m.writer[t.id]
-	n, ok := m.p.Ops[i].(*RMSNorm)
+	n, ok := m.at(i).(*RMSNorm)
 	if ok && !m.taken[i] && n.Group == m.p.Info(t).Width && n.Norm.Weight != nil && n.Norm.Bias == nil && m.only(t, ops...) {
 		return i
 	}
@@ -183,8 +188,8 @@ func (m *fuser) glu(i int, op Op) []int {
 		return nil
 	}
 	g, u := m.writer[o.Gate.id], m.writer[o.Up.id]
-	gate, ok := m.p.Ops[g].(*Project)
-	up, ok2 := m.p.Ops[u].(*Project)
+	gate, ok := m.at(g).(*Project)
+	up, ok2 := m.at(u).(*Project)
 	if !ok || !ok2 || gate.X != up.X {
 		return nil
 	}
@@ -197,8 +202,8 @@ func (m *fuser) gluExperts(i int, op Op) []int {
 		return nil
 	}
 	g, u := m.writer[o.Gate.id], m.writer[o.Up.id]
-	gate, ok := m.p.Ops[g].(*ProjectExperts)
-	up, ok2 := m.p.Ops[u].(*ProjectExperts)
+	gate, ok := m.at(g).(*ProjectExperts)
+	up, ok2 := m.at(u).(*ProjectExperts)
 	if !ok || !ok2 || gate.X != up.X || gate.Experts != up.Experts {
 		return nil
 	}
@@ -211,7 +216,7 @@ func (m *fuser) ropeStore(i int, op Op) []int {
 		return nil
 	}
 	r := m.writer[s.K.id]
-	if _, ok := m.p.Ops[r].(*RoPE); !ok {
+	if _, ok := m.at(r).(*RoPE); !ok {
 		return nil
 	}
 	return []int{r, i}
@@ -224,7 +229,7 @@ func (m *fuser) projectAdd(i int, op Op) []int {
 	}
 	for _, t := range []Tensor{a.B, a.A} {
 		p := m.writer[t.id]
-		if _, ok := m.p.Ops[p].(*Project); ok && !m.taken[p] && m.only(t, i) {
+		if _, ok := m.at(p).(*Project); ok && !m.taken[p] && m.only(t, i) {
 			return []int{p, i}
 		}
 	}
@@ -238,7 +243,7 @@ func (m *fuser) combineAdd(i int, op Op) []int {
 	}
 	for _, t := range []Tensor{a.B, a.A} {
 		p := m.writer[t.id]
-		if _, ok := m.p.Ops[p].(*CombineExperts); ok && !m.taken[p] && m.only(t, i) {
+		if _, ok := m.at(p).(*CombineExperts); ok && !m.taken[p] && m.only(t, i) {
 			return []int{p, i}
 		}
 	}

@@ -40,16 +40,18 @@ func (p *Program) CheckKV(t gguf.Type) error {
 	return nil
 }
 
+// A KVDivider is an Executor that has others run layers, over memory of theirs.
+type KVDivider interface {
+	// LayerExecutor returns the one that runs a layer, numbered from 0.
+	LayerExecutor(layer int) Executor
+}
+
 // NewKVMemory allocates storage of the given number of blocks of blockSize
 // positions for programs with these shapes, that e can run over. e may be nil,
 // for an executor that takes any memory. Rows must be whole blocks of typ: see
 // Program.CheckKV. Close it after use.
 func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks int) (*KVMemory, error) {
 	m := &KVMemory{Type: typ, BlockSize: blockSize, Blocks: blocks}
-	var allocator KVAllocator
-	if a, ok := e.(KVAllocator); ok {
-		allocator = a
-	}
 	rows := blocks * blockSize
 	for i, s := range shapes {
 		for _, width := range []int{s.KeyWidth, s.ValueWidth} {
@@ -60,7 +62,11 @@ func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks 
 		}
 		k, v := rows*typ.RowBytes(s.KeyWidth), rows*typ.RowBytes(s.ValueWidth)
 		layer := KVLayer{Shape: s}
-		if allocator == nil {
+		runs := e
+		if d, ok := e.(KVDivider); ok {
+			runs = d.LayerExecutor(i)
+		}
+		if allocator, ok := runs.(KVAllocator); !ok {
 			layer.K, layer.V = make([]byte, k), make([]byte, v)
 		} else {
 			// Values begin on a cache line of their own.
@@ -76,6 +82,21 @@ func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks 
 		m.Layers = append(m.Layers, layer)
 	}
 	return m, nil
+}
+
+// Check reports whether p can run over the memory within the limits: what every
+// executor relies on when it compiles.
+func (m *KVMemory) Check(p *Program, l Limits) error {
+	if len(m.Layers) != len(p.KV) {
+		return fmt.Errorf("program keeps %d KV layers, memory has %d", len(p.KV), len(m.Layers))
+	}
+	if p.Hidden.None() {
+		return nil
+	}
+	if i := p.Info(p.Hidden); len(m.Hidden) < i.MaxRows(l)*i.Width {
+		return fmt.Errorf("hidden states of %d tokens of width %d do not fit %d values", l.Tokens, i.Width, len(m.Hidden))
+	}
+	return nil
 }
 
 // Close gives the memory back. It may be called twice.

@@ -24,17 +24,7 @@ func (i Info) MaxRows(l Limits) int {
 // the lowest gap that is free from the op that writes it to the last op that
 // reads it. An op's outputs never overlap its inputs.
 func (p *Program) Layout(l Limits) Layout {
-	last := make([]int, len(p.Tensors))
-	for i, op := range p.Ops {
-		for _, t := range op.Writes() {
-			last[t.id] = i
-		}
-		for _, t := range op.Reads() {
-			last[t.id] = i
-		}
-	}
-	last[p.Result.id] = len(p.Ops)
-
+	last := p.lastReads()
 	type span struct{ from, to, until int }
 	var live []span // sorted by from
 	out := Layout{Offsets: make([]int, len(p.Tensors))}
@@ -47,6 +37,9 @@ func (p *Program) Layout(l Limits) Layout {
 		}
 		live = keep
 		for _, t := range op.Writes() {
+			if t == p.Hidden {
+				continue // it has memory of its own
+			}
 			info := p.Info(t)
 			n := (info.MaxRows(l)*info.Width + align - 1) / align * align
 			at := 0

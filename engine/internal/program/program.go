@@ -63,7 +63,10 @@ type Program struct {
 	Ops     []Op
 	Tensors []Info // by Tensor.ID; entry 0 is unused
 	KV      []KVShape
-	Result  Tensor // PerOutput rows: logits [m,V] or hidden states [m,d]
+	Result  Tensor // PerOutput rows: logits [m,V] or hidden states [m,d]; none of Cut's first part
+	// Hidden, of a part that Cut made, is what the first part passes on to the
+	// other, hidden states [n,d]. It lies in KVMemory.Hidden. Otherwise none.
+	Hidden Tensor
 }
 
 // Info returns what is known of t.
@@ -84,6 +87,10 @@ type KVMemory struct {
 	BlockSize int       // positions in a block
 	Blocks    int
 	Layers    []KVLayer
+
+	// Hidden, for a part of a program that was cut, is where it meets the other:
+	// rows of Program.Hidden, for as many tokens as a step may have.
+	Hidden []float32
 
 	free []func() // see NewKVMemory
 }
@@ -126,12 +133,14 @@ type Runner interface {
 	// Run executes one step.
 	Run(s *Step) error
 	// Result returns the rows of Program.Result of the last step, in the order
-	// of Step.Outputs: m·width values, valid until the next Run.
+	// of Step.Outputs: m·width values, valid until the next Run. A part that has
+	// no result returns none.
 	Result() []float32
 }
 
 // Check reports whether s can run within the limits over kv: the conditions
-// every executor relies on, stated once. vocab bounds the token ids.
+// every executor relies on, stated once. vocab, Program.Vocab, bounds the token
+// ids.
 func (s *Step) Check(limits Limits, kv *KVMemory, vocab int) error {
 	n := len(s.Tokens)
 	switch {

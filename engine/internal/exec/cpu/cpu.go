@@ -107,11 +107,11 @@ type need struct{ row, score, columns int }
 // Compile implements program.Executor.
 func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits program.Limits) (program.Runner, error) {
 	r := &runner{
-		Set: e.kernels, exec: e, program: p, limits: limits, kv: kv,
+		Set: e.kernels, exec: e, program: p, limits: limits, kv: kv, vocab: p.Vocab(),
 		layout: p.Layout(limits), ropes: map[*program.Rope]*ropeTable{},
 	}
-	if len(kv.Layers) != len(p.KV) {
-		return nil, fmt.Errorf("cpu: program keeps %d KV layers, memory has %d", len(p.KV), len(kv.Layers))
+	if err := kv.Check(p, limits); err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
 	}
 	if err := p.CheckKV(kv.Type); err != nil {
 		return nil, fmt.Errorf("cpu: %w", err)
@@ -158,7 +158,6 @@ func (r *runner) add(items func() int, run func(w *worker, item int)) {
 func (r *runner) compile(op program.Op) error {
 	switch op := op.(type) {
 	case *program.Embed:
-		r.vocab = op.Table.Rows()
 		return r.embed(op)
 	case *program.EmbedPosition:
 		return r.embedPosition(op)
@@ -231,9 +230,12 @@ type matrix struct {
 
 func (r *runner) matrix(t program.Tensor) matrix {
 	i := r.program.Info(t)
-	at := r.layout.Offsets[t.ID()]
+	data := r.arena[r.layout.Offsets[t.ID()]:]
+	if t == r.program.Hidden {
+		data = r.kv.Hidden
+	}
 	return matrix{
-		data:   r.arena[at : at+i.MaxRows(r.limits)*i.Width],
+		data:   data[:i.MaxRows(r.limits)*i.Width],
 		width:  i.Width,
 		repeat: i.Repeat,
 		output: i.Rows == program.PerOutput,

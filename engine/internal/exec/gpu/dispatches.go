@@ -50,7 +50,7 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 	kv := &program.KVMemory{Type: typ, BlockSize: shaders.AttentionPage}
 	fused := p.Fuse(canFuse)
 	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, layout: fused.Layout(limits), ropes: map[*program.Rope]rope{},
-		arena: new(metal.Buffer), parts: new(metal.Buffer), step: &stepBuffer{}}
+		arena: new(metal.Buffer), hidden: place{buffer: new(metal.Buffer)}, parts: new(metal.Buffer), step: &stepBuffer{}}
 	at := r.step.divide(limits)
 	for _, s := range p.KV {
 		kv.Layers = append(kv.Layers, program.KVLayer{Shape: s})

@@ -64,9 +64,14 @@ func (l *lowering) values(t program.Tensor) int { return l.rows(t) * l.width(t) 
 
 func (l *lowering) width(t program.Tensor) int { return l.program.Info(t).Width }
 
-// tensor is the place of a tensor's rows in the arena.
+// tensor is the place of a tensor's rows: in the arena, or where a part of a
+// program meets the other.
 func (r *runner) tensor(t program.Tensor, rows int) place {
-	return place{r.arena, 4 * r.layout.Offsets[t.ID()], 4 * rows * r.program.Info(t).Width}
+	size := 4 * rows * r.program.Info(t).Width
+	if t == r.program.Hidden {
+		return place{r.hidden.buffer, r.hidden.offset, size}
+	}
+	return place{r.arena, 4 * r.layout.Offsets[t.ID()], size}
 }
 
 func (l *lowering) in(index int, t program.Tensor) binding {

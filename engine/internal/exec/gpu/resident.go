@@ -41,7 +41,7 @@ func (r *runner) reside() error {
 		add(c.keys.buffer)
 		add(c.values.buffer)
 	}
-	for _, b := range []*metal.Buffer{r.arena, r.parts, r.grouped.buffer} {
+	for _, b := range []*metal.Buffer{r.arena, r.hidden.buffer, r.parts, r.grouped.buffer} {
 		add(b)
 	}
 	set.Commit()

@@ -27,6 +27,7 @@ type runner struct {
 	queue    *metal.Queue
 	resident *metal.ResidencySet // of all buffers; nil before macOS 15
 	arena    *metal.Buffer       // activations
+	hidden   place               // of a part of a program: what passes between it and the other
 	parts    *metal.Buffer       // of attentions whose positions are split up; nil if none can be
 	step     *stepBuffer
 	grouped  grouped
@@ -70,11 +71,11 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 
 // newRunner is Compile but for the kernels.
 func (e *Executor) newRunner(p *program.Program, kv *program.KVMemory, limits program.Limits) (*runner, error) {
-	if len(kv.Layers) != len(p.KV) {
-		return nil, fmt.Errorf("gpu: program keeps %d KV layers, memory has %d", len(p.KV), len(kv.Layers))
+	if err := kv.Check(p, limits); err != nil {
+		return nil, fmt.Errorf("gpu: %w", err)
 	}
 	fused := p.Fuse(canFuse)
-	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, layout: fused.Layout(limits), ropes: map[*program.Rope]rope{}, plans: map[shape]*plan{}}
+	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, vocab: p.Vocab(), layout: fused.Layout(limits), ropes: map[*program.Rope]rope{}, plans: map[shape]*plan{}}
 	r.encode = func(enc *metal.ComputeEncoder) error {
 		r.current.encode(enc, r.from, r.to)
 		return nil
@@ -109,6 +110,12 @@ func (r *runner) allocate() error {
 		}
 		r.caches = append(r.caches, cache{k, v})
 	}
+	if !r.program.Hidden.None() {
+		var ok bool
+		if r.hidden, ok = r.e.memoryAt(bytesOf(r.kv.Hidden)); !ok {
+			return errors.New("gpu: the hidden states are not in memory of this executor")
+		}
+	}
 	if err := r.weights(); err != nil {
 		return err
 	}
@@ -127,8 +134,8 @@ func (r *runner) allocate() error {
 }
 
 // weights gives a place to every tensor that is read as it is in the file,
-// together, so that neighbours share buffers. It finds the vocabulary and
-// allocates the scratch memory of attention and experts, too.
+// together, so that neighbours share buffers. It allocates the scratch memory of
+// attention and experts, too.
 func (r *runner) weights() error {
 	if err := r.e.Check(r.whole); err != nil {
 		return err
@@ -140,8 +147,6 @@ func (r *runner) weights() error {
 			list = append(list, t)
 		}
 		switch op := op.(type) {
-		case *program.Embed:
-			r.vocab = op.Table.Rows()
 		case *program.Route:
 			if err := r.experts(op); err != nil {
 				return fmt.Errorf("gpu: op %d Route: %w", i, err)
@@ -183,6 +188,10 @@ func (l *lowering) rotation(p *program.Rope, head int) (shaders.Rotation, place,
 		l.ropes[p] = t
 	}
 	return shaders.Rotation{Head: head, Dims: p.Dims, Halves: p.Pairing == program.Halves, Magnitude: t.magnitude}, place{t.frequencies, 0, t.frequencies.Len()}, nil
+}
+
+func bytesOf(v []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
 
 func words(b *metal.Buffer) []uint32 {

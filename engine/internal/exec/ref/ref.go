@@ -54,9 +54,9 @@ type runner struct {
 
 // Compile implements program.Executor.
 func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits program.Limits) (program.Runner, error) {
-	r := &runner{pool: e.pool, program: p, limits: limits, kv: kv, layout: p.Layout(limits)}
-	if len(kv.Layers) != len(p.KV) {
-		return nil, fmt.Errorf("ref: program keeps %d KV layers, memory has %d", len(p.KV), len(kv.Layers))
+	r := &runner{pool: e.pool, program: p, limits: limits, kv: kv, vocab: p.Vocab(), layout: p.Layout(limits)}
+	if err := kv.Check(p, limits); err != nil {
+		return nil, fmt.Errorf("ref: %w", err)
 	}
 	if err := p.CheckKV(kv.Type); err != nil {
 		return nil, fmt.Errorf("ref: %w", err)
@@ -90,7 +90,6 @@ func scratch(workers, n int) [][]float32 {
 func (r *runner) compile(op program.Op) (func(), int, error) {
 	switch op := op.(type) {
 	case *program.Embed:
-		r.vocab = op.Table.Rows()
 		return r.embed(op)
 	case *program.EmbedPosition:
 		return r.embedPosition(op)
@@ -170,9 +169,12 @@ type matrix struct {
 
 func (r *runner) matrix(t program.Tensor) matrix {
 	i := r.program.Info(t)
-	at := r.layout.Offsets[t.ID()]
+	data := r.arena[r.layout.Offsets[t.ID()]:]
+	if t == r.program.Hidden {
+		data = r.kv.Hidden
+	}
 	return matrix{
-		data:   r.arena[at : at+i.MaxRows(r.limits)*i.Width],
+		data:   data[:i.MaxRows(r.limits)*i.Width],
 		width:  i.Width,
 		repeat: i.Repeat,
 		output: i.Rows == program.PerOutput,

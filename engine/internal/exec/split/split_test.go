@@ -1,0 +1,458 @@
+package split_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gollm/gollm/engine/internal/arch"
+	"github.com/gollm/gollm/engine/internal/arch/archtest"
+	"github.com/gollm/gollm/engine/internal/exec/cpu"
+	"github.com/gollm/gollm/engine/internal/exec/exectest"
+	"github.com/gollm/gollm/engine/internal/exec/gpu"
+	"github.com/gollm/gollm/engine/internal/exec/ref"
+	"github.com/gollm/gollm/engine/internal/exec/split"
+	"github.com/gollm/gollm/engine/internal/kv"
+	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
+	"github.com/gollm/gollm/metal"
+	"github.com/gollm/gollm/metal/emu"
+)
+
+// bound is the largest relative error of logits with a cache of float16.
+const bound = 5e-3
+
+// device is this system's GPU or, where there is none, the emulator's; then m is
+// the machine.
+func device(t *testing.T) (d *metal.Device, m *emu.Machine) {
+	t.Helper()
+	d, err := metal.Open()
+	if err == nil {
+		t.Cleanup(d.Release)
+		return d, nil
+	}
+	if !errors.Is(err, metal.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	return emulated(t)
+}
+
+func emulated(t *testing.T) (*metal.Device, *emu.Machine) {
+	t.Helper()
+	if err := emu.CanCompile(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		fmt.Println("NOT TESTED: layers on CPU and GPU:", err)
+		t.Skip(err)
+	}
+	m := emu.Test(t, emu.Options{Hazards: true, PageSize: os.Getpagesize()})
+	return m.Device(), m
+}
+
+// open writes a case's model and opens it.
+func open(t *testing.T, c archtest.Case) *gguf.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	if err := c.Write(path, 1); err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func load(t *testing.T, f *gguf.File) *program.Program {
+	t.Helper()
+	m, err := arch.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := arch.Program(m, arch.Options{Context: archtest.Length}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func twoRefs(layer int) exectest.Config {
+	return exectest.Config{New: func() program.Executor { return split.New(ref.New(2), ref.New(2), layer) }}
+}
+
+func TestAllocations(t *testing.T) { exectest.Allocations(t, twoRefs(1)) }
+func TestConcurrent(t *testing.T)  { exectest.Concurrent(t, twoRefs(1)) }
+func TestStepSizes(t *testing.T)   { exectest.StepSizes(t, twoRefs(0)) }
+func TestErrors(t *testing.T)      { exectest.Errors(t, twoRefs(1)) }
+
+// TestCutFamilies cuts every family's program before every layer: the tensors of
+// the layers before must be in the one part, those from it on in the other, and
+// two reference executors must give what one does, to the last bit.
+func TestCutFamilies(t *testing.T) {
+	for _, c := range archtest.Cases() {
+		if c.Name == "command-r-dense-plus" {
+			continue // 64 layers of a family that is there twice
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			f := open(t, c)
+			p := load(t, f)
+			want := logits(t, ref.New(2), f)
+			for layer := range p.Layers() {
+				first, rest, err := p.Cut(layer)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(first.Ops)+len(rest.Ops) != len(p.Ops) || first.Layers() != layer || rest.Layers() != p.Layers()-layer {
+					t.Fatalf("layer %d: parts of %d and %d ops, %d and %d layers; %d ops and %d layers before",
+						layer, len(first.Ops), len(rest.Ops), first.Layers(), rest.Layers(), len(p.Ops), p.Layers())
+				}
+				for _, n := range layersOf(first) {
+					if n >= layer {
+						t.Errorf("cut before layer %d, the first part has a tensor of layer %d", layer, n)
+					}
+				}
+				for _, n := range layersOf(rest) {
+					if n < layer {
+						t.Errorf("cut before layer %d, the rest has a tensor of layer %d", layer, n)
+					}
+				}
+				if got := logits(t, split.New(ref.New(2), ref.New(2), layer), f); !slices.EqualFunc(got, want, slices.Equal) {
+					t.Errorf("cut before layer %d: other logits", layer)
+				}
+			}
+			for _, layer := range []int{-1, p.Layers()} {
+				if _, _, err := p.Cut(layer); err == nil {
+					t.Errorf("cut before layer %d of %d", layer, p.Layers())
+				}
+			}
+		})
+	}
+}
+
+// layersOf returns the layers in the names of a program's tensors.
+func layersOf(p *program.Program) (list []int) {
+	add := func(tensors ...*gguf.Tensor) {
+		for _, t := range tensors {
+			var n int
+			if t != nil && strings.HasPrefix(t.Name, "blk.") {
+				fmt.Sscanf(t.Name, "blk.%d.", &n)
+				list = append(list, n)
+			}
+		}
+	}
+	for _, op := range p.Ops {
+		add(program.Weight(op))
+		switch op := op.(type) {
+		case *program.RMSNorm:
+			add(op.Norm.Weight, op.Norm.Bias)
+		case *program.LayerNorm:
+			add(op.Norm.Weight, op.Norm.Bias)
+		case *program.Attention:
+			add(op.Sinks)
+		}
+	}
+	return list
+}
+
+// logits runs a prompt of some tokens on an executor and closes it.
+func logits(t *testing.T, e program.Executor, f *gguf.File) [][]float32 {
+	t.Helper()
+	defer e.Close()
+	s, err := archtest.NewSession(e, f, gguf.F16, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rows, err := s.Prompt(archtest.Tokens(1, s.Vocab)[:6])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// TestFamilies runs models with every number of layers on the GPU, the others on
+// either of the CPU's executors: the logits must be those of the reference on its
+// own, whether the tokens come as a prompt, one by one, or with another sequence.
+// The ways take turns over the layers; with GOLLM_LONG set each goes all ways.
+func TestFamilies(t *testing.T) {
+	d, _ := device(t)
+	names := []string{"llama-dense-small", "gemma3-dense-layers", "gpt-oss-moe-real", "qwen3moe-moe-real"}
+	for _, c := range archtest.Cases() {
+		if !slices.Contains(names, c.Name) {
+			continue
+		}
+		names = slices.DeleteFunc(names, func(n string) bool { return n == c.Name })
+		t.Run(c.Name, func(t *testing.T) {
+			f := open(t, c)
+			reference := ref.New(0)
+			defer reference.Close()
+			of, err := archtest.NewSession(reference, f, gguf.F16, archtest.Length)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer of.Close()
+			tokens := archtest.Tokens(1, of.Vocab)
+			want, err := of.Prompt(tokens)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for layer := range load(t, f).Layers() {
+				var first program.Executor = ref.New(0)
+				if layer%2 == 1 {
+					first = cpu.New(0, cpu.Options{})
+				}
+				e := split.New(first, gpu.New(d, f.Mappings()), layer)
+				s, err := archtest.NewSession(e, f, gguf.F16, archtest.Length)
+				if err != nil {
+					t.Fatal(err)
+				}
+				few := tokens[:12]
+				for i, way := range []func() ([][]float32, error){
+					func() ([][]float32, error) { return s.Prompt(tokens) },
+					func() ([][]float32, error) { return s.OneByOne(few) },
+					func() ([][]float32, error) { return s.Shared(few, rand.New(rand.NewPCG(uint64(layer), 3))) },
+				} {
+					if i != layer%3 && os.Getenv("GOLLM_LONG") == "" {
+						continue
+					}
+					got, err := way()
+					if err == nil {
+						_, err = archtest.Difference(got, want[:len(got)], bound)
+					}
+					if err != nil {
+						t.Errorf("cut before layer %d, way %d: %v", layer, i, err)
+					}
+				}
+				s.Close()
+				if err := e.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if len(names) > 0 {
+		t.Errorf("no such cases: %v", names)
+	}
+}
+
+// TestTwoGPUParts runs both parts on the GPU: it can be either.
+func TestTwoGPUParts(t *testing.T) {
+	d, _ := device(t)
+	f, p := stories(t)
+	reference := ref.New(0)
+	defer reference.Close()
+	want, err := newStoryteller(t, reference, p).tell(12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := gpu.New(d, f.Mappings())
+	defer e.Close()
+	got, err := newStoryteller(t, split.New(e, e, 2), p).tell(12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("told %v, the reference %v", got, want)
+	}
+}
+
+func stories(t *testing.T) (*gguf.File, *program.Program) {
+	t.Helper()
+	f, err := gguf.Open("../../../../testdata/stories260K.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	m, err := arch.Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := arch.Program(m, arch.Options{Context: 128}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, p
+}
+
+// storyteller is stories260K on an executor, with a cache of its own.
+type storyteller struct {
+	runner program.Runner
+	seq    *kv.Sequence
+	tokens []int32
+}
+
+func newStoryteller(t *testing.T, e program.Executor, p *program.Program) *storyteller {
+	t.Helper()
+	pool, err := kv.New(e, p.KV, gguf.F16, 128)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := e.Compile(p, pool.Memory(), program.Limits{Tokens: 16, Outputs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &storyteller{runner: r, seq: pool.NewSequence(0)}
+}
+
+// next reads tokens and returns the likeliest that follows. An error leaves the
+// story as it was.
+func (s *storyteller) next(tokens ...int32) (int32, error) {
+	if err := s.seq.Grow(len(tokens)); err != nil {
+		return 0, err
+	}
+	step := &program.Step{Tokens: tokens, Tables: [][]int32{s.seq.Table()}, Outputs: []int32{int32(len(tokens) - 1)}}
+	for i := range tokens {
+		step.Positions = append(step.Positions, int32(len(s.tokens)+i))
+		step.Sequences = append(step.Sequences, 0)
+	}
+	if err := s.runner.Run(step); err != nil {
+		s.seq.Truncate(len(s.tokens))
+		return 0, err
+	}
+	s.tokens = append(s.tokens, tokens...)
+	logits := s.runner.Result()
+	return int32(slices.Index(logits, slices.Max(logits))), nil
+}
+
+// tell returns n tokens that follow the first of all stories.
+func (s *storyteller) tell(n int) (story []int32, err error) {
+	id, err := s.next(1, 403, 407, 261, 378, 432, 285, 388, 399, 411, 266, 401)
+	for err == nil && len(story) < n {
+		story = append(story, id)
+		id, err = s.next(id)
+	}
+	return story, err
+}
+
+// TestStory tells a story over two blocks of the cache, with every number of
+// layers on the GPU.
+func TestStory(t *testing.T) {
+	d, _ := device(t)
+	f, p := stories(t)
+	reference := ref.New(0)
+	defer reference.Close()
+	want, err := newStoryteller(t, reference, p).tell(40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for layer := range p.Layers() {
+		e := split.New(ref.New(0), gpu.New(d, f.Mappings()), layer)
+		got, err := newStoryteller(t, e, p).tell(40)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("cut before layer %d: told %v, the reference %v", layer, got, want)
+		}
+		e.Close()
+	}
+}
+
+// TestSessions lets several sessions tell stories at once.
+func TestSessions(t *testing.T) {
+	d, _ := device(t)
+	f, p := stories(t)
+	e := split.New(ref.New(2), gpu.New(d, f.Mappings()), 3)
+	defer e.Close()
+	want, err := newStoryteller(t, e, p).tell(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type story struct {
+		told []int32
+		err  error
+	}
+	told := make(chan story)
+	const n = 3
+	for range n {
+		s := newStoryteller(t, e, p)
+		go func() {
+			ids, err := s.tell(10)
+			told <- story{ids, err}
+		}()
+	}
+	for range n {
+		if s := <-told; s.err != nil || !slices.Equal(s.told, want) {
+			t.Errorf("told %v, %v; alone %v", s.told, s.err, want)
+		}
+	}
+}
+
+// TestFaults makes the GPU fail in the middle of a story: the step is an error
+// that says which, and after it the story goes on as if nothing had been, unless
+// the system takes no more work.
+func TestFaults(t *testing.T) {
+	f, p := stories(t)
+	for fault, lasts := range map[emu.Fault]bool{emu.OutOfMemory: false, emu.PageFault: false, emu.SubmissionsIgnored: true} {
+		d, m := emulated(t)
+		e := split.New(ref.New(0), gpu.New(d, f.Mappings()), 3)
+		want, err := newStoryteller(t, e, p).tell(8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newStoryteller(t, e, p)
+		story, err := s.tell(4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := fmt.Sprintf("step of 1 tokens from position %d", len(s.tokens))
+		m.Inject(fault, 0)
+		var failure *metal.Error
+		if _, err = s.next(want[4]); !errors.As(err, &failure) || !strings.Contains(err.Error(), at) {
+			t.Fatalf("fault %d: error %v, want one that says %q", fault, err, at)
+		}
+		if s.runner.Result() != nil {
+			t.Errorf("fault %d: there is a result after an error", fault)
+		}
+		for story = append(story, want[4]); len(story) < len(want); {
+			id, err := s.next(story[len(story)-1])
+			if err != nil {
+				if !lasts || !strings.Contains(err.Error(), "closed") {
+					t.Errorf("fault %d: the step after: %v", fault, err)
+				}
+				break
+			}
+			story = append(story, id)
+		}
+		if !lasts && !slices.Equal(story, want) {
+			t.Errorf("fault %d: told %v around the error, %v without", fault, story, want)
+		}
+		e.Close()
+	}
+}
+
+// TestRefused compiles what cannot be: a layer that is not there, memory that is
+// another executor's.
+func TestRefused(t *testing.T) {
+	_, p := stories(t)
+	limits := program.Limits{Tokens: 4, Outputs: 1}
+	for _, layer := range []int{-1, 5} {
+		e := split.New(ref.New(1), ref.New(1), layer)
+		memory, err := program.NewKVMemory(nil, p.KV, gguf.F16, kv.BlockSize, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Compile(p, memory, limits); err == nil || !strings.Contains(err.Error(), "no layer") {
+			t.Errorf("layer %d of 5: %v", layer, err)
+		}
+		e.Close()
+	}
+	d, _ := device(t)
+	f, _ := stories(t)
+	e := split.New(ref.New(1), gpu.New(d, f.Mappings()), 2)
+	defer e.Close()
+	memory, err := program.NewKVMemory(nil, p.KV, gguf.F16, kv.BlockSize, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Compile(p, memory, limits); err == nil || !strings.Contains(err.Error(), "from layer 2 on") || !strings.Contains(err.Error(), "not in memory of this executor") {
+		t.Errorf("Go's memory for the GPU's layers: %v", err)
+	}
+}
