@@ -84,8 +84,9 @@ doctor: ## check this machine; where there is no Metal, the emulated GPU (needs 
 asm: ## make the CPU kernels' assembly from their C (needs clang-19 and lld-19)
 	cd engine/internal/exec/cpu/kernel && $(GO) run ../c2s -o . csrc/*_*.c
 
-test-gpu: ## every family every way, every quantisation and every mutant on the emulator (minutes)
-	GOLLM_LONG=1 $(GO) test -count=1 -timeout 60m ./engine/internal/exec/gpu -mutants 1000
+test-gpu: model ## every kernel, family, quantisation and mutant, and the real models, on the emulator (an hour)
+	GOLLM_LONG=1 $(GO) test -count=1 ./shaders
+	GOLLM_LONG=1 GOLLM_MODELS=$(MODELS) $(GO) test -count=1 -timeout 120m ./engine/internal/exec/gpu -mutants 1000
 
 metal-judge: ## compile and run llama.cpp's Metal kernels in the emulator (LLAMA=a git repository of it)
 	$(GO) run ./metal/emu/internal/judge -git $(LLAMA) -full -o metal/emu/internal/judge/TABLE.md

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
 )
@@ -78,7 +79,10 @@ func snake(name string) string {
 
 func TestTypes(t *testing.T) {
 	for _, typ := range shaders.Types {
-		ft := fileType(typ)
+		ft, err := gguf.ParseType(typ.String())
+		if err != nil {
+			t.Fatal(err)
+		}
 		if typ.BlockSize() != ft.BlockSize() || typ.RowBytes(1024) != ft.RowBytes(1024) {
 			t.Errorf("%s: %d, %d bytes; the file's has %d, %d", typ, typ.BlockSize(), typ.RowBytes(1024), ft.BlockSize(), ft.RowBytes(1024))
 		}
@@ -109,7 +113,7 @@ func TestSource(t *testing.T) {
 
 // TestMacros compiles a source for some types: the others' kernels are not there.
 func TestMacros(t *testing.T) {
-	r := newRig(t)
+	d := newDevice(t, 1)
 	source, err := shaders.Source("matvec_qkv")
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +125,7 @@ func TestMacros(t *testing.T) {
 		{[]shaders.Type{shaders.F16}, []string{"matvec_qkv_f16"}},
 		{[]shaders.Type{shaders.Q6_K, shaders.Q4_K}, []string{"matvec_qkv_q4_K", "matvec_qkv_q4_K_q6_K", "matvec_qkv_q6_K"}},
 	} {
-		lib, err := r.dev.NewLibrary(source, metal.CompileOptions{Language: metal.MSL3_0, Macros: shaders.Macros(c.types...)})
+		lib, err := d.NewLibrary(source, metal.CompileOptions{Language: metal.MSL3_0, Macros: shaders.Macros(c.types...)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package cpu_test
 
 import (
-	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -67,7 +66,7 @@ func TestRealModelsDivergence(t *testing.T) {
 				{"one by one", cpu.Options{}, true, 1e-5},
 				{"precise", cpu.Options{Precise: true}, false, 1e-6},
 			} {
-				kl, same, most := divergence(want, logits(cpu.New(0, c.options), c.oneByOne))
+				kl, same, most := archtest.Divergence(logits(cpu.New(0, c.options), c.oneByOne), want)
 				t.Logf("%s: mean KL %.3g, same argmax %d of %d, largest logit difference %.3g", c.name, kl, same, positions, most)
 				if !(kl <= c.bound) {
 					t.Errorf("%s: mean KL %.3g is above %g", c.name, kl, c.bound)
@@ -75,42 +74,4 @@ func TestRealModelsDivergence(t *testing.T) {
 			}
 		})
 	}
-}
-
-// divergence compares rows of logits: the mean KL divergence of got from want, how
-// many have the same largest, and the largest difference.
-func divergence(want, got [][]float32) (kl float64, same int, most float64) {
-	for i, w := range want {
-		p, q := logSoftmax(w), logSoftmax(got[i])
-		a, b := 0, 0
-		for j := range p {
-			kl += math.Exp(p[j]) * (p[j] - q[j])
-			most = max(most, math.Abs(float64(w[j]-got[i][j])))
-			if p[j] > p[a] {
-				a = j
-			}
-			if q[j] > q[b] {
-				b = j
-			}
-		}
-		if a == b {
-			same++
-		}
-	}
-	return kl / float64(len(want)), same, most
-}
-
-func logSoftmax(x []float32) []float64 {
-	top, sum := math.Inf(-1), 0.0
-	for _, v := range x {
-		top = max(top, float64(v))
-	}
-	for _, v := range x {
-		sum += math.Exp(float64(v) - top)
-	}
-	out := make([]float64, len(x))
-	for i, v := range x {
-		out[i] = float64(v) - top - math.Log(sum)
-	}
-	return out
 }

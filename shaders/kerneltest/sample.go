@@ -1,0 +1,80 @@
+package kerneltest
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/gollm/gollm/shaders"
+)
+
+func topKCases() (list []Case) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, s := range []struct {
+		name           string
+		rows, width, k int
+		change         func(row []float32)
+	}{
+		{"one_value", 1, 1, 1, nil},
+		{"less_than_a_simdgroup", 1, 7, 3, nil},
+		{"all_of_them", 2, 33, 33, nil},
+		{"odd_tail", 3, 1025, 5, nil},
+		{"greedy", 2, 32003, 1, nil},
+		{"many_rounds", 2, 5000, 40, nil},
+		{"all_equal", 2, 100, 10, func(row []float32) {
+			for i := range row {
+				row[i] = -3
+			}
+		}},
+		{"few_levels", 2, 3000, 50, func(row []float32) {
+			for i := range row {
+				row[i] = float32(math.Round(float64(row[i])))
+			}
+		}},
+		{"zeros_of_both_signs", 1, 64, 64, func(row []float32) {
+			for i := range row {
+				row[i] = float32(math.Copysign(0, float64(row[i])))
+			}
+		}},
+		{"infinite", 1, 64, 3, func(row []float32) { row[50], row[3], row[9] = inf, -inf, inf }},
+		{"not_numbers", 2, 70, 5, func(row []float32) {
+			for i := range row {
+				if i%20 != 7 { // four are left
+					row[i] = nan
+				}
+			}
+		}},
+	} {
+		list = append(list, Case{Op: "top_k", Name: s.name, run: func(t *trial) {
+			x := t.normal(s.rows * s.width)
+			for i := 0; i < len(x) && s.change != nil; i += s.width {
+				s.change(x[i : i+s.width])
+			}
+			ids, values := t.alloc(4*s.rows*s.k), t.alloc(4*s.rows*s.k)
+			t.launch(step{shaders.TopK(s.rows, s.width, s.k), map[int]memory{shaders.SampleX: t.floats(x), shaders.SampleIDs: ids, shaders.SampleValues: values}})
+			var want []int32
+			for row := range s.rows {
+				logits := x[row*s.width : (row+1)*s.width]
+				var order []int32
+				for i, v := range logits {
+					if v == v {
+						order = append(order, int32(i))
+					}
+				}
+				slices.SortStableFunc(order, func(a, b int32) int { return cmp.Compare(logits[b], logits[a]) })
+				for len(order) < s.k {
+					order = append(order, -1)
+				}
+				want = append(want, order[:s.k]...)
+			}
+			got := ids.ints()
+			same(t, "the numbers", got, want)
+			for i, id := range got {
+				if v := values.floats()[i]; id >= 0 && v != x[i/s.k*s.width+int(id)] {
+					t.fail("value %d is %v, want %v", i, v, x[i/s.k*s.width+int(id)])
+				}
+			}
+		}})
+	}
+	return list
+}
