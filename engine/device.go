@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/gollm/gollm/engine/internal/exec/cpu"
 	"github.com/gollm/gollm/engine/internal/exec/gpu"
 	"github.com/gollm/gollm/engine/internal/exec/ref"
+	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/metal"
 )
 
@@ -36,8 +38,12 @@ type device struct {
 // if there is one that can run the model, otherwise the CPU.
 func (m *Model) open() error {
 	name := m.options.Device
-	if name == "cpu" || name == "ref" || name == "" && runtime.GOOS != "darwin" {
+	switch {
+	case name == "ref":
 		m.exec = ref.New(m.options.Threads)
+		return nil
+	case name == "cpu" || name == "" && runtime.GOOS != "darwin":
+		m.exec = m.cpu()
 		return nil
 	}
 	var err error
@@ -64,8 +70,15 @@ func (m *Model) open() error {
 	if name != "" || !errors.Is(err, metal.ErrUnavailable) && !errors.As(err, &unsupported) {
 		return err
 	}
-	m.exec = ref.New(m.options.Threads)
+	m.exec = m.cpu()
 	return nil
+}
+
+// cpu makes the executor for the processor.
+func (m *Model) cpu() program.Executor {
+	e := cpu.New(m.options.Threads, cpu.Options{Precise: m.options.Precise})
+	m.options.Threads = e.Threads()
+	return e
 }
 
 func openMetal() (*device, error) {

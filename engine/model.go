@@ -34,6 +34,10 @@ type Options struct {
 	// half the memory, for models whose heads are multiples of 32; "f32", twice the
 	// memory, for comparisons to the last digit.
 	KVType string
+	// Precise keeps activations as float32 where the CPU would round them to 15
+	// bits, to multiply quantised weights as integers: slower, for comparisons to
+	// the last digit.
+	Precise bool
 	// Device is where the model runs: see Devices. "" picks the best there is.
 	Device string
 	// Progress, if set, makes Load read all weights into memory once, and is told

@@ -211,8 +211,7 @@ func (r *runner) Run(s *program.Step) error {
 	r.exec.mu.Lock()
 	defer r.exec.mu.Unlock()
 	r.step, r.n, r.m = s, len(s.Tokens), len(s.Outputs)
-	r.exec.team.run(r)
-	return nil
+	return r.exec.team.run(r)
 }
 
 // Result implements program.Runner.

@@ -1,7 +1,9 @@
 package cpu
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -17,6 +19,9 @@ type team struct {
 	runner *runner // what to run; nil to stop
 	closed bool
 	exit   sync.WaitGroup
+
+	// failure is the first that a member ran into, for good: see catch.
+	failure atomic.Pointer[error]
 }
 
 func newTeam(n int) *team {
@@ -27,6 +32,7 @@ func newTeam(n int) *team {
 	t.barrier.init(n)
 	for id := 1; id < n; id++ {
 		t.exit.Go(func() {
+			debug.SetPanicOnFault(true)
 			for {
 				t.barrier.wait(id, nil)
 				if t.runner == nil {
@@ -40,30 +46,79 @@ func newTeam(n int) *team {
 }
 
 // run runs all steps of r. The caller is the team's first member.
-func (t *team) run(r *runner) {
+func (t *team) run(r *runner) error {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	t.runner = r
 	t.next.Store(0)
 	t.barrier.wait(0, nil)
 	t.work(0)
+	err := t.failure.Load()
+	if err == nil {
+		return nil
+	}
+	if bug, ok := (*err).(*bug); ok {
+		panic(bug)
+	}
+	return *err
 }
 
-// work is a member's part of a run.
+// work is a member's part of a run. Whatever it runs into, it comes to the
+// barrier of each step.
 func (t *team) work(id int) {
 	r := t.runner
+	for at := 0; at < len(r.steps); {
+		t.steps(r, id, &at)
+	}
+}
+
+// steps goes through the steps of r from *at on, to the end or to a panic in step *at.
+func (t *team) steps(r *runner, id int, at *int) {
+	defer t.catch()
 	w := &r.workers[id]
-	for i := range r.steps {
-		s := &r.steps[i]
-		items := int64(s.items())
-		for {
-			item := t.next.Add(1) - 1
-			if item >= items {
-				break
+	for ; *at < len(r.steps); *at++ {
+		// After a failure values are not what later steps may rely on.
+		if t.failure.Load() == nil {
+			s := &r.steps[*at]
+			items := int64(s.items())
+			for {
+				item := t.next.Add(1) - 1
+				if item >= items {
+					break
+				}
+				s.run(w, int(item))
 			}
-			s.run(w, int(item))
 		}
 		t.barrier.wait(id, &t.next)
 	}
 }
+
+// catch, deferred, keeps what a member panics with until all have come to the end
+// of the run. A fault is an error: of weights whose file was cut off, or whose disk
+// fails, while they are mapped. What is computed then is nothing, for every runner.
+func (t *team) catch() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	var err error
+	if fault, ok := r.(interface {
+		error
+		Addr() uintptr
+	}); ok {
+		err = fmt.Errorf("cpu: the model's file can no longer be read (cut off, or its disk fails): %w", fault)
+	} else {
+		err = &bug{r, debug.Stack()}
+	}
+	t.failure.CompareAndSwap(nil, &err)
+}
+
+// bug is any other panic, which run passes on to its caller.
+type bug struct {
+	value any
+	stack []byte
+}
+
+func (b *bug) Error() string { return fmt.Sprintf("cpu: %v\n\nin a worker:\n%s", b.value, b.stack) }
 
 func (t *team) close() {
 	if t.closed {
