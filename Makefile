@@ -3,7 +3,7 @@
 GO        ?= go
 # The Go that `make toolchain` fetches where the system's cannot read go.mod; first in PATH.
 TOOLCHAIN = golang.org/toolchain@v0.0.1-go1.26.8
-export PATH := $(CURDIR)/bin/goroot/bin:$(PATH)
+export PATH := $(CURDIR)/bin/.goroot/bin:$(PATH)
 # Caches of what is fetched: models and the oracle. Not part of the repository.
 CACHE     ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/gollm
 MODELS    ?= $(CACHE)/models
@@ -64,8 +64,8 @@ toolchain: ## install Go where there is none or one before 1.21, and that may be
 	@# Go 1.21 and later fetch the Go that go.mod asks for; where it is older, that is done here.
 	@! $(GO) version | grep -qE ' go1\.(1?[0-9]|20)[ .]' || { set -e; bin=$(CURDIR)/bin; mkdir -p $$bin; cd /; \
 		t=$(TOOLCHAIN).$$($(GO) env GOOS)-$$($(GO) env GOARCH); echo "fetching $$t"; $(GO) mod download $$t; \
-		rm -rf $$bin/goroot.new; cp -R "$$($(GO) env GOMODCACHE)/$$t" $$bin/goroot.new; chmod -R u+w $$bin/goroot.new; \
-		chmod +x $$bin/goroot.new/bin/* $$bin/goroot.new/pkg/tool/*/*; mv $$bin/goroot.new $$bin/goroot; }
+		rm -rf $$bin/.goroot.new; cp -R "$$($(GO) env GOMODCACHE)/$$t" $$bin/.goroot.new; chmod -R u+w $$bin/.goroot.new; \
+		chmod +x $$bin/.goroot.new/bin/* $$bin/.goroot.new/pkg/tool/*/*; mv $$bin/.goroot.new $$bin/.goroot; }
 
 model: ## fetch the two real models of the tests (350 MB, once)
 	testdata/fetch-models.sh $(MODELS)
