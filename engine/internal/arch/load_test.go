@@ -178,6 +178,7 @@ func TestUnsupported(t *testing.T) {
 		{"qwen3moe", "expert_group_count", uint32(2)},
 		{"llama", "rope.scaling.type", "su"},
 		{"llama", "block_count", uint32(0)},
+		{"llama", "rope.dimension_count", int32(-2)},
 		{"llama", "attention.head_count_kv", uint32(0)},
 		{"qwen2moe", "expert_used_count", uint32(3)},
 		{"granite", "logit_scale", float32(0)},

@@ -64,7 +64,9 @@ func newLoader(f *gguf.File, architecture string) *loader {
 		c.ValueHead = l.number("attention.value_length", c.Width/c.Heads)
 	}
 	c.FF = l.largest("feed_forward_length", 0)
-	c.RopeDims = l.number("rope.dimension_count", c.KeyHead)
+	if c.RopeDims = l.number("rope.dimension_count", c.KeyHead); c.RopeDims < 0 {
+		l.fail("key %q is %d", l.key("rope.dimension_count"), c.RopeDims)
+	}
 	c.Experts = l.number("expert_count", 0)
 	c.ExpertsUsed = l.largest("expert_used_count", 0)
 	if tokens, err := gguf.Get[[]string](f, "tokenizer.ggml.tokens"); err == nil {

@@ -214,7 +214,7 @@ func (b *Builder) GLU(gate, up Tensor, act Activation) Tensor {
 
 // RoPE emits a RoPE on heads of the given width.
 func (b *Builder) RoPE(x Tensor, head int, r *Rope) Tensor {
-	if head <= 0 || b.Width(x)%head != 0 || r.Dims > head || r.Dims%2 != 0 {
+	if head <= 0 || b.Width(x)%head != 0 || r.Dims < 0 || r.Dims > head || r.Dims%2 != 0 {
 		b.fail("rope", "turns %d of heads of %d in width %d", r.Dims, head, b.Width(x))
 	}
 	b.vector("rope", r.Factors, r.Dims/2)
