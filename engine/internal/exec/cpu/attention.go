@@ -47,9 +47,10 @@ type heads struct {
 	share        int // query heads to a KV head
 }
 
-// attention adds the step for an op. An item is a token's query heads that share
-// a KV head, which then is read once for them; or where there would be too few
-// items for the workers, one query head.
+// attention adds the step for an op. With prompts an item is a tile: see tiles.go.
+// Otherwise it is a token's query heads that share a KV head, which then is read
+// once for them; or where there would be too few items for the workers, one query
+// head.
 func (r *runner) attention(op *program.Attention) error {
 	layer := r.kv.Layers[op.Layer]
 	a := &heads{Attention: op, q: r.matrix(op.Q), out: r.matrix(op.Out), k: layer.K, v: layer.V}
@@ -71,7 +72,19 @@ func (r *runner) attention(op *program.Attention) error {
 		}
 		return a.share
 	}
-	r.add(func() int { return r.n * op.Heads / each() }, func(w *worker, item int) {
+	r.needTiles(a)
+	items := func() int {
+		if r.longest >= tileFewest {
+			return r.tiles(r.tokensOfTile(a)) * op.KVHeads
+		}
+		return r.n * op.Heads / each()
+	}
+	r.add(items, func(w *worker, item int) {
+		if r.longest >= tileFewest {
+			from, n := r.tileOf(item/op.KVHeads, r.tokensOfTile(a))
+			r.attendTokens(w, a, from, n, item%op.KVHeads)
+			return
+		}
 		n := each()
 		perToken := op.Heads / n
 		r.attend(w, a, item/perToken, item%perToken*n, n)

@@ -92,6 +92,10 @@ type runner struct {
 
 	step *program.Step
 	n, m int // tokens and outputs of step
+
+	runs     []run // of step's tokens
+	longest  int   // the most tokens of a run
+	decodeKV func(dst []float32, src []byte)
 }
 
 // worker is the memory that belongs to one worker of a runner.
@@ -99,10 +103,15 @@ type worker struct {
 	row   []float32 // decoded weights, gated logits
 	score []float32 // of attention: see attention.go
 	tile  tile
+
+	attention attentionTile
 }
 
 // need is what the ops ask of a worker's memory.
-type need struct{ row, score, columns int }
+type need struct {
+	row, score, columns int
+	tile                needTile
+}
 
 // Compile implements program.Executor.
 func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits program.Limits) (program.Runner, error) {
@@ -131,10 +140,13 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 		}
 	}
 	r.input.allocate(r.Columns)
+	r.runs = make([]run, 0, limits.Tokens)
+	r.decodeKV, _ = quant.Decoder(kv.Type)
 	r.workers = make([]worker, e.team.n)
 	for i := range r.workers {
 		r.workers[i] = worker{row: aligned[float32](r.need.row), score: aligned[float32](r.need.score)}
 		r.workers[i].tile.allocate(r.Columns, r.need.columns)
+		r.workers[i].attention.allocate(r.need.tile, r.Lanes)
 	}
 	return r, nil
 }
@@ -211,6 +223,7 @@ func (r *runner) Run(s *program.Step) error {
 	r.exec.mu.Lock()
 	defer r.exec.mu.Unlock()
 	r.step, r.n, r.m = s, len(s.Tokens), len(s.Outputs)
+	r.findRuns()
 	return r.exec.team.run(r)
 }
 

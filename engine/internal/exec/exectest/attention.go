@@ -117,6 +117,7 @@ func attentionCases(caches []gguf.Type) (cases []opCase) {
 		attend       program.Attend
 		sequences    int
 		sinks        bool
+		runs         bool  // a sequence's rows come together, up to 40 at a time
 		start        int32 // position of the first row: a chunk's first
 		spread       float64
 	}{
@@ -146,6 +147,10 @@ func attentionCases(caches []gguf.Type) (cases []opCase) {
 		{name: "sinks_and_window", rows: 50, attend: program.Attend{Heads: 8, KVHeads: 2, Window: 9}, sinks: true},
 		{name: "alibi", rows: 40, attend: program.Attend{Heads: 8, KVHeads: 8, ALiBi: 8}},
 		{name: "alibi_12_heads", rows: 40, attend: program.Attend{Heads: 12, KVHeads: 4, ALiBi: 8}},
+		{name: "prompt_window", rows: 200, attend: program.Attend{Heads: 6, KVHeads: 2, Window: 70}},
+		{name: "prompt_chunk", rows: 200, attend: program.Attend{Heads: 6, KVHeads: 2, Chunk: 72}, sinks: true},
+		{name: "prompt_softcap_alibi", rows: 150, keyD: 33, valueD: 65, attend: program.Attend{Heads: 10, KVHeads: 2, Softcap: 2, ALiBi: 8}},
+		{name: "prompts_of_three", rows: 150, attend: program.Attend{Heads: 6, KVHeads: 3}, sequences: 3, runs: true},
 		{name: "one_score_dwarfs", rows: 40, attend: program.Attend{Heads: 4, KVHeads: 2}, spread: 12},
 		{name: "scale", rows: 20, attend: program.Attend{Heads: 4, KVHeads: 2, Scale: 0.7}},
 	} {
@@ -163,8 +168,13 @@ func attentionCases(caches []gguf.Type) (cases []opCase) {
 					spread = s.spread
 				}
 				next := make([]int32, max(1, s.sequences))
-				for i := range c.n {
-					q := c.r.IntN(len(next))
+				for i, left, q := 0, 0, 0; i < c.n; i, left = i+1, left-1 {
+					if left <= 0 {
+						q = c.r.IntN(len(next))
+						if s.runs {
+							left = 1 + c.r.IntN(40)
+						}
+					}
 					c.sequences[i], c.positions[i] = int32(q), s.start+next[q]
 					next[q]++
 				}

@@ -2,11 +2,11 @@
 
 package kernel
 
-// transpose16AVX2 writes n columns, a multiple of 8, of 16 rows of 32-bit elements ld bytes
-// apart: column k goes to dst + k·step.
+// transposeAVX2 writes n columns of some rows, multiples of 8, of 32-bit elements; rows lie ld
+// bytes apart. Column k goes to dst + k·step.
 //
 //go:noescape
-func transpose16AVX2(dst *byte, step int, src *byte, ld int, n int)
+func transposeAVX2(dst *byte, step int, src *byte, ld int, n int, rows int)
 
 //go:noescape
 func gemmAVX2(acc *float32, w *int16, wd *float32, wm *float32, x *int16, xd *float32, nb int)

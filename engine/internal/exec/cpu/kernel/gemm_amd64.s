@@ -2,131 +2,87 @@
 
 #include "textflag.h"
 
-// func transpose16AVX2(dst *byte, step int, src *byte, ld int, n int)
-TEXT ·transpose16AVX2(SB), NOSPLIT|NOFRAME, $0-40
+// func transposeAVX2(dst *byte, step int, src *byte, ld int, n int, rows int)
+TEXT ·transposeAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ dst+0(FP), R12
 	MOVQ step+8(FP), R13
 	MOVQ src+16(FP), R14
 	MOVQ ld+24(FP), R15
 	MOVQ n+32(FP), DI
+	MOVQ rows+40(FP), SI
 	PCALIGN $64
 	QUAD $0x00000000ed048d4a // leaq (,%r13,8), %rax
-	LONG $0x3f0c8d4b // leaq (%r15,%r15), %rcx
-	LONG $0xff148d4b // leaq (%r15,%r15,8), %rdx
-	LONG $0x89348d48 // leaq (%rcx,%rcx,4), %rsi
-	LONG $0x20c48349 // addq $32, %r12
-	LONG $0x08c78348 // addq $8, %rdi
-	LONG $0x00401f0f // padding
-	LONG $0x107cc1c4; BYTE $0x0e // vmovups (%r14), %ymm1
-	LONG $0x107c81c4; WORD $0x3e14 // vmovups (%r14,%r15), %ymm2
-	LONG $0x0e048d4d // leaq (%r14,%rcx), %r8
-	LONG $0xc214f4c5 // vunpcklps %ymm2, %ymm1, %ymm0
-	LONG $0x107cc1c4; BYTE $0x18 // vmovups (%r8), %ymm3
-	LONG $0x107c81c4; WORD $0x3824 // vmovups (%r8,%r15), %ymm4
-	LONG $0xca15f4c5 // vunpckhps %ymm2, %ymm1, %ymm1
-	WORD $0x0149; BYTE $0xc8 // addq %rcx, %r8
-	LONG $0x107cc1c4; BYTE $0x10 // vmovups (%r8), %ymm2
-	LONG $0xf414e4c5 // vunpcklps %ymm4, %ymm3, %ymm6
-	LONG $0x107c81c4; WORD $0x383c // vmovups (%r8,%r15), %ymm7
-	WORD $0x0149; BYTE $0xc8 // addq %rcx, %r8
-	LONG $0xdc15e4c5 // vunpckhps %ymm4, %ymm3, %ymm3
-	LONG $0x107c41c4; BYTE $0x00 // vmovups (%r8), %ymm8
-	LONG $0x107c01c4; WORD $0x380c // vmovups (%r8,%r15), %ymm9
-	WORD $0x0149; BYTE $0xc8 // addq %rcx, %r8
-	LONG $0xd7146cc5 // vunpcklps %ymm7, %ymm2, %ymm10
-	LONG $0x143c41c4; BYTE $0xd9 // vunpcklps %ymm9, %ymm8, %ymm11
-	LONG $0xee14fdc5 // vunpcklpd %ymm6, %ymm0, %ymm5
-	LONG $0xe7156cc5 // vunpckhps %ymm7, %ymm2, %ymm12
-	LONG $0xe615fdc5 // vunpckhpd %ymm6, %ymm0, %ymm4
-	LONG $0xd314f5c5 // vunpcklpd %ymm3, %ymm1, %ymm2
-	LONG $0xc315f5c5 // vunpckhpd %ymm3, %ymm1, %ymm0
-	LONG $0x153cc1c4; BYTE $0xc9 // vunpckhps %ymm9, %ymm8, %ymm1
-	LONG $0x142dc1c4; BYTE $0xfb // vunpcklpd %ymm11, %ymm10, %ymm7
-	LONG $0x152dc1c4; BYTE $0xf3 // vunpckhpd %ymm11, %ymm10, %ymm6
-	LONG $0xd9149dc5 // vunpcklpd %ymm1, %ymm12, %ymm3
-	LONG $0xc9159dc5 // vunpckhpd %ymm1, %ymm12, %ymm1
-	LONG $0x185563c4; WORD $0x01c7 // vinsertf128 $1, %xmm7, %ymm5, %ymm8
-	LONG $0x117c41c4; WORD $0x2444; BYTE $0xe0 // vmovups %ymm8, -32(%r12)
-	LONG $0x2c0c8d4f // leaq (%r12,%r13), %r9
-	LONG $0xe0c18349 // addq $-32, %r9
-	LONG $0x185d63c4; WORD $0x01c6 // vinsertf128 $1, %xmm6, %ymm4, %ymm8
-	LONG $0x117c41c4; BYTE $0x01 // vmovups %ymm8, (%r9)
-	WORD $0x014d; BYTE $0xe9 // addq %r13, %r9
-	LONG $0x186d63c4; WORD $0x01c3 // vinsertf128 $1, %xmm3, %ymm2, %ymm8
-	LONG $0x117c41c4; BYTE $0x01 // vmovups %ymm8, (%r9)
-	WORD $0x014d; BYTE $0xe9 // addq %r13, %r9
-	LONG $0x187d63c4; WORD $0x01c1 // vinsertf128 $1, %xmm1, %ymm0, %ymm8
-	LONG $0x117c41c4; BYTE $0x01 // vmovups %ymm8, (%r9)
-	WORD $0x014d; BYTE $0xe9 // addq %r13, %r9
-	LONG $0x0655e3c4; WORD $0x31ef // vperm2f128 $49, %ymm7, %ymm5, %ymm5
-	LONG $0x117cc1c4; BYTE $0x29 // vmovups %ymm5, (%r9)
-	WORD $0x014d; BYTE $0xe9 // addq %r13, %r9
-	LONG $0x065de3c4; WORD $0x31e6 // vperm2f128 $49, %ymm6, %ymm4, %ymm4
-	LONG $0x117cc1c4; BYTE $0x21 // vmovups %ymm4, (%r9)
-	WORD $0x014d; BYTE $0xe9 // addq %r13, %r9
-	LONG $0x066de3c4; WORD $0x31d3 // vperm2f128 $49, %ymm3, %ymm2, %ymm2
-	LONG $0x117cc1c4; BYTE $0x11 // vmovups %ymm2, (%r9)
-	WORD $0x014d; BYTE $0xe9 // addq %r13, %r9
-	LONG $0x2c048d4f // leaq (%r12,%r13), %r8
-	LONG $0x067de3c4; WORD $0x31c1 // vperm2f128 $49, %ymm1, %ymm0, %ymm0
-	LONG $0x117cc1c4; BYTE $0x01 // vmovups %ymm0, (%r9)
-	WORD $0x014d; BYTE $0xe9 // addq %r13, %r9
-	LONG $0x107c81c4; WORD $0xfe0c // vmovups (%r14,%r15,8), %ymm1
-	LONG $0x360c8d4d // leaq (%r14,%rsi), %r9
-	LONG $0x107cc1c4; WORD $0x1614 // vmovups (%r14,%rdx), %ymm2
-	LONG $0xc214f4c5 // vunpcklps %ymm2, %ymm1, %ymm0
-	LONG $0x107cc1c4; BYTE $0x19 // vmovups (%r9), %ymm3
-	LONG $0xca15f4c5 // vunpckhps %ymm2, %ymm1, %ymm1
-	LONG $0x107c81c4; WORD $0x3914 // vmovups (%r9,%r15), %ymm2
-	WORD $0x0149; BYTE $0xc9 // addq %rcx, %r9
-	LONG $0xe214e4c5 // vunpcklps %ymm2, %ymm3, %ymm4
-	LONG $0x107cc1c4; BYTE $0x29 // vmovups (%r9), %ymm5
-	LONG $0x107c81c4; WORD $0x3934 // vmovups (%r9,%r15), %ymm6
-	WORD $0x0149; BYTE $0xc9 // addq %rcx, %r9
-	LONG $0xda15e4c5 // vunpckhps %ymm2, %ymm3, %ymm3
-	LONG $0x107cc1c4; BYTE $0x39 // vmovups (%r9), %ymm7
-	LONG $0x107c01c4; WORD $0x3904 // vmovups (%r9,%r15), %ymm8
-	LONG $0xce1454c5 // vunpcklps %ymm6, %ymm5, %ymm9
-	WORD $0x0149; BYTE $0xc9 // addq %rcx, %r9
-	LONG $0x144441c4; BYTE $0xd0 // vunpcklps %ymm8, %ymm7, %ymm10
-	LONG $0xde1554c5 // vunpckhps %ymm6, %ymm5, %ymm11
-	LONG $0xf414fdc5 // vunpcklpd %ymm4, %ymm0, %ymm6
-	LONG $0xe415fdc5 // vunpckhpd %ymm4, %ymm0, %ymm4
-	LONG $0xd314f5c5 // vunpcklpd %ymm3, %ymm1, %ymm2
-	LONG $0x154441c4; BYTE $0xc0 // vunpckhps %ymm8, %ymm7, %ymm8
-	LONG $0xc315f5c5 // vunpckhpd %ymm3, %ymm1, %ymm0
-	LONG $0x1435c1c4; BYTE $0xfa // vunpcklpd %ymm10, %ymm9, %ymm7
-	LONG $0x1535c1c4; BYTE $0xea // vunpckhpd %ymm10, %ymm9, %ymm5
-	LONG $0x1425c1c4; BYTE $0xd8 // vunpcklpd %ymm8, %ymm11, %ymm3
-	LONG $0x1525c1c4; BYTE $0xc8 // vunpckhpd %ymm8, %ymm11, %ymm1
+	QUAD $0x00000000fd0c8d4a // leaq (,%r15,8), %rcx
+	LONG $0x3f148d4b // leaq (%r15,%r15), %rdx
+	LONG $0x08c68348 // addq $8, %rsi
+	QUAD $0x0000000000841f0f // padding
+	WORD $0x8949; BYTE $0xf0 // movq %rsi, %r8
+	WORD $0x894d; BYTE $0xe1 // movq %r12, %r9
+	WORD $0x894d; BYTE $0xf2 // movq %r14, %r10
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x107cc1c4; BYTE $0x02 // vmovups (%r10), %ymm0
+	LONG $0x107c81c4; WORD $0x3a0c // vmovups (%r10,%r15), %ymm1
+	LONG $0x121c8d4d // leaq (%r10,%rdx), %r11
+	LONG $0xd114fcc5 // vunpcklps %ymm1, %ymm0, %ymm2
+	LONG $0xc115fcc5 // vunpckhps %ymm1, %ymm0, %ymm0
+	LONG $0x107cc1c4; BYTE $0x0b // vmovups (%r11), %ymm1
+	LONG $0x107c81c4; WORD $0x3b1c // vmovups (%r11,%r15), %ymm3
+	WORD $0x0149; BYTE $0xd3 // addq %rdx, %r11
+	LONG $0xe314f4c5 // vunpcklps %ymm3, %ymm1, %ymm4
+	LONG $0xcb15f4c5 // vunpckhps %ymm3, %ymm1, %ymm1
+	LONG $0x107cc1c4; BYTE $0x1b // vmovups (%r11), %ymm3
+	LONG $0x107c81c4; WORD $0x3b2c // vmovups (%r11,%r15), %ymm5
+	WORD $0x0149; BYTE $0xd3 // addq %rdx, %r11
+	LONG $0xc51464c5 // vunpcklps %ymm5, %ymm3, %ymm8
+	LONG $0xcd1564c5 // vunpckhps %ymm5, %ymm3, %ymm9
+	LONG $0x107cc1c4; BYTE $0x1b // vmovups (%r11), %ymm3
+	LONG $0x107c81c4; WORD $0x3b2c // vmovups (%r11,%r15), %ymm5
+	WORD $0x0149; BYTE $0xd3 // addq %rdx, %r11
+	LONG $0xd51464c5 // vunpcklps %ymm5, %ymm3, %ymm10
+	LONG $0xdd1564c5 // vunpckhps %ymm5, %ymm3, %ymm11
+	LONG $0xf414edc5 // vunpcklpd %ymm4, %ymm2, %ymm6
+	LONG $0xe415edc5 // vunpckhpd %ymm4, %ymm2, %ymm4
+	LONG $0xd114fdc5 // vunpcklpd %ymm1, %ymm0, %ymm2
+	LONG $0xc115fdc5 // vunpckhpd %ymm1, %ymm0, %ymm0
+	LONG $0x143dc1c4; BYTE $0xfa // vunpcklpd %ymm10, %ymm8, %ymm7
+	LONG $0x153dc1c4; BYTE $0xea // vunpckhpd %ymm10, %ymm8, %ymm5
+	LONG $0x1435c1c4; BYTE $0xdb // vunpcklpd %ymm11, %ymm9, %ymm3
+	LONG $0x1535c1c4; BYTE $0xcb // vunpckhpd %ymm11, %ymm9, %ymm1
 	LONG $0x184d63c4; WORD $0x01c7 // vinsertf128 $1, %xmm7, %ymm6, %ymm8
-	LONG $0x117c41c4; WORD $0x2404 // vmovups %ymm8, (%r12)
+	LONG $0x117c41c4; BYTE $0x01 // vmovups %ymm8, (%r9)
+	LONG $0x291c8d4f // leaq (%r9,%r13), %r11
 	LONG $0x185d63c4; WORD $0x01c5 // vinsertf128 $1, %xmm5, %ymm4, %ymm8
-	LONG $0x117c41c4; BYTE $0x00 // vmovups %ymm8, (%r8)
-	WORD $0x014d; BYTE $0xe8 // addq %r13, %r8
+	LONG $0x117c41c4; BYTE $0x03 // vmovups %ymm8, (%r11)
+	WORD $0x014d; BYTE $0xeb // addq %r13, %r11
 	LONG $0x186d63c4; WORD $0x01c3 // vinsertf128 $1, %xmm3, %ymm2, %ymm8
-	LONG $0x117c41c4; BYTE $0x00 // vmovups %ymm8, (%r8)
-	WORD $0x014d; BYTE $0xe8 // addq %r13, %r8
+	LONG $0x117c41c4; BYTE $0x03 // vmovups %ymm8, (%r11)
+	WORD $0x014d; BYTE $0xeb // addq %r13, %r11
 	LONG $0x187d63c4; WORD $0x01c1 // vinsertf128 $1, %xmm1, %ymm0, %ymm8
-	LONG $0x117c41c4; BYTE $0x00 // vmovups %ymm8, (%r8)
-	WORD $0x014d; BYTE $0xe8 // addq %r13, %r8
+	LONG $0x117c41c4; BYTE $0x03 // vmovups %ymm8, (%r11)
+	WORD $0x014d; BYTE $0xeb // addq %r13, %r11
 	LONG $0x064de3c4; WORD $0x31f7 // vperm2f128 $49, %ymm7, %ymm6, %ymm6
-	LONG $0x117cc1c4; BYTE $0x30 // vmovups %ymm6, (%r8)
-	WORD $0x014d; BYTE $0xe8 // addq %r13, %r8
+	LONG $0x117cc1c4; BYTE $0x33 // vmovups %ymm6, (%r11)
+	WORD $0x014d; BYTE $0xeb // addq %r13, %r11
 	LONG $0x065de3c4; WORD $0x31e5 // vperm2f128 $49, %ymm5, %ymm4, %ymm4
-	LONG $0x117cc1c4; BYTE $0x20 // vmovups %ymm4, (%r8)
-	WORD $0x014d; BYTE $0xe8 // addq %r13, %r8
+	LONG $0x117cc1c4; BYTE $0x23 // vmovups %ymm4, (%r11)
+	WORD $0x014d; BYTE $0xeb // addq %r13, %r11
 	LONG $0x066de3c4; WORD $0x31d3 // vperm2f128 $49, %ymm3, %ymm2, %ymm2
-	LONG $0x117cc1c4; BYTE $0x10 // vmovups %ymm2, (%r8)
-	WORD $0x014d; BYTE $0xe8 // addq %r13, %r8
+	LONG $0x117cc1c4; BYTE $0x13 // vmovups %ymm2, (%r11)
+	WORD $0x014d; BYTE $0xeb // addq %r13, %r11
 	LONG $0x067de3c4; WORD $0x31c1 // vperm2f128 $49, %ymm1, %ymm0, %ymm0
-	LONG $0x117cc1c4; BYTE $0x00 // vmovups %ymm0, (%r8)
-	WORD $0x014d; BYTE $0xe8 // addq %r13, %r8
-	LONG $0x20c68349 // addq $32, %r14
+	LONG $0x117cc1c4; BYTE $0x03 // vmovups %ymm0, (%r11)
+	WORD $0x014d; BYTE $0xeb // addq %r13, %r11
+	LONG $0x20c18349 // addq $32, %r9
+	WORD $0x0149; BYTE $0xca // addq %rcx, %r10
+	LONG $0xf8c08349 // addq $-8, %r8
+	LONG $0x08f88349 // cmpq $8, %r8
+	LONG $0xfefd8f0f; WORD $0xffff // jg .LBB0_2
 	WORD $0x0149; BYTE $0xc4 // addq %rax, %r12
-	LONG $0xf8c78348 // addq $-8, %rdi
+	LONG $0x20c68349 // addq $32, %r14
+	LONG $0xf8478d4c // leaq -8(%rdi), %r8
 	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0xfe058f0f; WORD $0xffff // jg .LBB0_1
+	WORD $0x894c; BYTE $0xc7 // movq %r8, %rdi
+	LONG $0xfed58f0f; WORD $0xffff // jg .LBB0_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 

@@ -13,11 +13,17 @@ func goSet() *Set {
 	return &Set{
 		Name:      "go",
 		Columns:   4,
+		Lanes:     goLanes,
 		dotFloat:  [types]floatFunc{gguf.F32: dotF32Go, gguf.F16: dotF16Go, gguf.Q8_0: dotQ8_0Go},
 		sumFloat:  [types]floatFunc{gguf.F32: sumF32Go, gguf.F16: sumF16Go, gguf.Q8_0: sumQ8_0Go},
 		gemmFloat: gemmFloatGo,
 		transpose: transposeGo,
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16Go, gguf.Q8_0: narrowQ8_0Go},
+		scores:    scoresGo,
+		softcap:   softcapGo,
+		mask:      maskGo,
+		weigh:     weighGo,
+		values:    valuesGo,
 		exp:       expGo,
 		silu:      siluGo,
 		gelu:      geluGo,
@@ -82,9 +88,9 @@ func gemmFloatGo(acc, w, x *float32, n int) {
 	}
 }
 
-func transposeGo(dst *byte, step int, src *byte, ld, n int) {
+func transposeGo(dst *byte, step int, src *byte, ld, n, rows int) {
 	for k := range n {
-		for r := range Rows {
+		for r := range rows {
 			*(*uint32)(unsafe.Add(unsafe.Pointer(dst), k*step+4*r)) = *(*uint32)(unsafe.Add(unsafe.Pointer(src), r*ld+4*k))
 		}
 	}

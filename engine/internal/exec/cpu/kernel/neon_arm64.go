@@ -92,7 +92,7 @@ func gemmMin2NEON(acc *float32, w *int16, wd *float32, wm *float32, x *int16, xd
 //go:noescape
 func gemmFloatNEON(acc *float32, w *float32, x *float32, n int)
 
-// transpose16NEON: see transpose16AVX2.
+// transposeNEON: see transposeAVX2.
 //
 //go:noescape
-func transpose16NEON(dst *byte, step int, src *byte, ld int, n int)
+func transposeNEON(dst *byte, step int, src *byte, ld int, n int, rows int)

@@ -3994,51 +3994,50 @@ TEXT ·gemmFloatNEON(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0xad073e8e // stp q14, q15, [x20, #224]
 	WORD $0xd65f03c0 // ret
 
-// func transpose16NEON(dst *byte, step int, src *byte, ld int, n int)
-TEXT ·transpose16NEON(SB), NOSPLIT|NOFRAME, $0-40
+// func transposeNEON(dst *byte, step int, src *byte, ld int, n int, rows int)
+TEXT ·transposeNEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD dst+0(FP), R20
 	MOVD step+8(FP), R21
 	MOVD src+16(FP), R22
 	MOVD ld+24(FP), R23
 	MOVD n+32(FP), R24
+	MOVD rows+40(FP), R25
 	PCALIGN $64
-	WORD $0x52800208 // mov w8, #16
-	WORD $0xd37ef6aa // lsl x10, x21, #2
-	WORD $0xd37ef6e9 // lsl x9, x23, #2
-	WORD $0xcb171108 // sub x8, x8, x23, lsl #4
-	WORD $0xd101014a // sub x10, x10, #64
-	WORD $0x528000ab // mov w11, #5
-	WORD $0x8b1702cc // add x12, x22, x23
-	WORD $0x3dc002c0 // ldr q0, [x22]
-	WORD $0xd100056b // sub x11, x11, #1
-	WORD $0x3dc00181 // ldr q1, [x12]
+	WORD $0xd37ef6a8 // lsl x8, x21, #2
+	WORD $0x91001329 // add x9, x25, #4
+	WORD $0xaa0903ea // mov x10, x9
+	WORD $0xaa1603ec // mov x12, x22
+	WORD $0xaa1403eb // mov x11, x20
 	WORD $0x8b17018d // add x13, x12, x23
+	WORD $0x3dc00180 // ldr q0, [x12]
+	WORD $0xd100114a // sub x10, x10, #4
+	WORD $0x3dc001a1 // ldr q1, [x13]
 	WORD $0x8b1701ac // add x12, x13, x23
-	WORD $0x3dc001a2 // ldr q2, [x13]
+	WORD $0x8b17018d // add x13, x12, x23
+	WORD $0x3dc00182 // ldr q2, [x12]
 	WORD $0x4e812804 // trn1 v4.4s, v0.4s, v1.4s
-	WORD $0x3dc00183 // ldr q3, [x12]
+	WORD $0x3dc001a3 // ldr q3, [x13]
 	WORD $0x4e816800 // trn2 v0.4s, v0.4s, v1.4s
-	WORD $0x8b17018c // add x12, x12, x23
-	WORD $0xf100057f // cmp x11, #1
+	WORD $0x8b1701ac // add x12, x13, x23
+	WORD $0x8b15016d // add x13, x11, x21
 	WORD $0x4e832845 // trn1 v5.4s, v2.4s, v3.4s
 	WORD $0x4e836841 // trn2 v1.4s, v2.4s, v3.4s
-	WORD $0x8b15028c // add x12, x20, x21
-	WORD $0x8b0902d6 // add x22, x22, x9
+	WORD $0xf100115f // cmp x10, #4
 	WORD $0x4ea41c82 // mov v2.16b, v4.16b
 	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ec57884 // zip2 v4.2d, v4.2d, v5.2d
 	WORD $0x4ec17800 // zip2 v0.2d, v0.2d, v1.2d
 	WORD $0x6e1804a2 // mov v2.d[1], v5.d[0]
 	WORD $0x6e180423 // mov v3.d[1], v1.d[0]
-	WORD $0x3c810682 // str q2, [x20], #16
-	WORD $0x8b15018d // add x13, x12, x21
-	WORD $0x3d800183 // str q3, [x12]
-	WORD $0x8b1501ac // add x12, x13, x21
-	WORD $0x3d8001a4 // str q4, [x13]
-	WORD $0x3d800180 // str q0, [x12]
-	WORD $0x54fffc88 // b.hi .LBB30_2
+	WORD $0x3c810562 // str q2, [x11], #16
+	WORD $0x8b1501ae // add x14, x13, x21
+	WORD $0x3d8001a3 // str q3, [x13]
+	WORD $0x8b1501cd // add x13, x14, x21
+	WORD $0x3d8001c4 // str q4, [x14]
+	WORD $0x3d8001a0 // str q0, [x13]
+	WORD $0x54fffcac // b.gt .LBB30_2
 	WORD $0xf1001318 // subs x24, x24, #4
-	WORD $0x8b0802d6 // add x22, x22, x8
-	WORD $0x8b0a0294 // add x20, x20, x10
-	WORD $0x54fffbec // b.gt .LBB30_1
+	WORD $0x8b080294 // add x20, x20, x8
+	WORD $0x910042d6 // add x22, x22, #16
+	WORD $0x54fffbcc // b.gt .LBB30_1
 	WORD $0xd65f03c0 // ret

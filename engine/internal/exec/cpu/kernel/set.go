@@ -46,6 +46,7 @@ const types = 64
 type Set struct {
 	Name    string
 	Columns int // activations' rows in a panel of a matrix product
+	Lanes   int // query rows in a panel of attention, a multiple of 4
 
 	dot   [types]dotFunc
 	words [types]wordsFunc
@@ -53,11 +54,17 @@ type Set struct {
 
 	dotFloat, dot4Float, sumFloat [types]floatFunc
 	gemmFloat                     func(acc, w, x *float32, n int)
-	transpose                     func(dst *byte, step int, src *byte, ld, n int)
+	transpose                     func(dst *byte, step int, src *byte, ld, n, rows int)
 
 	widen    [types]func(y *float32, w *byte, n int)
 	narrow   [types]func(y *byte, x *float32, n int)
 	quantize func(q *int16, d, s, h, x *float32, nb int)
+
+	scores  scoresFunc
+	softcap capFunc
+	mask    maskFunc
+	weigh   weighFunc
+	values  valuesFunc
 
 	exp        func(x *float32, top float32, sum *float32, n int)
 	silu, gelu func(y, g, u *float32, n int)
@@ -169,7 +176,16 @@ func Transpose[T int16 | float32](s *Set, dst, src []T, ld, n int) {
 	per := 4 / size
 	n = (n/per + 7) &^ 7
 	_, _ = dst[n*Rows*per-1], src[(Rows-1)*ld+n*per-1]
-	s.transpose((*byte)(unsafe.Pointer(&dst[0])), Rows*4, (*byte)(unsafe.Pointer(&src[0])), ld*size, n)
+	s.transpose((*byte)(unsafe.Pointer(&dst[0])), Rows*4, (*byte)(unsafe.Pointer(&src[0])), ld*size, n, Rows)
+}
+
+// TransposeFloats writes n columns of some rows, both multiples of 8, which begin ld
+// apart: column k to dst[k·step].
+//
+//go:noinline
+func (s *Set) TransposeFloats(dst []float32, step int, src []float32, ld, n, rows int) {
+	_, _ = dst[(n-1)*step+rows-1], src[(rows-1)*ld+n-1]
+	s.transpose((*byte)(unsafe.Pointer(&dst[0])), 4*step, (*byte)(unsafe.Pointer(&src[0])), 4*ld, n, rows)
 }
 
 // Widen reports whether t has a conversion to floats here, and does it.

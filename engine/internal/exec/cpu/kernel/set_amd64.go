@@ -27,6 +27,8 @@ func Sets() []*Set {
 		s.Columns = 12
 		s.gemm = [3]gemmFunc{gemmVNNI512, gemmMinVNNI512, gemmMin2VNNI512}
 		s.gemmFloat = gemmFloatAVX512
+		s.Lanes = 32
+		s.scores, s.softcap, s.mask, s.weigh, s.values = scoresAVX512, capAVX512, maskAVX512, weighAVX512, valuesAVX512
 		sets = append([]*Set{s}, sets...)
 	}
 	return sets
@@ -36,6 +38,7 @@ func avx2Set() *Set {
 	return &Set{
 		Name:    "avx2",
 		Columns: 6,
+		Lanes:   24,
 		dot:     avx2Dots,
 		words: [types]wordsFunc{
 			gguf.Q4_0: wordsQ4_0AVX2, gguf.Q4_1: wordsQ4_1AVX2, gguf.Q5_0: wordsQ5_0AVX2, gguf.Q5_1: wordsQ5_1AVX2,
@@ -48,10 +51,15 @@ func avx2Set() *Set {
 		dot4Float: [types]floatFunc{gguf.F32: dot4F32AVX2, gguf.F16: dot4F16AVX2, gguf.BF16: dot4BF16AVX2},
 		sumFloat:  [types]floatFunc{gguf.F32: sumF32AVX2, gguf.F16: sumF16AVX2, gguf.Q8_0: sumQ8_0AVX2},
 		gemmFloat: gemmFloatAVX2,
-		transpose: transpose16AVX2,
+		transpose: transposeAVX2,
 		widen:     [types]func(*float32, *byte, int){gguf.F16: widenF16AVX2, gguf.BF16: widenBF16AVX2},
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16AVX2, gguf.Q8_0: narrowQ8_0AVX2},
 		quantize:  quantizeAVX2,
+		scores:    scoresAVX2,
+		softcap:   capAVX2,
+		mask:      maskAVX2,
+		weigh:     weighAVX2,
+		values:    valuesAVX2,
 		exp:       expAVX2,
 		silu:      siluAVX2,
 		gelu:      geluAVX2,

@@ -1,12 +1,12 @@
 // c2s:flags -mavx2 -mfma -mf16c -mbmi -mbmi2
 #include "gemm.h"
 
-// transpose16AVX2 writes n columns, a multiple of 8, of 16 rows of 32-bit elements ld bytes
-// apart: column k goes to dst + k·step.
-KERNEL(transpose16AVX2)(uint8_t *dst, int64_t step, const uint8_t *src, int64_t ld, int64_t n) {
+// transposeAVX2 writes n columns of some rows, multiples of 8, of 32-bit elements; rows lie ld
+// bytes apart. Column k goes to dst + k·step.
+KERNEL(transposeAVX2)(uint8_t *dst, int64_t step, const uint8_t *src, int64_t ld, int64_t n, int64_t rows) {
     do {
-        transpose8(dst, step, src, ld);
-        transpose8(dst + 32, step, src + 8 * ld, ld);
+        uint8_t *to = dst; const uint8_t *from = src; int64_t left = rows;
+        do { transpose8(to, step, from, ld); to += 32; from += 8 * ld; } while ((left -= 8) > 0);
         dst += 8 * step; src += 32;
     } while ((n -= 8) > 0);
 }

@@ -184,23 +184,22 @@ UNROLL  for (int k = 0; k < 4; k++) {
 UNROLL for (int i = 0; i < 16; i++) vst1q_f32(acc + 4 * i, s[i]);
 }
 
-// transpose16NEON: see transpose16AVX2.
-KERNEL(transpose16NEON)(uint8_t *dst, int64_t step, const uint8_t *src, int64_t ld, int64_t n) {
+// transposeNEON: see transposeAVX2.
+KERNEL(transposeNEON)(uint8_t *dst, int64_t step, const uint8_t *src, int64_t ld, int64_t n, int64_t rows) {
     do {
-        int64_t g = 4;
+        uint8_t *to = dst; const uint8_t *p = src; int64_t left = rows;
         do { // 4 rows by 4 columns
-            const uint8_t *p = src;
             uint32x4_t r[4];
 UNROLL      for (int i = 0; i < 4; i++) { r[i] = vld1q_u32((const uint32_t *)p); p += ld; PIN(p); }
             uint32x4_t a = vtrn1q_u32(r[0], r[1]), b = vtrn2q_u32(r[0], r[1]), c = vtrn1q_u32(r[2], r[3]), d = vtrn2q_u32(r[2], r[3]);
 #define PAIR(f, x, y) vreinterpretq_u32_u64(f(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
-            uint8_t *o = dst;
+            uint8_t *o = to;
             vst1q_u32((uint32_t *)o, PAIR(vtrn1q_u64, a, c)); o += step; PIN(o);
             vst1q_u32((uint32_t *)o, PAIR(vtrn1q_u64, b, d)); o += step; PIN(o);
             vst1q_u32((uint32_t *)o, PAIR(vtrn2q_u64, a, c)); o += step; PIN(o);
             vst1q_u32((uint32_t *)o, PAIR(vtrn2q_u64, b, d));
-            src += 4 * ld; dst += 16;
-        } while (--g > 0);
-        src += 16 - 16 * ld; dst += 4 * step - 64;
+            to += 16;
+        } while ((left -= 4) > 0);
+        dst += 4 * step; src += 16;
     } while ((n -= 4) > 0);
 }
