@@ -8,7 +8,7 @@ type AttentionParams struct {
 	Scale, Softcap, Alibi, Powers         float32
 }
 
-// Buffers of attention_rows.
+// Buffers of attention_rows and attention_tiles.
 const (
 	AttentionQ = 1 + iota
 	AttentionKeys
@@ -22,7 +22,7 @@ const (
 )
 
 // AttentionTile is the most rows of a tile: rows of one sequence whose positions follow one another.
-const AttentionTile = 8
+const AttentionTile = 32
 
 // Buffers of attention_join.
 const (
@@ -44,30 +44,49 @@ const (
 type AttentionShape struct {
 	Heads, KVHeads int
 	Key, Value     int  // width of a head
-	Half           bool // type of the cache, else float
+	Cache          Type // of keys and values: F32, F16, or Q8_0 where all heads together are whole blocks
 	Window, Chunk  int
 	Scale, Softcap float32
 	ALiBi          float32
 	Sinks          bool
 }
 
-// tile gives the template arguments, columns of values a lane owns and pairs of row and head in a threadgroup, and how
-// many heads and rows the pairs are of. The product of columns and pairs is at most 32: they are registers.
-func (s AttentionShape) tile(tiled bool) (columns, pairs, heads, rows int) {
+// matrices reports whether rows in tiles are attended from by attention_tiles, on simdgroup matrices; else
+// attention_rows does it. It takes heads of common widths, and pays from a few rows a tile on.
+func (s AttentionShape) matrices(rows, tiles int) bool {
+	return tiles > 0 && rows > 4*tiles && s.Key%16 == 0 && s.Value%16 == 0 && max(s.Key, s.Value) <= 256
+}
+
+// grid says how an attention of rows, in tiles if that is not 0, is cut into threadgroups: rows, query heads that share
+// a KV head, and pairs of them a threadgroup takes; columns of values that a lane of attention_rows owns.
+func (s AttentionShape) grid(rows, tiles int) (tokens, heads, pairs, columns int) {
+	share := s.Heads / s.KVHeads
+	if s.matrices(rows, tiles) {
+		heads = 1
+		for heads < 4 && share%(2*heads) == 0 {
+			heads *= 2
+		}
+		return AttentionTile / heads, heads, AttentionTile, 0
+	}
 	columns = 2
 	for columns*32 < s.Value {
 		columns *= 2
 	}
-	most := min(8, 32/columns)
-	share := s.Heads / s.KVHeads
+	most := min(8, 32/columns) // columns by pairs are registers
 	heads = 1
 	for heads < share && 2*heads <= most {
 		heads *= 2
 	}
-	if !tiled {
-		return columns, heads, heads, 1
+	if tiles == 0 {
+		return 1, heads, heads, columns
 	}
-	return columns, most, heads, most / heads
+	return most / heads, heads, most, columns
+}
+
+// Tiled reports whether Attention takes several rows of a tile at once, and so reads AttentionTiles.
+func (s AttentionShape) Tiled(rows, tiles int) bool {
+	tokens, _, _, _ := s.grid(rows, tiles)
+	return tokens > 1
 }
 
 // AttentionParts is how many floats the parts of rows are in splits ranges.
@@ -77,13 +96,16 @@ func (s AttentionShape) AttentionParts(rows, splits int) int {
 
 // Splits picks into how many ranges each row's positions are cut, when up to pages pages are seen: as many as keep the
 // GPU busy, a power of two, and no fewer than four pages each (one a simdgroup).
-func (s AttentionShape) Splits(rows, pages int) int {
+func (s AttentionShape) Splits(rows, tiles, pages int) int {
 	const busy = 128 // threadgroups
-	_, _, heads, _ := s.tile(false)
+	tokens, heads, _, _ := s.grid(rows, tiles)
+	if !s.matrices(rows, tiles) {
+		tokens = 1
+	}
 	if s.Window > 0 {
 		pages = min(pages, s.Window/AttentionPage+2)
 	}
-	groups := rows * s.KVHeads * ceil(s.Heads/s.KVHeads, heads)
+	groups := ceil(rows, tokens) * s.KVHeads * ceil(s.Heads/s.KVHeads, heads)
 	splits := 1
 	for splits < 32 && 4*splits < pages && groups*splits < busy {
 		splits *= 2
@@ -91,37 +113,53 @@ func (s AttentionShape) Splits(rows, pages int) int {
 	return splits
 }
 
+// MaxParts is the most floats that the parts of up to rows rows take, whatever Splits picks.
+func (s AttentionShape) MaxParts(rows int) (most int) {
+	for n := 1; n <= rows; n++ {
+		if splits := max(s.Splits(n, 0, 1<<20), s.Splits(n, ceil(n, AttentionTile), 1<<20)); splits > 1 {
+			most = max(most, s.AttentionParts(n, splits))
+		}
+	}
+	return most
+}
+
 // Attention attends from rows rows, each for itself, or if tiles is not 0 from that many tiles of rows. With several
 // splits it is followed by AttentionJoin.
 func Attention(rows, tiles, splits int, s AttentionShape) Launch {
-	columns, pairs, heads, tokens := s.tile(tiles > 0)
+	tokens, heads, pairs, columns := s.grid(rows, tiles)
+	const simds = 4
 	deep := rows
 	if tokens > 1 {
 		deep = tiles * (AttentionTile / tokens)
 	}
-	name := "f32"
-	if s.Half {
-		name = "f16"
+	k := Kernel{Source: "attention", Name: fmt.Sprintf("attention_%s_%d_%d", layouts[s.Cache].name, columns, pairs), Constants: s.constants(splits)}
+	k.Constants[6] = uint32(tokens)
+	threads, shared := 32*simds, 4*max(pairs*s.Key+simds*pairs*AttentionPage, simds*pairs*(2+s.Value))
+	if s.matrices(rows, tiles) {
+		k.Source, k.Name = "attention_tiles", "attention_tiles_"+layouts[s.Cache].name
+		k.Constants[6] = uint32(heads)
+		stride, size := max(s.Key, s.Value)+8, 4 // of what is staged
+		if s.Cache == F16 {
+			size = 2
+		}
+		keys := 32
+		if keys*stride*size > 20480 {
+			keys = 16
+		}
+		if stride-8 > 128 { // two stretches
+			threads *= 2
+		}
+		shared = keys*stride*size + threads/32*keys*8*4
 	}
-	const simds = 4
-	floats := max(pairs*s.Key+simds*pairs*AttentionPage, simds*pairs*(2+s.Value))
-	constants := s.constants(splits)
-	constants[6] = uint32(tokens)
 	return Launch{
-		Kernel:  Kernel{Source: "attention", Name: fmt.Sprintf("attention_%s_%d_%d", name, columns, pairs), Constants: constants},
+		Kernel:  k,
 		Params:  paramBytes(s.params(splits)),
 		Groups:  Size{splits, s.KVHeads * ceil(s.Heads/s.KVHeads, heads), deep},
-		Threads: Size{32 * simds, 1, 1},
-		Shared:  16 * ceil(4*floats, 16),
+		Threads: Size{threads, 1, 1},
+		Shared:  16 * ceil(shared, 16),
 		Read:    int64(4 * rows * s.Heads * s.Key), // and of the cache what the rows see
 		Written: int64(4 * rows * s.Heads * s.Value),
 	}
-}
-
-// Tiled reports whether Attention takes several rows of a tile at once.
-func (s AttentionShape) Tiled() bool {
-	_, _, _, rows := s.tile(true)
-	return rows > 1
 }
 
 // AttentionJoin adds up the parts of Attention.
@@ -150,16 +188,4 @@ func (s AttentionShape) params(splits int) AttentionParams {
 		Window: uint32(s.Window), Chunk: uint32(s.Chunk),
 		Scale: s.Scale, Softcap: s.Softcap, Alibi: s.ALiBi, Powers: float32(powers),
 	}
-}
-
-// MaxParts is the most floats that the parts of up to rows rows take, whatever Splits picks.
-func (s AttentionShape) MaxParts(rows int) (most int) {
-	for n := 1; n <= rows; n++ {
-		splits := s.Splits(n, 1<<20)
-		if splits == 1 {
-			break
-		}
-		most = max(most, s.AttentionParts(n, splits))
-	}
-	return most
 }

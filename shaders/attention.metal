@@ -13,51 +13,16 @@
 // in registers: NV·HB is at most 32. The end of the range joins the simdgroups; attention_join the ranges.
 //
 // Positions that no pair sees are not read: what the cache holds there is anything at all.
-#include "common.h"
+#include "attention.h"
 
-constant uint D [[function_constant(0)]];  // width of a key head
-constant uint DV [[function_constant(1)]]; // width of a value head
-constant bool SINKS [[function_constant(2)]];
-constant bool SOFTCAP [[function_constant(3)]];
-constant bool ALIBI [[function_constant(4)]];
-constant bool SPLIT [[function_constant(5)]];  // ranges are left for attention_join
 constant uint TOKENS [[function_constant(6)]]; // rows a threadgroup takes: 1, or a divisor of 8 and HB
 constant bool TILED = TOKENS > 1;
 
-#define PAGE 32
-#define TILE 8 // rows of an entry of tiles
 #define SIMDS 4
-#define NOTHING -1e30f // below every score, and yet a number: fast math knows no infinity
 
-struct AttentionParams {
-  uint heads;    // H
-  uint kv_heads; // G
-  uint splits;   // ranges a row's pages are cut into
-  uint window;   // most positions seen, the own included; 0 is all
-  uint chunk;    // only the own chunk of this many positions is seen; 0 is all
-  float scale;
-  float softcap;
-  float alibi;  // the largest bias
-  float powers; // ALiBi: largest power of two not above H
-};
-
-// first_seen is the first position a row at position own may see.
-inline uint first_seen(constant AttentionParams &p, uint own) {
-  uint first = 0;
-  if (p.window > 0 && own >= p.window) first = own - p.window + 1;
-  if (p.chunk > 0) first = max(first, own / p.chunk * p.chunk);
-  return first;
-}
-
-// slope is ALiBi's of a head: a geometric series, and every second value of the finer one beyond a power of two.
-inline float slope(constant AttentionParams &p, uint head) {
-  float h = float(head);
-  return h < p.powers ? exp2(-p.alibi / p.powers * (h + 1.0f)) : exp2(-p.alibi / 2.0f / p.powers * (2.0f * (h - p.powers) + 1.0f));
-}
-
-template <typename T, uint NV, uint HB>
+template <class T, uint NV, uint HB>
 kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device const float *q [[buffer(1)]],
-                           device const T *keys [[buffer(2)]], device const T *values [[buffer(3)]],
+                           device const uchar *keys [[buffer(2)]], device const uchar *values [[buffer(3)]],
                            device float *out [[buffer(4)]], // with SPLIT the ranges' parts: [rows][H][splits][DV + 2]
                            device const int *positions [[buffer(5)]],
                            device const int *starts [[buffer(6)]], // of the rows' block tables
@@ -95,12 +60,11 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
   threadgroup_barrier(mem_flags::mem_threadgroup);
 
   constexpr uint W = NV < 4 ? NV : 4; // values of one load
-  const bool whole = DV == NV * LANES;
   float top[HB], sum[HB], acc[HB][NV];
-  for (uint h = 0; h < HB; h++) {
+  UNROLL for (uint h = 0; h < HB; h++) {
     top[h] = NOTHING;
     sum[h] = 0;
-    for (uint i = 0; i < NV; i++) acc[h][i] = 0;
+    UNROLL for (uint i = 0; i < NV; i++) acc[h][i] = 0;
   }
   uint quarter = lane % 4, key = lane % 4 * 8 + lane / 4; // the key whose score this lane ends up with
   for (uint page = begin + simd; page < end; page += SIMDS) {
@@ -109,58 +73,63 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
     float score[HB];
     for (uint round = 0; round < 4; round++) {
       float s[HB];
-      for (uint h = 0; h < HB; h++) s[h] = 0;
+      UNROLL for (uint h = 0; h < HB; h++) s[h] = 0;
       uint j = round * 8 + lane / 4;
       if (j >= from && j < to) {
-        device const T *k = keys + ((base + j) * p.kv_heads + group) * D;
-        if (D % 16 == 0) {
-          for (uint c = 4 * quarter; c < D; c += 16) {
-            float4 x = float4(*(device const vec<T, 4> *)(k + c));
-            for (uint h = 0; h < HB; h++) s[h] += dot(x, *(threadgroup const float4 *)(shared + h * D + c));
+        device const uchar *k = keys + (base + j) * T::bytes(p.kv_heads * D);
+        if (D % 8 == 0) {
+          for (uint c = 8 * quarter; c < D; c += 32) {
+            float4 x[2];
+            T::eight(k, group * D + c, x);
+            UNROLL for (uint h = 0; h < HB; h++) {
+              threadgroup const float4 *y = (threadgroup const float4 *)(shared + h * D + c);
+              s[h] += dot(x[0], y[0]) + dot(x[1], y[1]);
+            }
           }
         } else {
-          for (uint c = quarter; c < D; c += 4)
-            for (uint h = 0; h < HB; h++) s[h] += float(k[c]) * shared[h * D + c];
+          for (uint c = quarter; c < D; c += 4) {
+            const float x = T::at(k, group * D + c);
+            UNROLL for (uint h = 0; h < HB; h++) s[h] += x * shared[h * D + c];
+          }
         }
       }
-      for (uint h = 0; h < HB; h++) {
+      UNROLL for (uint h = 0; h < HB; h++) {
         s[h] += simd_shuffle_xor(s[h], 1);
         s[h] += simd_shuffle_xor(s[h], 2);
         if (round == quarter) score[h] = s[h];
       }
     }
     uint position = page * PAGE + key;
-    for (uint h = 0; h < HB; h++) {
+    UNROLL for (uint h = 0; h < HB; h++) {
       uint own = start + h / across;
       bool seen = position <= own && position >= (TILED ? first_seen(p, own) : first);
-      float s = score[h];
-      if (SOFTCAP) s = p.softcap * precise::tanh(s / p.softcap);
-      if (ALIBI) s -= slope(p, head + h % across) * float(int(own) - int(position));
+      float s = capped(p, score[h], head + h % across, own, position);
       float largest = max(top[h], simd_max(seen ? s : NOTHING));
       float shrink = exp(top[h] - largest), w = seen ? exp(s - largest) : 0.0f;
       top[h] = largest;
       sum[h] = sum[h] * shrink + simd_sum(w);
-      for (uint i = 0; i < NV; i++) acc[h][i] *= shrink;
+      UNROLL for (uint i = 0; i < NV; i++) acc[h][i] *= shrink;
       weights[h * PAGE + key] = w;
     }
     simdgroup_barrier(mem_flags::mem_threadgroup);
     for (uint j = from; j < to; j++) {
-      device const T *v = values + ((base + j) * p.kv_heads + group) * DV;
+      device const uchar *v = values + (base + j) * T::bytes(p.kv_heads * DV);
       float x[NV];
-      if (whole) {
-        for (uint i = 0; i < NV; i += W) {
-          vec<T, W> y = *(device const vec<T, W> *)(v + i * LANES + lane * W);
-          for (uint n = 0; n < W; n++) x[i + n] = float(y[n]);
-        }
-      } else {
-        for (uint i = 0; i < NV; i++) {
-          uint c = i / W * W * LANES + lane * W + i % W;
-          x[i] = c < DV ? float(v[c]) : 0.0f;
+      UNROLL for (uint i = 0; i < NV; i += W) {
+        const uint c = i * LANES + lane * W;
+        if (DV % W != 0) {
+          UNROLL for (uint n = 0; n < W; n++) x[i + n] = c + n < DV ? T::at(v, group * DV + c + n) : 0.0f;
+        } else if (W == 2) {
+          float2 y = c < DV ? T::two(v, group * DV + c) : float2(0);
+          UNROLL for (uint n = 0; n < W; n++) x[i + n] = y[n];
+        } else {
+          float4 y = c < DV ? T::four(v, group * DV + c) : float4(0);
+          UNROLL for (uint n = 0; n < W; n++) x[i + n] = y[n];
         }
       }
-      for (uint h = 0; h < HB; h++) {
+      UNROLL for (uint h = 0; h < HB; h++) {
         float w = weights[h * PAGE + j];
-        for (uint i = 0; i < NV; i++) acc[h][i] += w * x[i];
+        UNROLL for (uint i = 0; i < NV; i++) acc[h][i] += w * x[i];
       }
     }
     simdgroup_barrier(mem_flags::mem_threadgroup);
@@ -169,12 +138,12 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
   // Join the simdgroups: [SIMDS][HB] of the largest scores, the same of the sums, then [SIMDS][HB][DV].
   threadgroup_barrier(mem_flags::mem_threadgroup);
   threadgroup float *tops = shared, *sums = shared + SIMDS * HB, *parts = shared + 2 * SIMDS * HB;
-  for (uint h = 0; h < HB; h++) {
+  UNROLL for (uint h = 0; h < HB; h++) {
     if (lane == 0) {
       tops[simd * HB + h] = top[h];
       sums[simd * HB + h] = sum[h];
     }
-    for (uint i = 0; i < NV; i++) {
+    UNROLL for (uint i = 0; i < NV; i++) {
       uint c = i / W * W * LANES + lane * W + i % W;
       if (c < DV) parts[(simd * HB + h) * DV + c] = acc[h][i];
     }
@@ -235,5 +204,4 @@ kernel void attention_join(constant AttentionParams &p [[buffer(0)]], device con
   ATTENTION(NAME, T, 4, 1) ATTENTION(NAME, T, 4, 2) ATTENTION(NAME, T, 4, 4) ATTENTION(NAME, T, 4, 8)                \
   ATTENTION(NAME, T, 8, 1) ATTENTION(NAME, T, 8, 2) ATTENTION(NAME, T, 8, 4)                                         \
   ATTENTION(NAME, T, 16, 1) ATTENTION(NAME, T, 16, 2)
-ATTENTIONS(f16, half)
-ATTENTIONS(f32, float)
+EACH_CACHE(ATTENTIONS)

@@ -67,19 +67,18 @@ func Rope(rows, width int, r Rotation) Launch {
 	}
 }
 
-// StoreKV writes rows of keys and values to a layer's cache of floats of half or full size; r, if not nil,
-// turns the keys first.
-func StoreKV(rows, keys, values int, half bool, r *Rotation) Launch {
+// StoreKV writes rows of keys and values to a layer's cache of a type: F32, F16, or Q8_0 where keys and values are
+// whole blocks; r, if not nil, turns the keys first.
+func StoreKV(rows, keys, values int, cache Type, r *Rotation) Launch {
 	p := StoreParams{Rows: uint32(rows), Keys: uint32(keys), Values: uint32(values)}
-	k := Kernel{Source: "rope", Name: "store_kv_f32", Constants: [8]any{false, r != nil}}
-	items, bytes := keys+values, 4
+	k := Kernel{Source: "rope", Name: "store_kv_" + layouts[cache].name, Constants: [8]any{false, r != nil}}
+	items := keys + values
 	if r != nil {
 		k.Constants[0] = r.Halves
 		p.Head, p.Dims, p.Magnitude = uint32(r.Head), uint32(r.Dims), r.Magnitude
-		items = keys/r.Head*(r.Head-r.Dims/2) + values
-	}
-	if half {
-		k.Name, bytes = "store_kv_f16", 2
+		if cache != Q8_0 {
+			items = keys/r.Head*(r.Head-r.Dims/2) + values
+		}
 	}
 	threads := min(256, 32*ceil(items, 32))
 	return Launch{
@@ -88,6 +87,6 @@ func StoreKV(rows, keys, values int, half bool, r *Rotation) Launch {
 		Groups:  Size{ceil(items, threads), rows, 1},
 		Threads: Size{threads, 1, 1},
 		Read:    int64(4*rows*(keys+values) + 4*rows),
-		Written: int64(bytes * rows * (keys + values)),
+		Written: int64(rows * (cache.RowBytes(keys) + cache.RowBytes(values))),
 	}
 }

@@ -7,8 +7,12 @@
 // alone: exact however far the position, where a product of floats loses a digit with every power of ten. What reaches sin
 // and cos lies within half a turn, where the fast ones are at their best.
 //
-// A thread a pair (or a column that is not turned): a row of 32 heads of 128 is 2048 threads.
-#include "common.h"
+// A thread a pair (or a column that is not turned): a row of 32 heads of 128 is 2048 threads. A cache of Q8_0 takes a
+// thread a column, so that a simdgroup has a block and the block's largest value is one simd_max; a pair's angle
+// is then computed twice, which a step of one token does not notice and a prompt's matrices dwarf. Rounding is
+// ggml's (quantize_row_q8_0_ref): d = max|x|/127, of which the file keeps a half, and x/d to the nearest, halves away
+// from zero, by the d that was not rounded.
+#include "cache.h"
 
 constant bool HALVES [[function_constant(0)]]; // pairs (i, i+dims/2), else (2i, 2i+1)
 constant bool TURN [[function_constant(1)]];   // store_kv turns the keys
@@ -90,6 +94,33 @@ kernel void store_kv(constant StoreParams &p [[buffer(0)]], device const float *
     keys[c.x] = T(a * r.x - b * r.y);
     keys[c.y] = T(a * r.y + b * r.x);
   }
+}
+
+// store_kv_q8_0: see above. A block never lies in both keys and values, each a whole number of them.
+kernel void store_kv_q8_0(constant StoreParams &p [[buffer(0)]], device const float *k [[buffer(1)]], device const float *v [[buffer(2)]],
+                          device uchar *keys [[buffer(3)]], device uchar *values [[buffer(4)]], device const int *slots [[buffer(5)]],
+                          device const uint2 *frequencies [[buffer(6), function_constant(TURN)]],
+                          device const int *positions [[buffer(7), function_constant(TURN)]], uint2 at [[thread_position_in_grid]],
+                          uint lane [[thread_index_in_simdgroup]]) {
+  if (at.x >= p.keys + p.values) return; // whole simdgroups
+  const bool is_key = at.x < p.keys;
+  const uint width = is_key ? p.keys : p.values, c = is_key ? at.x : at.x - p.keys;
+  device const float *from = (is_key ? k : v) + ulong(at.y) * width;
+  float x = from[c];
+  if (TURN && is_key) {
+    const uint i = c % p.head, half_dims = p.dims / 2;
+    if (i < p.dims) {
+      const uint pair = HALVES ? i % half_dims : i / 2;
+      const bool second = HALVES ? i >= half_dims : i % 2 == 1;
+      const float other = from[second ? c - (HALVES ? half_dims : 1) : c + (HALVES ? half_dims : 1)];
+      const float2 r = turn(positions[at.y], frequencies[pair], p.magnitude);
+      x = second ? other * r.y + x * r.x : x * r.x - other * r.y;
+    }
+  }
+  const float d = simd_max(fabs(x)) / 127.0f;
+  device uchar *block = (is_key ? keys : values) + ulong(slots[at.y]) * (width / 32 * 34) + c / 32 * 34;
+  if (lane == 0) *(device half *)block = half(d);
+  block[2 + lane] = uchar(char(d > 1e-30f ? round(x * (1.0f / d)) : 0.0f)); // that half(d) is 0 long before
 }
 
 template [[host_name("store_kv_f16")]] kernel decltype(store_kv<half>) store_kv<half>;

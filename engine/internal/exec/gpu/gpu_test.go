@@ -46,7 +46,6 @@ func config(t *testing.T) exectest.Config {
 	return exectest.Config{
 		New:       func() program.Executor { return New(d, nil) },
 		Bound:     1e-4,
-		Caches:    []gguf.Type{gguf.F32, gguf.F16},
 		StepBound: 1e-3, // keys and values that round to other halves
 		Reads:     func(typ gguf.Type) bool { _, ok := shaders.TypeNamed(typ.String()); return ok },
 	}

@@ -203,9 +203,16 @@ func (l *lowering) rope(op *program.RoPE) error {
 
 func (l *lowering) storeKV(op *program.StoreKV) {
 	c := l.caches[op.Layer]
-	l.emit(shaders.StoreKV(l.tokens, l.width(op.K), l.width(op.V), l.kv.Type == gguf.F16, nil),
+	l.emit(shaders.StoreKV(l.tokens, l.width(op.K), l.width(op.V), cacheType(l.kv.Type), nil),
 		l.in(shaders.StoreK, op.K), l.in(shaders.StoreV, op.V), l.cache(shaders.StoreKeys, c.keys, writes), l.cache(shaders.StoreValues, c.values, writes),
 		l.stepped(shaders.StoreSlots, l.step.slots))
+}
+
+// cacheType is a cache's type as the kernels have it; allocate has refused those
+// that they have not.
+func cacheType(t gguf.Type) shaders.Type {
+	typ, _ := shaders.TypeNamed(t.String())
+	return typ
 }
 
 // attentionShape describes an attention to its kernels.
@@ -213,29 +220,25 @@ func (r *runner) attentionShape(op *program.Attention) shaders.AttentionShape {
 	s := r.kv.Layers[op.Layer].Shape
 	return shaders.AttentionShape{
 		Heads: op.Heads, KVHeads: op.KVHeads, Key: s.KeyWidth / op.KVHeads, Value: s.ValueWidth / op.KVHeads,
-		Half: r.kv.Type == gguf.F16, Window: op.Window, Chunk: op.Chunk, Scale: op.Scale, Softcap: op.Softcap, ALiBi: op.ALiBi,
+		Cache: cacheType(r.kv.Type), Window: op.Window, Chunk: op.Chunk, Scale: op.Scale, Softcap: op.Softcap, ALiBi: op.ALiBi,
 		Sinks: op.Sinks != nil,
 	}
 }
 
 func (l *lowering) attention(op *program.Attention) error {
 	s, c := l.attentionShape(op), l.caches[op.Layer]
-	splits := s.Splits(l.tokens, l.pages)
+	splits := s.Splits(l.tokens, l.tiles, l.pages)
 	out := l.out(shaders.AttentionOut, op.Out)
 	if splits > 1 {
 		out.place = place{l.parts, 0, 4 * s.AttentionParts(l.tokens, splits)}
 	}
 	list := []binding{l.in(shaders.AttentionQ, op.Q), l.cache(shaders.AttentionKeys, c.keys, reads), l.cache(shaders.AttentionValues, c.values, reads), out,
 		l.stepped(shaders.AttentionPositions, l.step.positions), l.stepped(shaders.AttentionStarts, l.step.starts), l.stepped(shaders.AttentionTables, l.step.tables)}
-	tiles := l.tiles
-	if !s.Tiled() {
-		tiles = 0
-	}
-	if tiles > 0 {
+	if s.Tiled(l.tokens, l.tiles) {
 		list = append(list, l.stepped(shaders.AttentionTiles, l.step.tiles))
 	}
 	list, err := l.vectors(list, shaders.AttentionSinks, op.Sinks)
-	l.emit(shaders.Attention(l.tokens, tiles, splits, s), list...)
+	l.emit(shaders.Attention(l.tokens, l.tiles, splits, s), list...)
 	if splits > 1 && err == nil {
 		in := binding{shaders.JoinParts, out.place, reads}
 		list, err = l.vectors([]binding{in, l.out(shaders.JoinOut, op.Out)}, shaders.JoinSinks, op.Sinks)

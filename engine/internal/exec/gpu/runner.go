@@ -99,8 +99,8 @@ func (r *runner) allocate() error {
 	if r.kv.BlockSize != shaders.AttentionPage && len(r.kv.Layers) > 0 {
 		return fmt.Errorf("gpu: KV blocks of %d positions, the kernels have pages of %d", r.kv.BlockSize, shaders.AttentionPage)
 	}
-	if len(r.kv.Layers) > 0 && r.kv.Type != gguf.F16 && r.kv.Type != gguf.F32 {
-		return fmt.Errorf("gpu: KV cache of type %s: the kernels have F16 and F32", r.kv.Type)
+	if err := r.whole.CheckKV(r.kv.Type); err != nil {
+		return fmt.Errorf("gpu: %w", err)
 	}
 	for i, l := range r.kv.Layers {
 		k, ok := r.e.memoryAt(l.K)
@@ -209,6 +209,9 @@ func (r *runner) compileKernels() error {
 		}
 	}
 	shapes = append(shapes, shape{tokens: 1, outputs: one, pages: 1 << 20}) // split positions
+	for _, pages := range []int{1, 1 << 20} {                               // prompts, and what follows long ones
+		shapes = append(shapes, shape{tokens: min(shaders.AttentionTile, r.limits.Tokens), outputs: one, pages: pages, tiles: 1})
+	}
 	for _, n := range []int{groupTokens - 1, r.limits.Tokens} {
 		n = min(n, r.limits.Tokens)
 		shapes = append(shapes, shape{n, one, 1, n / 2}, shape{n, one, 1, 0}, shape{n, min(n, r.limits.Outputs), 1, n / 2})
