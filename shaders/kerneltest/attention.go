@@ -1,7 +1,6 @@
 package kerneltest
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/gollm/gollm/gguf/quant"
@@ -69,30 +68,59 @@ func attentionCases() (list []Case) {
 		{name: "alibi", s: with(heads(8, 8, 32, 32), func(s *shaders.AttentionShape) { s.ALiBi = 8 }), sequences: one(60)},
 		{name: "alibi_12_heads", s: with(heads(12, 4, 32, 32), func(s *shaders.AttentionShape) { s.ALiBi = 8 }), sequences: one(60)},
 		{name: "one_score_dwarfs", s: plain, sequences: one(90), spread: 12},
-		// Prompts: tiles of rows that follow one another.
-		{name: "tiles", s: plain, sequences: []span{{0, 40}}, tiled: true},
-		{name: "tiles_not_shared", s: heads(4, 4, 64, 64), sequences: []span{{5, 19}}, tiled: true},
+		// Prompts: tiles of rows that follow one another, on simdgroup matrices.
+		{name: "tile", s: plain, sequences: []span{{0, 32}}, tiled: true},
+		{name: "partial_tile", s: plain, sequences: []span{{5, 19}}, tiled: true},
+		{name: "many_tiles", s: plain, sequences: []span{{40, 70}}, tiled: true},
+		{name: "tiles_of_two_sequences", s: plain, sequences: []span{{60, 11}, {0, 9}, {31, 34}}, tiled: true},
+		{name: "tiles_not_shared", s: heads(3, 3, 64, 64), sequences: []span{{5, 40}}, tiled: true},
 		{name: "tiles_shared_by_three", s: heads(9, 3, 64, 64), sequences: []span{{0, 20}}, tiled: true},
-		{name: "tiles_of_two_sequences", s: plain, sequences: []span{{60, 11}, {0, 9}}, tiled: true},
-		{name: "tiles_of_128", s: heads(4, 2, 128, 128), sequences: []span{{28, 10}}, tiled: true},
-		{name: "tiles_of_256", s: heads(4, 2, 256, 256), sequences: []span{{28, 10}}, tiled: true},
-		{name: "tiles_of_512", s: heads(1, 1, 576, 512), sequences: []span{{28, 10}}, tiled: true},
-		{name: "tiles_odd_heads", s: heads(3, 3, 33, 33), sequences: []span{{28, 10}}, tiled: true},
-		{name: "tiles_in_ranges", s: plain, sequences: []span{{250, 12}}, tiled: true, splits: 2},
+		{name: "tiles_shared_by_four", s: heads(8, 2, 64, 64), sequences: []span{{70, 35}}, tiled: true},
+		{name: "tiles_shared_by_six", s: heads(6, 1, 64, 64), sequences: []span{{20, 21}}, tiled: true},
+		{name: "tiles_of_16", s: heads(2, 1, 16, 16), sequences: []span{{28, 20}}, tiled: true},
+		{name: "tiles_of_80", s: heads(2, 1, 80, 80), sequences: []span{{28, 20}}, tiled: true},
+		{name: "tiles_of_96", s: heads(2, 1, 96, 96), sequences: []span{{28, 20}}, tiled: true},
+		{name: "tiles_of_112", s: heads(2, 1, 112, 112), sequences: []span{{28, 20}}, tiled: true},
+		{name: "tiles_of_128", s: heads(4, 2, 128, 128), sequences: []span{{28, 40}}, tiled: true},
+		{name: "tiles_of_160", s: heads(2, 1, 160, 160), sequences: []span{{28, 20}}, tiled: true},
+		{name: "tiles_of_256", s: heads(4, 2, 256, 256), sequences: []span{{60, 18}}, tiled: true},
+		{name: "tiles_keys_wider_than_values", s: heads(2, 1, 192, 128), sequences: []span{{45, 19}}, tiled: true},
+		{name: "tiles_values_wider_than_keys", s: heads(4, 2, 32, 96), sequences: []span{{45, 9}}, tiled: true},
+		{name: "tiles_in_ranges", s: plain, sequences: []span{{250, 12}, {3, 9}}, tiled: true, splits: 4},
+		{name: "tiles_of_256_in_ranges", s: heads(4, 1, 256, 256), sequences: []span{{140, 9}}, tiled: true, splits: 2},
 		{name: "tiles_window", s: with(plain, func(s *shaders.AttentionShape) { s.Window = 7 }), sequences: []span{{30, 40}}, tiled: true},
+		{name: "tiles_window_of_one", s: with(plain, func(s *shaders.AttentionShape) { s.Window = 1 }), sequences: []span{{60, 10}}, tiled: true},
+		{name: "tiles_window_far_on", s: with(plain, func(s *shaders.AttentionShape) { s.Window = 50 }), sequences: []span{{300, 40}}, tiled: true},
+		{name: "tiles_window_in_ranges", s: with(plain, func(s *shaders.AttentionShape) { s.Window = 100 }), sequences: []span{{300, 40}}, tiled: true, splits: 2},
 		{name: "tiles_chunk", s: with(plain, func(s *shaders.AttentionShape) { s.Chunk = 12 }), sequences: []span{{30, 40}}, tiled: true},
+		{name: "tiles_softcap", s: with(plain, func(s *shaders.AttentionShape) { s.Softcap = 2 }), sequences: []span{{30, 10}}, tiled: true, spread: 3},
+		{name: "tiles_sinks", s: with(plain, func(s *shaders.AttentionShape) { s.Sinks = true }), sequences: []span{{0, 20}}, tiled: true},
+		{name: "tiles_sinks_in_ranges", s: with(plain, func(s *shaders.AttentionShape) { s.Sinks = true }), sequences: []span{{100, 10}}, tiled: true, splits: 2},
+		{name: "tiles_alibi_12_heads", s: with(heads(12, 4, 32, 32), func(s *shaders.AttentionShape) { s.ALiBi = 8 }), sequences: []span{{30, 20}}, tiled: true},
 		{name: "tiles_every_part", s: with(heads(8, 2, 64, 64), func(s *shaders.AttentionShape) {
 			s.Window, s.Softcap, s.ALiBi, s.Sinks = 33, 5, 8, true
 		}), sequences: []span{{70, 9}, {0, 17}}, tiled: true},
+		{name: "tiles_one_score_dwarfs", s: plain, sequences: []span{{90, 33}}, tiled: true, spread: 12},
+		// The same by rows: what matrices do not take, and tiles of few rows.
+		{name: "short_tiles", s: plain, sequences: []span{{60, 4}, {0, 3}, {31, 2}}, tiled: true},
+		{name: "short_tiles_window", s: with(plain, func(s *shaders.AttentionShape) { s.Window = 7 }), sequences: []span{{30, 4}, {62, 4}}, tiled: true},
+		{name: "short_tiles_chunk", s: with(plain, func(s *shaders.AttentionShape) { s.Chunk = 12 }), sequences: []span{{34, 4}}, tiled: true},
+		{name: "short_tiles_in_ranges", s: plain, sequences: []span{{250, 4}}, tiled: true, splits: 2},
+		{name: "short_tiles_of_128", s: heads(4, 2, 128, 128), sequences: []span{{28, 4}}, tiled: true},
+		{name: "short_tiles_of_256", s: heads(4, 2, 256, 256), sequences: []span{{28, 4}}, tiled: true},
+		{name: "short_tiles_every_part", s: with(heads(8, 2, 64, 64), func(s *shaders.AttentionShape) {
+			s.Window, s.Softcap, s.ALiBi, s.Sinks = 33, 5, 8, true
+		}), sequences: []span{{70, 4}, {0, 3}}, tiled: true},
+		{name: "tiles_odd_heads", s: heads(3, 3, 33, 33), sequences: []span{{28, 40}}, tiled: true},
+		{name: "tiles_of_512", s: heads(1, 1, 576, 512), sequences: []span{{28, 20}}, tiled: true},
 	}
-	for _, half := range []bool{true, false} {
-		typ := "F32"
-		if half {
-			typ = "F16"
-		}
+	for _, cache := range []shaders.Type{shaders.F16, shaders.F32, shaders.Q8_0} {
 		for _, s := range shapes {
-			s.s.Half = half
-			list = append(list, Case{Op: "attention", Type: typ, Name: s.name, run: func(t *trial) { t.attention(s) }})
+			s.s.Cache = cache
+			if s.s.Key%cache.BlockSize() != 0 || s.s.Value%cache.BlockSize() != 0 {
+				continue
+			}
+			list = append(list, Case{Op: "attention", Type: cache.String(), Name: s.name, run: func(t *trial) { t.attention(s) }})
 		}
 	}
 	return list
@@ -122,27 +150,19 @@ func (t *trial) attention(c attentionShape) {
 		tables = append(tables, int32(p))
 	}
 	rows := len(positions)
-	bytes := 4
-	if s.Half {
-		bytes = 2
-	}
-	keys, values := t.alloc(pages*page*s.KVHeads*s.Key*bytes), t.alloc(pages*page*s.KVHeads*s.Value*bytes)
+	cache := fileType(s.Cache)
+	keys, values := t.alloc(pages*page*cache.RowBytes(s.KVHeads*s.Key)), t.alloc(pages*page*cache.RowBytes(s.KVHeads*s.Value))
 	// fill writes a random row at a position of a sequence and returns it as it was stored.
 	fill := func(m memory, first, position, width int) []float64 {
-		row := make([]float64, width)
-		slot := int(tables[first+position/page])*page + position%page
-		for i, v := range t.normal(width) {
-			at := m.data()[(slot*width+i)*bytes:]
-			if s.Half {
-				h := quant.F32ToF16(v)
-				binary.LittleEndian.PutUint16(at, h)
-				v = quant.F16ToF32(h)
-			} else {
-				binary.LittleEndian.PutUint32(at, math.Float32bits(v))
-			}
-			row[i] = float64(v)
+		slot, n := int(tables[first+position/page])*page+position%page, cache.RowBytes(width)
+		data, row := m.data()[slot*n:(slot+1)*n], t.normal(width)
+		t.must(quant.Encode(cache, data, row))
+		t.must(quant.Decode(cache, row, data))
+		stored := make([]float64, width)
+		for i, v := range row {
+			stored[i] = float64(v)
 		}
-		return row
+		return stored
 	}
 	type cached struct{ k, v [][]float64 }
 	caches := make([]cached, len(c.sequences))
@@ -169,10 +189,7 @@ func (t *trial) attention(c attentionShape) {
 		join[shaders.JoinSinks] = buffers[shaders.AttentionSinks]
 	}
 	n := len(tiles) / 2
-	if !s.Tiled() {
-		n = 0
-	}
-	if n > 0 {
+	if s.Tiled(rows, n) {
 		buffers[shaders.AttentionTiles] = t.ints(tiles)
 	}
 	steps := []step{{shaders.Attention(rows, n, splits, s), buffers}}

@@ -1,10 +1,10 @@
 package kerneltest
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 
+	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/gguf/quant"
 	"github.com/gollm/gollm/shaders"
 )
@@ -100,13 +100,12 @@ func (t *trial) turns(frequencies []float64) memory {
 
 // storeCases write rows of keys and values at random places of a cache: those rows and nothing else.
 func storeCases() (list []Case) {
-	for _, half := range []bool{false, true} {
-		typ := "F32"
-		if half {
-			typ = "F16"
-		}
+	for _, cache := range []shaders.Type{shaders.F32, shaders.F16, shaders.Q8_0} {
 		add := func(name string, s ropeShape, values int, turn bool) {
-			list = append(list, Case{Op: "store_kv", Type: typ, Name: name, run: func(t *trial) { t.store(s, values, half, turn) }})
+			if s.heads*s.r.Head%cache.BlockSize() != 0 || values%cache.BlockSize() != 0 {
+				return
+			}
+			list = append(list, Case{Op: "store_kv", Type: cache.String(), Name: name, run: func(t *trial) { t.store(s, values, cache, turn) }})
 		}
 		for _, s := range ropeShapes {
 			add(s.name, s, s.heads*s.r.Head, true)
@@ -114,12 +113,13 @@ func storeCases() (list []Case) {
 		add("as_they_are", ropeShapes[2], 9*64, false)
 		add("values_wider", ropeShapes[4], 500, true)
 		add("values_narrower", ropeShapes[5], 7, true)
+		add("values_of_one_block", ropeShapes[5], 32, true)
 		add("one_value", ropeShape{"", 1, 1, shaders.Rotation{Head: 1}, []int32{0}}, 1, false)
 	}
 	return list
 }
 
-func (t *trial) store(s ropeShape, values int, half, turn bool) {
+func (t *trial) store(s ropeShape, values int, cache shaders.Type, turn bool) {
 	const slots = 16
 	keys, f, positions := s.heads*s.r.Head, ropeFrequencies(s.r.Dims), s.at()
 	k, v := t.normal(s.rows*keys), t.normal(s.rows*values)
@@ -127,11 +127,7 @@ func (t *trial) store(s ropeShape, values int, half, turn bool) {
 	for _, slot := range t.rng.Perm(slots)[:s.rows] {
 		at = append(at, int32(slot))
 	}
-	bytes := 4
-	if half {
-		bytes = 2
-	}
-	outK, outV := t.alloc(slots*keys*bytes), t.alloc(slots*values*bytes)
+	outK, outV := t.alloc(slots*fileType(cache).RowBytes(keys)), t.alloc(slots*fileType(cache).RowBytes(values))
 	buffers := map[int]memory{shaders.StoreK: t.floats(k), shaders.StoreV: t.floats(v), shaders.StoreKeys: outK, shaders.StoreValues: outV, shaders.StoreSlots: t.ints(at)}
 	wantK, wantV := make([]float64, len(k)), make([]float64, len(v))
 	for i := range k {
@@ -148,46 +144,57 @@ func (t *trial) store(s ropeShape, values int, half, turn bool) {
 		wantK = turned(k, s.rows, keys, s.r, f, positions)
 		bound = t.turnBound()
 	}
-	t.launch(step{shaders.StoreKV(s.rows, keys, values, half, r), buffers})
-	t.stored(outK, at, wantK, keys, half, bound)
-	t.stored(outV, at, wantV, values, half, 0)
+	t.launch(step{shaders.StoreKV(s.rows, keys, values, cache, r), buffers})
+	t.stored(outK, at, wantK, keys, fileType(cache), bound)
+	t.stored(outV, at, wantV, values, fileType(cache), 0)
 }
 
-// stored checks the rows of a cache: those at slots are want, to half a unit in the last place beside bound, the others
+// stored checks the rows of a cache: those at slots are want as the type keeps it, beside an error of bound; the others
 // as they were.
-func (t *trial) stored(m memory, slots []int32, want []float64, width int, half bool, bound float64) {
-	bytes := 4
-	if half {
-		bytes = 2
+func (t *trial) stored(m memory, slots []int32, want []float64, width int, cache gguf.Type, bound float64) {
+	n := cache.RowBytes(width)
+	for row := range m.n / n {
+		if slices.Contains(slots, int32(row)) {
+			continue
+		}
+		for i, b := range m.data()[row*n : (row+1)*n] {
+			if b != 0xff {
+				t.fail("row %d of the cache: byte %d was written, and none should be", row, i)
+			}
+		}
+	}
+	var got, exact []float32
+	values, raw := make([]float32, width), make([]byte, n)
+	for i, slot := range slots {
+		t.must(quant.Decode(cache, values, m.data()[int(slot)*n:int(slot+1)*n]))
+		got = append(got, values...)
+		for c := range values {
+			values[c] = float32(want[i*width+c])
+		}
+		t.must(quant.Encode(cache, raw, values))
+		t.must(quant.Decode(cache, values, raw))
+		exact = append(exact, values...)
+	}
+	// A copy is what quantising makes of it, but that hardware may divide a little off.
+	if bound == 0 && (cache != gguf.Q8_0 || !t.opt.Hardware) {
+		same(t, "the cache", got, exact)
+		return
+	}
+	switch cache {
+	case gguf.F16: // half a unit in the last place
 		bound += 0x1.01p-11
-	}
-	var got []float32
-	for row := range m.n / (bytes * width) {
-		data := m.data()[row*width*bytes : (row+1)*width*bytes]
-		if !slices.Contains(slots, int32(row)) {
-			for i, b := range data {
-				if b != 0xff {
-					t.fail("row %d of the cache: value %d was written, and none should be", row, i/bytes)
-				}
+	case gguf.Q8_0: // half a step of 127 to a block's largest value, and the rounding of the step itself
+		bound += 0.501/127 + 0x1p-11
+		for i := 0; i < len(want); i += 32 {
+			largest := 1e-30
+			for _, v := range want[i : i+32] {
+				largest = max(largest, math.Abs(v))
+			}
+			for j := range 32 {
+				want[i+j], got[i+j] = want[i+j]/largest, float32(float64(got[i+j])/largest)
 			}
 		}
-	}
-	for _, slot := range slots {
-		data := m.data()[int(slot)*width*bytes : (int(slot)+1)*width*bytes]
-		for i := range width {
-			if half {
-				got = append(got, quant.F16ToF32(binary.LittleEndian.Uint16(data[2*i:])))
-			} else {
-				got = append(got, math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
-			}
-		}
-	}
-	if bound == 0 { // a copy, to the bit
-		w := make([]float32, len(want))
-		for i := range want {
-			w[i] = float32(want[i])
-		}
-		same(t, "the cache", got, w)
+		t.check(got, want, width, 1, bound)
 		return
 	}
 	t.checkEach(got, want, width, 0.5, bound)

@@ -23,11 +23,19 @@ var halves = map[shaders.Type][]int{
 	shaders.Q4_K: {0, 2}, shaders.Q5_K: {0, 2}, shaders.Q6_K: {208}, shaders.IQ4_NL: {0}, shaders.IQ4_XS: {0},
 }
 
+// fileType is a type as files have it.
+func fileType(t shaders.Type) gguf.Type {
+	typ, err := gguf.ParseType(t.String())
+	if err != nil {
+		panic(err) // a name of the kernels' that is not GGUF's: TestTypes
+	}
+	return typ
+}
+
 // matrix makes blocks of random bits, so that every bit of the layout counts, with scales in a range
 // that models have.
 func (t *trial) matrix(typ shaders.Type, width, rows int) matrix {
-	ft, err := gguf.ParseType(typ.String())
-	t.must(err)
+	ft := fileType(typ)
 	m := matrix{t: typ, width: width, rows: rows, data: make([]byte, rows*ft.RowBytes(width)), values: make([]float32, rows*width)}
 	for i := range m.data {
 		m.data[i] = byte(t.rng.Uint32())
