@@ -12,7 +12,8 @@ import (
 	"github.com/gollm/gollm/metal/emu/internal/simt"
 )
 
-// backend chooses what compiles and runs kernels: GOLLM_EMU=cpu, the default, or cuda. A machine
+// backend chooses what compiles and runs kernels: GOLLM_EMU=cpu, the default, sanitize, which is the
+// same with Options.Sanitize, or cuda. A machine
 // opens without a compiler, or where no executor runs; what needs one says then what is missing.
 func (m *Machine) backend() error {
 	if m.compiler != nil && m.executor != nil {
@@ -30,14 +31,18 @@ func (m *Machine) backend() error {
 		}
 		m.compiler, m.executor = c, x
 		return nil
-	case "", "cpu":
+	case "", "cpu", "sanitize":
+		target := simt.Target()
+		if m.opt.Sanitize || name == "sanitize" {
+			target = simt.Sanitize(target)
+		}
 		x, err := simt.New(simt.Options{Seed: m.opt.Seed, Workers: m.opt.Workers, Race: m.opt.Races, DivergentSIMD: m.opt.DivergentSIMD})
 		if err != nil {
 			m.executor = noExecutor{err}
 		} else {
 			m.executor = x
 		}
-		c, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: m.opt.CacheDir})
+		c, err := msl.NewCompiler(msl.Config{Target: target, CacheDir: m.opt.CacheDir})
 		if err != nil {
 			m.compiler = noCompiler{err}
 		} else {
@@ -45,7 +50,7 @@ func (m *Machine) backend() error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("GOLLM_EMU=%s: want cpu or cuda", name)
+		return fmt.Errorf("GOLLM_EMU=%s: want cpu, sanitize or cuda", name)
 	}
 }
 

@@ -48,6 +48,10 @@ type Options struct {
 	// Races reports accesses of two threads of a threadgroup to the same memory that no barrier orders,
 	// and reads of threadgroup memory nothing wrote. Kernels then run many times slower.
 	Races bool
+	// Sanitize reports what C++ leaves undefined in a kernel: shifts by more than the type has bits,
+	// overflow of signed integers, an index outside an array, a function that ends without its value.
+	// GOLLM_EMU=sanitize in the environment sets it for every machine.
+	Sanitize bool
 	// DivergentSIMD reports lanes of a simdgroup that wait at different simd operations, which Metal
 	// allows and few kernels mean.
 	DivergentSIMD bool

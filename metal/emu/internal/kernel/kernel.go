@@ -176,11 +176,14 @@ const (
 	RuleBounds           Rule = "buffer-bounds"             // access outside a bound buffer
 	RuleUnbound          Rule = "buffer-unbound"            // access through an index with nothing bound
 	RuleThreadgroupRange Rule = "threadgroup-memory-bounds" // access outside threadgroup memory
+	RuleLocalRange       Rule = "thread-memory-bounds"      // access outside a thread's own variable
+	RuleConstantRange    Rule = "constant-bounds"           // access outside a constant of the program
 	RuleBarrier          Rule = "divergent-barrier"         // a barrier some threads of the group never reach
 	RuleSimd             Rule = "divergent-simd"            // lanes of one simdgroup at different simd operations
 	RuleRace             Rule = "threadgroup-race"          // unordered accesses to the same memory in a threadgroup
 	RuleAlignment        Rule = "misaligned-access"
 	RuleUninitialized    Rule = "threadgroup-uninitialized" // a read of threadgroup memory nothing wrote
+	RuleUndefined        Rule = "undefined-behaviour"       // C++ leaves undefined what the kernel did
 	RuleTrap             Rule = "trap"                      // the kernel ended by a trap: division by zero, stack overflow
 )
 

@@ -24,7 +24,7 @@ import (
 )
 
 // version is part of every cache key: raise it when the front end changes what it writes.
-const version = "2"
+const version = "3"
 
 // wholeLimit is how many kernels a source may have to be compiled into one object. A library of
 // hundreds of instantiations is checked as a whole and its kernels compiled as they are asked for.
@@ -505,7 +505,7 @@ func (c *Compiler) build(ctx context.Context, path, text string) ([]diagnostic, 
 	}
 	obj := tmp + ".o"
 	defer os.Remove(obj)
-	if ds, err := c.clangText(ctx, obj, text); err != nil {
+	if ds, err := c.compileObject(ctx, obj, text); err != nil {
 		return ds, err
 	}
 	objs := []string{obj}
@@ -525,6 +525,51 @@ func (c *Compiler) build(ctx context.Context, path, text string) ([]diagnostic, 
 		return nil, fmt.Errorf("msl: %s: %w: %s", filepath.Base(ld), err, out)
 	}
 	return nil, os.Rename(tmp, path)
+}
+
+// compileObject compiles text to an object, by way of LLVM's assembler text where the target rewrites it.
+func (c *Compiler) compileObject(ctx context.Context, obj, text string) ([]diagnostic, error) {
+	t := c.cfg.Target
+	if t.Rewrite == nil {
+		return c.clangText(ctx, obj, text)
+	}
+	ll := obj + ".ll"
+	defer os.Remove(ll)
+	more := []string{"-emit-llvm"}
+	if t.Prepare != nil {
+		more = append(more, "-Xclang", "-disable-llvm-passes", "-fno-discard-value-names")
+	}
+	if ds, err := c.clangText(ctx, ll, text, more...); err != nil {
+		return ds, err
+	}
+	if t.Prepare != nil {
+		if err := rewriteFile(ll, t.Prepare); err != nil {
+			return nil, err
+		}
+		args := append(append([]string(nil), t.Flags...), "-Wno-everything", "-x", "ir", "-emit-llvm", "-S", ll, "-o", ll)
+		if _, _, err := c.run(ctx, filepath.Dir(ll), args); err != nil {
+			return nil, err
+		}
+	}
+	if err := rewriteFile(ll, t.Rewrite); err != nil {
+		return nil, err
+	}
+	_, stderr, err := c.run(ctx, filepath.Dir(ll), append(append([]string(nil), t.Codegen...), "-x", "ir", "-c", ll, "-o", obj))
+	if err != nil {
+		return parseDiagnostics(stderr), err
+	}
+	return nil, nil
+}
+
+func rewriteFile(path string, f func(string) string) error {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(f(string(b))), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("msl: %w", err)
+	}
+	return nil
 }
 
 func findLinker() (string, error) {

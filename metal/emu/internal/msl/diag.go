@@ -18,12 +18,15 @@ type diagnostic struct {
 
 func (d diagnostic) isError() bool { return d.severity == "error" || d.severity == "fatal error" }
 
+// diagIR is a message of the code generator's, which names the place in its text.
+var diagIR = regexp.MustCompile(`(?m)^(fatal error|error|warning): (\S+:\d+:\d+): `)
+
 var diagLine = regexp.MustCompile(`^(.*?):(\d+):(\d+): (fatal error|error|warning|note): (.*)$`)
 
 // parseDiagnostics reads clang's messages, without the source lines it prints below each.
 func parseDiagnostics(s string) []diagnostic {
 	var ds []diagnostic
-	for l := range strings.Lines(s) {
+	for l := range strings.Lines(diagIR.ReplaceAllString(s, "$2: $1: ")) {
 		m := diagLine.FindStringSubmatch(strings.TrimRight(l, "\r\n"))
 		if m == nil {
 			continue

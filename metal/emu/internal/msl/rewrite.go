@@ -92,8 +92,8 @@ func (r *rewriter) decl(d *decl) {
 				r.copy(t[i:v.lo], true)
 				for _, x := range v.names {
 					ty := "msl_::type_t<" + r.typeText(v.typ) + " " + r.typeText(x.dims) + ">"
-					r.put(t[v.lo], "__local "+ty+" & "+x.name.text+" = *(__local "+ty+" *)(msl_tg_base() + msl_::constant_t<uint, "+
-						strings.TrimPrefix(layoutName(r.u, d), d.scope)+r.u.templateArgs(d)+"("+itoa(k)+")>::value);")
+					r.put(t[v.lo], "__local "+ty+" & "+x.name.text+" = *(__local "+ty+" *)msl_tg_variable(msl_::constant_t<uint, "+
+						strings.TrimPrefix(layoutName(r.u, d), d.scope)+r.u.templateArgs(d)+"("+itoa(k)+")>::value, sizeof("+ty+"));")
 					k++
 				}
 				i = v.hi

@@ -63,7 +63,7 @@ func TestStrict(t *testing.T) {
 		{"constant_type", "struct S { int x; };\nconstant S a [[function_constant(0)]];", "error: invalid type 'S' for function constant"},
 		{"kernel_twice", "kernel void f(device int * y) { y[0] = 1; }\nkernel void f(device float * y) { y[0] = 1; }", "error: a kernel named 'f' is already defined"},
 		{"atomic_without_space", "kernel void f(device uint * y) { atomic_fetch_add_explicit(y, 1u, memory_order_relaxed); }", "error: no matching function"},
-		{"private_memory", "kernel void f(device float * y, uint i [[thread_position_in_grid]]) {\n  float a[40000];\n  for (int k = 0; k < 40000; k++) a[k] = y[k];\n  for (int k = 0; k < 40000; k++) y[k] = a[(k * 7919u + i) % 40000];\n}", "3:13: error: stack frame size"},
+		{"private_memory", "kernel void f(device float * y, uint i [[thread_position_in_grid]]) {\n  float a[40000];\n  for (int k = 0; k < 40000; k++) a[k] = y[k];\n  for (int k = 0; k < 40000; k++) y[k] = a[(k * 7919u + i) % 40000];\n}", ":3:8: error: stack frame size"},
 		{"attribute_on_wrong_space", "kernel void f(device int * y [[threadgroup(0)]]) { y[0] = 1; }", "error: 'threadgroup' attribute cannot be applied to parameter 'y'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

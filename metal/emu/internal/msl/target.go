@@ -16,6 +16,10 @@ type Target struct {
 	// Link says that objects are linked into shared libraries; otherwise clang's output (assembler
 	// text for a GPU driver) is the result.
 	Link bool
+	// Prepare, if set, rewrites the LLVM assembler text of a kernel before it is optimised, Rewrite
+	// after. Codegen is clang's flags to make an object of the result.
+	Prepare, Rewrite func(ir string) string
+	Codegen          []string
 	// Entry writes the function the executor calls for e, named symbol.
 	Entry func(symbol string, e Entry) string
 	// ConstantsByValue says that function constants are compiled in, once for each set of values,

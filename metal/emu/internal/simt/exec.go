@@ -61,7 +61,7 @@ type dispatch struct {
 	flags              uint32
 	buffer             [maxBuffers]uint64
 	tgoffset           [maxBuffers]uint32
-	pad                uint32
+	tglength           [maxBuffers]uint32
 	ranges             [maxBuffers + 1]memRange
 	next               uint64
 	stop, fault        uint32
@@ -71,8 +71,9 @@ type dispatch struct {
 	pc, pc2            uint64
 	thread, group      [3]uint32
 	other              [3]uint32
-	pad2               uint32
+	from               uint32
 	offset             int64
+	lo, len            uint64
 }
 
 const (
@@ -135,6 +136,7 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 		switch a.Kind {
 		case kernel.ArgThreadgroup:
 			c.tgoffset[a.Index] = uint32(tg)
+			c.tglength[a.Index] = uint32(d.ThreadgroupMemory[a.Index])
 			tg += align16(d.ThreadgroupMemory[a.Index])
 		default:
 			b := d.Buffers[a.Index]

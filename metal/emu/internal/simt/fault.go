@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
 	"github.com/gollm/gollm/metal/emu/internal/msl"
@@ -22,6 +23,17 @@ const (
 	ruleStack
 	ruleUnreachable
 	ruleUninitialized
+	ruleUndefined
+)
+
+// What was undefined, as rt.c has it.
+const (
+	ubOverflow = iota + 1
+	ubShift
+	ubIndex
+	ubPointer
+	ubValue
+	ubReturn
 )
 
 // fault describes what the runtime found.
@@ -41,6 +53,14 @@ func (o *object) fault(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) error {
 			what = access + " of 1 byte"
 		}
 		switch {
+		case c.from == fromLocal:
+			f.Rule = kernel.RuleLocalRange
+			f.Detail = fmt.Sprintf("%s at offset %d of a variable of %d bytes", what, int64(c.address-c.lo), c.len)
+		case c.from == fromConstant:
+			f.Rule = kernel.RuleConstantRange
+			f.Detail = fmt.Sprintf("%s at offset %d of a constant of %d bytes", what, int64(c.address-c.lo), c.len)
+		case c.from == fromVariable:
+			f.Detail = fmt.Sprintf("%s at offset %d of a threadgroup variable of %d bytes", what, int64(c.address-c.lo), c.len)
 		case arg == nil && c.extra != 0:
 			f.Detail = fmt.Sprintf("%s at offset %d of the kernel's threadgroup variables, size %d", what, c.offset, k.StaticThreadgroupMemory())
 		case arg == nil:
@@ -83,6 +103,8 @@ func (o *object) fault(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) error {
 		f.Rule = kernel.RuleSimd
 		f.Detail = fmt.Sprintf("it waits at the simd operation of line %d, other lanes of its simdgroup at that of line %d", c.line2, c.line)
 		return f
+	case ruleUndefined:
+		f.Rule, f.Detail = kernel.RuleUndefined, undefined(c)
 	case ruleDivide:
 		f.Rule, f.Detail = kernel.RuleTrap, "integer division by zero, or overflow"
 	case ruleStack:
@@ -106,12 +128,39 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// owner finds the argument an address belongs to: the one it lies in, or the nearest.
+// undefined says what the sanitizer found.
+func undefined(c *dispatch) string {
+	switch c.extra {
+	case ubOverflow:
+		return "a signed integer overflows"
+	case ubShift:
+		n := int64(c.address)
+		if c.size == 32 {
+			n = int64(int32(c.address))
+		}
+		return fmt.Sprintf("an integer of %d bits is shifted by %d", c.size, n)
+	case ubIndex:
+		return fmt.Sprintf("index %d is outside the array", int64(c.address))
+	case ubPointer:
+		return "the offset leaves the address space"
+	case ubValue:
+		return fmt.Sprintf("the value %d is none of its type", c.address)
+	case ubReturn:
+		return "a function ends without a value"
+	}
+	return ""
+}
+
+// owner finds the argument an access is about: the one its pointer comes from, or, of a pointer of
+// unknown origin, the one its address lies in or next to.
 func (o *object) owner(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) (arg *kernel.Arg, offset int64, length int, unbound bool) {
 	best := uint64(math.MaxUint64)
 	args := k.Args()
 	for i := range args {
 		a := &args[i]
+		if c.from < fromTG && int(c.from) != a.Index+tgArg(a.Kind) {
+			continue
+		}
 		if a.Kind == kernel.ArgThreadgroup {
 			if c.extra == 0 {
 				continue
@@ -139,6 +188,14 @@ func (o *object) owner(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) (arg *ker
 		}
 	}
 	return arg, offset, length, false
+}
+
+// tgArg is what is added to an argument's index to tell where a pointer comes from.
+func tgArg(k kernel.ArgKind) int {
+	if k == kernel.ArgThreadgroup {
+		return fromTGArg
+	}
+	return 0
 }
 
 func distance(off int64, n int) uint64 {
@@ -182,21 +239,61 @@ func (o *object) line(pc uint64) string {
 			return ""
 		}
 		lr, err := dw.LineReader(cu)
-		r.SkipChildren()
 		if err != nil || lr == nil {
+			r.SkipChildren()
 			continue
 		}
-		if s := seek(lr, pc-base-1); s != "" {
-			return s
+		if file, line, ok := seek(lr, pc-base-1); ok {
+			if inLibrary(file) {
+				file, line = outside(dw, r, lr.Files(), pc-base-1, file, line)
+			}
+			return fmt.Sprintf("%s:%d", filepath.Base(file), line)
 		}
+		r.SkipChildren()
 	}
 }
 
 // seek reads one line table.
-func seek(r *dwarf.LineReader, pc uint64) string {
+func seek(r *dwarf.LineReader, pc uint64) (string, int, bool) {
 	var e dwarf.LineEntry
 	if err := r.SeekPC(pc, &e); err != nil || e.File == nil {
-		return ""
+		return "", 0, false
 	}
-	return fmt.Sprintf("%s:%d", filepath.Base(e.File.Name), e.Line)
+	return e.File.Name, e.Line, true
+}
+
+// inLibrary tells the Metal library's text from the kernels'.
+func inLibrary(file string) bool {
+	return strings.HasPrefix(filepath.Base(file), Target().Name) && strings.HasSuffix(file, ".h")
+}
+
+// outside finds the innermost call at pc that is not in the library itself, among the functions
+// that were inlined. r stands behind the unit's own entry.
+func outside(dw *dwarf.Data, r *dwarf.Reader, files []*dwarf.LineFile, pc uint64, file string, line int) (string, int) {
+	for depth := 1; depth > 0; {
+		e, err := r.Next()
+		if err != nil || e == nil {
+			break
+		}
+		if e.Tag == 0 {
+			depth--
+			continue
+		}
+		if e.Children {
+			depth++
+		}
+		if e.Tag != dwarf.TagInlinedSubroutine {
+			continue
+		}
+		ranges, err := dw.Ranges(e)
+		n, _ := e.Val(dwarf.AttrCallFile).(int64)
+		at, _ := e.Val(dwarf.AttrCallLine).(int64)
+		for _, x := range ranges {
+			// Inner calls come after outer ones, and those of the kernel's text before the library's.
+			if err == nil && pc >= x[0] && pc < x[1] && n > 0 && int(n) < len(files) && files[n] != nil && !inLibrary(files[n].Name) {
+				file, line = files[n].Name, int(at)
+			}
+		}
+	}
+	return file, line
 }

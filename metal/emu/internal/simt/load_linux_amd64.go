@@ -102,7 +102,7 @@ func stopAll(states []*uintptr, done chan struct{}) bool {
 	for {
 		for _, s := range states {
 			if w := atomic.LoadUintptr(s); w != 0 {
-				atomic.StoreUint32((*uint32)(unsafe.Add(pointer(w), 8)), 0) // worker_t.nchecks
+				atomic.StoreUint32((*uint32)(unsafe.Add(pointer(w), 8)), 0) // worker_t.quick
 			}
 		}
 		select {

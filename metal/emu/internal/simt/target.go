@@ -8,6 +8,7 @@ package simt
 import (
 	_ "embed"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
@@ -19,22 +20,45 @@ import (
 var runtimeSource string
 
 // Target says how kernels are compiled for this executor: with a call before every access to
-// memory (clang's kernel address sanitizer in its outlined form, with our functions behind it), a
-// check of every integer division, and line tables for the reports.
+// memory (clang's kernel address sanitizer in its outlined form, with our functions behind it, see
+// provenance.go), a check of every integer division, and line tables for the reports.
 func Target() msl.Target {
+	machine := []string{"-target", "x86_64-linux-gnu", "-march=x86-64-v3", "-O2", "-fPIC",
+		// A thread's stack is 128 KiB (BLOCK in rt.c): a function may not take half of it.
+		"-Wframe-larger-than=49152", "-Werror=frame-larger-than"}
 	return msl.Target{
 		Name:    "x86_64",
 		Library: lib.CPU(),
-		Flags: []string{"-target", "x86_64-linux-gnu", "-march=x86-64-v3", "-O2", "-fPIC", "-gline-tables-only", "-fvisibility=hidden",
+		Flags: append([]string{"-gline-tables-only", "-fvisibility=hidden",
 			"-fmax-type-align=8", "-fno-stack-protector", "-fno-math-errno", "-ffp-contract=on",
-			// A thread's stack is 128 KiB (BLOCK in rt.c): a function may not take half of it.
-			"-Wframe-larger-than=49152", "-Werror=frame-larger-than",
 			"-fsanitize=kernel-address", "-mllvm", "-asan-instrumentation-with-call-threshold=0", "-mllvm", "-asan-kernel-mem-intrinsic-prefix", "-mllvm", "-asan-globals=0", "-mllvm", "-asan-stack=0",
-			"-fsanitize=integer-divide-by-zero", "-fno-sanitize-recover=integer-divide-by-zero"},
+			"-fsanitize=integer-divide-by-zero", "-fno-sanitize-recover=integer-divide-by-zero"}, machine...),
 		Runtime: runtimeSource,
 		Link:    true,
 		Entry:   entry,
+		Rewrite: provenance,
+		Codegen: append([]string{"-Wno-override-module", "-Xclang", "-disable-llvm-passes"}, machine...),
 	}
+}
+
+// Sanitize makes a target check also for what C++ leaves undefined (clang's
+// UndefinedBehaviorSanitizer).
+func Sanitize(t msl.Target) msl.Target {
+	const checks = "signed-integer-overflow,array-bounds,pointer-overflow,bool,enum,return,unreachable"
+	t.Name += "-sanitize"
+	t.Flags = append(t.Flags, "-fsanitize="+checks, "-fno-sanitize-recover="+checks)
+	t.Prepare = shifts
+	return t
+}
+
+// shiftMask is what clang makes of a shift: OpenCL's shifts take the amount modulo the width, and so
+// the sanitizer, which comes after, finds nothing wrong with any.
+var shiftMask = regexp.MustCompile(`(?m)^(  %sh[lr]\.mask\d* = )and i(32|64) (%[-\w.$]+|\d+), (31|63)`)
+
+// shifts puts a call that checks the amount in the place of each mask.
+func shifts(ir string) string {
+	ir = shiftMask.ReplaceAllString(ir, "${1}call i$2 @msl_rt_shift$2(i$2 $3, i$2 $4)")
+	return ir + "declare i32 @msl_rt_shift32(i32, i32)\ndeclare i64 @msl_rt_shift64(i64, i64)\n"
 }
 
 // entry writes the function that the runtime calls for one thread.
@@ -44,9 +68,9 @@ func entry(symbol string, e msl.Entry) string {
 		a := fmt.Sprintf("msl_F::arg<%d>", i)
 		switch {
 		case p.Kind == kernel.ArgThreadgroup:
-			args = append(args, fmt.Sprintf("%s::memory(msl_g->threadgroup[%d])", a, p.Index))
+			args = append(args, fmt.Sprintf("%s::memory(msl_rt_threadgroup_argument(msl_g, %d))", a, p.Index))
 		case p.Kind != 0:
-			args = append(args, fmt.Sprintf("%s::memory(msl_g->buffer[%d])", a, p.Index))
+			args = append(args, fmt.Sprintf("%s::memory(msl_rt_buffer(msl_g, %d))", a, p.Index))
 		default:
 			args = append(args, place(a, p))
 		}

@@ -27,7 +27,9 @@ __attribute__((convergent)) ulong msl_rt_ballot(int width, uint predicate, int l
 __attribute__((convergent)) void msl_rt_mma(__private float * abcd, int line);
 ulong msl_rt_atomic(int op, int type, __generic volatile void * p, ulong v);
 bool msl_rt_compare_exchange(int bytes, __generic volatile void * p, __private void * expected, ulong v);
-__attribute__((const)) ulong msl_rt_threadgroup(void);
+__attribute__((const)) ulong msl_rt_buffer(const __global msl_group * g, uint i);
+__attribute__((const)) ulong msl_rt_threadgroup_argument(const __global msl_group * g, uint i);
+__attribute__((const)) ulong msl_rt_threadgroup_variable(uint offset, uint size);
 uint msl_rt_lane(void);
 
 float acosf(float); float acoshf(float); float asinf(float); float asinhf(float); float atanf(float); float atanhf(float); float atan2f(float, float);
@@ -36,7 +38,7 @@ float expf(float); float exp2f(float); float logf(float); float log2f(float); fl
 float nextafterf(float, float); double exp10(double); float erff(float);
 }
 
-MSL_FUNC __local char * msl_tg_base() { return (__local char *)msl_rt_threadgroup(); }
+MSL_FUNC __local char * msl_tg_variable(uint offset, uint size) { return (__local char *)msl_rt_threadgroup_variable(offset, size); }
 
 namespace msl_ {
 #define MSL_ENTRY __attribute__((no_sanitize("kernel-address")))

@@ -13,7 +13,7 @@ struct msl_params {
 };
 
 MSL_FUNC uint msl_shared_base() { uint p; __asm__("mov.u32 %0, msl_shared;" : "=r"(p)); return p; }
-MSL_FUNC __local char * msl_tg_base() { return (__local char *)(size_t)msl_shared_base(); }
+MSL_FUNC __local char * msl_tg_variable(uint offset, uint size) { return (__local char *)(size_t)msl_shared_base() + offset; }
 
 namespace msl_ {
 template <class P> struct argument {

@@ -31,8 +31,13 @@ typedef struct {
 
 typedef void (*entry_t)(const group_t *, const thread_t *);
 
-enum { RULE_NONE, RULE_BOUNDS, RULE_BARRIER, RULE_SIMD, RULE_RACE, RULE_ALIGN, RULE_DIVIDE, RULE_STACK, RULE_UNREACHABLE, RULE_UNINITIALIZED };
+enum { RULE_NONE, RULE_BOUNDS, RULE_BARRIER, RULE_SIMD, RULE_RACE, RULE_ALIGN, RULE_DIVIDE, RULE_STACK, RULE_UNREACHABLE, RULE_UNINITIALIZED, RULE_UNDEFINED };
 enum { FLAG_RACE = 1, FLAG_SIMD = 2 };
+// What a pointer may come from: [[buffer(i)]] is i, [[threadgroup(i)]] FROM_TGARG + i. provenance.go
+// has the same numbers; those below 64 are bits of a mask too.
+enum { FROM_TGARG = MAXBUF, FROM_TG = 2 * MAXBUF, FROM_OBJECT, FROM_GROUP, RANGES, FROM_VARIABLE = RANGES, FROM_LOCAL, FROM_CONSTANT, FROM_ANYWHERE };
+// What was undefined.
+enum { UB_OVERFLOW = 1, UB_SHIFT, UB_INDEX, UB_POINTER, UB_VALUE, UB_RETURN };
 
 // What Go passes, and reads back. simt.go has the same layout.
 typedef struct {
@@ -48,15 +53,16 @@ typedef struct {
   uint32_t flags;
   uint64_t buffer[MAXBUF];
   uint32_t tgoffset[MAXBUF];
-  uint32_t pad;
+  uint32_t tglength[MAXBUF];
   range_t range[MAXBUF + 1]; // bound memory, index i for [[buffer(i)]]; length 0 if none
   _Atomic uint64_t next;  // threadgroups handed out
   _Atomic uint32_t stop;  // end soon: a fault, or the caller's wish
   _Atomic uint32_t fault; // a rule: what follows is about the first fault
   uint32_t f_write, f_line, f_line2, f_extra;
   uint64_t f_address, f_size, f_pc, f_pc2;
-  uint32_t f_thread[3], f_group[3], f_other[3], f_pad;
+  uint32_t f_thread[3], f_group[3], f_other[3], f_from;
   int64_t f_offset;
+  uint64_t f_lo, f_len;   // what the pointer comes from
 } dispatch_t;
 
 enum { READY, SIMD, BARRIER, SIMDBARRIER, DONE };
@@ -89,8 +95,8 @@ typedef struct {
 
 struct worker {
   dispatch_t *d;
-  uint32_t nchecks;       // ranges the fast check looks at; Go clears it to stop a kernel that runs on
-  uint32_t last;
+  uint32_t quick;         // an access in bounds needs no second look; Go clears it to stop a kernel that runs on
+  uint32_t nchecks;       // ranges the check of a pointer from anywhere looks at
   void *sp;               // of the scheduler
   fiber_t *free;
   char *stacks;
@@ -98,8 +104,8 @@ struct worker {
   char *tg;               // threadgroup memory
   uint64_t tgcap;
   uint64_t tglen;
-  range_t check[MAXBUF + 3];
-  uint8_t index[MAXBUF + 3];
+  range_t check[RANGES];
+  uint8_t index[RANGES];
   group_t g;
   uint64_t rng;
   uint32_t nthreads;
@@ -162,22 +168,31 @@ static uint64_t apart(uint64_t a, range_t r) {
   return a < r.lo ? r.lo - a : a < r.lo + r.len ? 0 : a - (r.lo + r.len);
 }
 
-__attribute__((noreturn, noinline)) static void fault_access(fiber_t *f, uint32_t rule, uintptr_t a, size_t n, int write, uintptr_t pc) {
-  dispatch_t *d = f->w->d;
+// fault_at reports an access through a pointer that comes from one place, or from anywhere.
+__attribute__((noreturn, noinline)) static void fault_at(fiber_t *f, uint32_t rule, uintptr_t a, size_t n, int write, uintptr_t pc, uint32_t from, range_t r) {
+  worker_t *w = f->w;
+  dispatch_t *d = w->d;
   if (claim(d, rule)) {
-    blame(d, f->w, &f->t);
+    blame(d, w, &f->t);
     d->f_address = a, d->f_size = n, d->f_write = write, d->f_pc = pc;
-    // Threadgroup memory is named by its worker's copy: give the offset in it. An address outside
-    // everything is blamed on what lies nearest.
-    uintptr_t tg = (uintptr_t)f->w->tg;
-    uint64_t near = apart(a, (range_t){tg, f->w->tglen});
-    d->f_extra = near < 1 << 20;
-    for (int i = 0; i < MAXBUF; i++)
-      if (apart(a, f->w->check[i]) <= near)
-        d->f_extra = 0;
+    d->f_from = from, d->f_lo = r.lo, d->f_len = r.len;
+    // Threadgroup memory is named by its worker's copy: give the offset in it. An address of unknown
+    // origin outside everything is blamed on what lies nearest.
+    uintptr_t tg = (uintptr_t)w->tg;
     d->f_offset = (int64_t)(a - tg);
+    if (from == FROM_ANYWHERE) {
+      uint64_t near = apart(a, w->check[FROM_TG]);
+      d->f_extra = near < 1 << 20;
+      for (int i = 0; i < MAXBUF; i++)
+        if (apart(a, w->check[i]) <= near)
+          d->f_extra = 0;
+    } else
+      d->f_extra = from >= FROM_TGARG && from <= FROM_TG || from == FROM_VARIABLE;
   }
   die(f);
+}
+__attribute__((noreturn)) static void fault_access(fiber_t *f, uint32_t rule, uintptr_t a, size_t n, int write, uintptr_t pc) {
+  fault_at(f, rule, a, n, write, pc, FROM_ANYWHERE, (range_t){0, 0});
 }
 
 static void report_race(fiber_t *f, uint32_t other, uintptr_t a, int write, uintptr_t pc, int tg) {
@@ -187,7 +202,7 @@ static void report_race(fiber_t *f, uint32_t other, uintptr_t a, int write, uint
     uint32_t o = other - 1, x = w->g.size[0], y = w->g.size[1];
     blame(d, w, &f->t);
     d->f_address = a, d->f_size = 1, d->f_write = write, d->f_pc = pc;
-    d->f_extra = tg, d->f_offset = (int64_t)(a - (uintptr_t)w->tg);
+    d->f_extra = tg, d->f_from = FROM_ANYWHERE, d->f_offset = (int64_t)(a - (uintptr_t)w->tg);
     d->f_other[0] = o % x, d->f_other[1] = o / x % y, d->f_other[2] = o / x / y;
   }
   die(f);
@@ -227,28 +242,42 @@ static void race(fiber_t *f, uintptr_t a, size_t n, int write, uintptr_t pc, int
   }
 }
 
+static inline int inside(range_t r, uintptr_t a, size_t n) {
+  uint64_t off = a - r.lo;
+  return off < r.len && n <= r.len - off;
+}
+
 // slow looks an access up among everything the thread may touch.
 __attribute__((noinline)) static void slow(fiber_t *f, uintptr_t a, size_t n, int write, uintptr_t pc) {
   worker_t *w = f->w;
   dispatch_t *d = w->d;
   if (atomic_load_explicit(&d->stop, memory_order_relaxed))
     die(f);
-  for (uint32_t i = 0; i < MAXBUF + 3; i++) {
-    const range_t *r = &w->check[i];
-    uint64_t off = a - r->lo;
-    if (off < r->len && n <= r->len - off) {
-      if ((d->flags & FLAG_RACE) && i != MAXBUF + 1)
-        race(f, a, n, write, pc, i == MAXBUF);
+  for (uint32_t i = 0; i < RANGES; i++)
+    if (inside(w->check[i], a, n) && (i < FROM_TGARG || i >= FROM_TG)) {
+      if ((d->flags & FLAG_RACE) && i <= FROM_TG)
+        race(f, a, n, write, pc, i == FROM_TG);
       return;
     }
-  }
   fault_access(f, RULE_BOUNDS, a, n, write, pc);
+}
+
+// slow_at looks again at an access through a pointer that comes from one place.
+__attribute__((noinline)) static void slow_at(fiber_t *f, uintptr_t a, size_t n, int write, uintptr_t pc, uint32_t from, range_t r) {
+  dispatch_t *d = f->w->d;
+  if (atomic_load_explicit(&d->stop, memory_order_relaxed))
+    die(f);
+  if (!inside(r, a, n))
+    fault_at(f, RULE_BOUNDS, a, n, write, pc, from, r);
+  if ((d->flags & FLAG_RACE) && from != FROM_LOCAL && from != FROM_CONSTANT)
+    race(f, a, n, write, pc, from >= FROM_TGARG);
 }
 
 // The linker's names for the object's own memory: constants of the program.
 extern char __ehdr_start[] __attribute__((visibility("hidden"), weak));
 extern char _end[] __attribute__((visibility("hidden"), weak));
 
+// check looks at an access through a pointer that may come from anywhere.
 static inline __attribute__((always_inline)) void check(uintptr_t a, size_t n, uintptr_t align, int write, uintptr_t pc) {
   uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
   fiber_t *f = (fiber_t *)((sp | (BLOCK - 1)) + 1) - 1;
@@ -260,12 +289,21 @@ static inline __attribute__((always_inline)) void check(uintptr_t a, size_t n, u
   if (__builtin_expect(a & (align - 1), 0))
     fault_access(f, RULE_ALIGN, a, n, write, pc);
   worker_t *w = f->w;
-  for (uint32_t i = 0; i < w->nchecks; i++) {
-    uint64_t off = a - w->check[w->index[i]].lo, len = w->check[w->index[i]].len;
-    if (off < len && n <= len - off)
-      return;
-  }
+  if (w->quick)
+    for (uint32_t i = 0; i < w->nchecks; i++)
+      if (inside(w->check[w->index[i]], a, n))
+        return;
   slow(f, a, n, write, pc);
+}
+
+// check_at looks at an access through a pointer that comes from one place.
+static inline __attribute__((always_inline)) void check_at(uintptr_t a, size_t n, uintptr_t align, int write, uint32_t from, uintptr_t pc) {
+  fiber_t *f = self();
+  worker_t *w = f->w;
+  if (__builtin_expect(a & (align - 1), 0))
+    fault_at(f, RULE_ALIGN, a, n, write, pc, from, w->check[from]);
+  if (__builtin_expect(!inside(w->check[from], a, n) || !w->quick, 0))
+    slow_at(f, a, n, write, pc, from, w->check[from]);
 }
 
 #define PC ((uintptr_t)__builtin_return_address(0))
@@ -280,6 +318,51 @@ CHECKS(16, 8)
 void __asan_loadN_noabort(uintptr_t a, size_t n) { check(a, n, 1, 0, PC); }
 void __asan_storeN_noabort(uintptr_t a, size_t n) { check(a, n, 1, 1, PC); }
 void __asan_handle_no_return(void) {}
+
+// What provenance.go puts in the place of these where it knows what the pointer comes from. how is
+// the alignment, twice, and 1 for a write.
+#define CHECKS_AT(n, align) \
+  void msl_rt_load##n##_at(uintptr_t a, uint32_t from) { check_at(a, n, align, 0, from, PC); } \
+  void msl_rt_store##n##_at(uintptr_t a, uint32_t from) { check_at(a, n, align, 1, from, PC); }
+CHECKS_AT(1, 1)
+CHECKS_AT(2, 2)
+CHECKS_AT(4, 4)
+CHECKS_AT(8, 8)
+CHECKS_AT(16, 8)
+void msl_rt_access_at(uintptr_t a, size_t n, uint32_t how, uint32_t from) {
+  if (n) check_at(a, n, how >> 1, how & 1, from, PC);
+}
+// One of several arguments: the mask has a bit for each.
+void msl_rt_access_of(uintptr_t a, size_t n, uint32_t how, uint64_t mask) {
+  fiber_t *f = self();
+  worker_t *w = f->w;
+  uint32_t near = __builtin_ctzll(mask);
+  for (uint64_t m = mask; m; m &= m - 1) {
+    uint32_t i = __builtin_ctzll(m);
+    if (inside(w->check[i], a, n) || apart(a, w->check[i]) < apart(a, w->check[near]))
+      near = i;
+  }
+  if (n) check_at(a, n, how >> 1, how & 1, near, PC);
+}
+// A variable of the thread, or a constant of the program.
+void msl_rt_access_object(uintptr_t a, size_t n, uint32_t how, uintptr_t base, uint64_t size) {
+  uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+  fiber_t *f = self();
+  uint32_t from = ((base ^ sp) & ~(BLOCK - 1)) == 0 ? FROM_LOCAL : FROM_CONSTANT;
+  if (n && !inside((range_t){base, size}, a, n))
+    slow_at(f, a, n, how & 1, PC, from, (range_t){base, size});
+  if (__builtin_expect((sp & (BLOCK - 1)) < RESERVE, 0))
+    fault_access(f, RULE_STACK, a, n, how & 1, PC);
+}
+// A threadgroup variable.
+void msl_rt_access_variable(uintptr_t a, size_t n, uint32_t how, uint32_t offset, uint32_t size) {
+  fiber_t *f = self();
+  range_t r = {(uintptr_t)f->w->tg + offset, size};
+  if (a & ((how >> 1) - 1))
+    fault_at(f, RULE_ALIGN, a, n, how & 1, PC, FROM_VARIABLE, r);
+  if (n && (!inside(r, a, n) || !f->w->quick))
+    slow_at(f, a, n, how & 1, PC, FROM_VARIABLE, r);
+}
 void *__asan_memcpy(void *d, const void *s, size_t n) {
   if (n) check((uintptr_t)s, n, 1, 0, PC), check((uintptr_t)d, n, 1, 1, PC);
   return memmove(d, s, n);
@@ -304,6 +387,34 @@ static void trap(uint32_t rule, uintptr_t pc) {
 }
 void __ubsan_handle_divrem_overflow_abort(void *data, uintptr_t a, uintptr_t b) { trap(RULE_DIVIDE, PC); }
 void __ubsan_handle_builtin_unreachable(void *data) { trap(RULE_UNREACHABLE, PC); }
+
+// undefined reports what C++ leaves undefined, of the kind what and with up to two numbers.
+static void undefined(uint32_t what, uint64_t x, uint64_t y, uintptr_t pc) {
+  fiber_t *f = self();
+  dispatch_t *d = f->w->d;
+  if (claim(d, RULE_UNDEFINED)) {
+    blame(d, f->w, &f->t);
+    d->f_pc = pc, d->f_extra = what, d->f_address = x, d->f_size = y;
+  }
+  die(f);
+}
+void __ubsan_handle_add_overflow_abort(void *data, uintptr_t a, uintptr_t b) { undefined(UB_OVERFLOW, a, b, PC); }
+void __ubsan_handle_sub_overflow_abort(void *data, uintptr_t a, uintptr_t b) { undefined(UB_OVERFLOW, a, b, PC); }
+void __ubsan_handle_mul_overflow_abort(void *data, uintptr_t a, uintptr_t b) { undefined(UB_OVERFLOW, a, b, PC); }
+void __ubsan_handle_negate_overflow_abort(void *data, uintptr_t a) { undefined(UB_OVERFLOW, a, 0, PC); }
+void __ubsan_handle_out_of_bounds_abort(void *data, uintptr_t i) { undefined(UB_INDEX, i, 0, PC); }
+void __ubsan_handle_pointer_overflow_abort(void *data, uintptr_t a, uintptr_t b) { undefined(UB_POINTER, a, b, PC); }
+void __ubsan_handle_load_invalid_value_abort(void *data, uintptr_t v) { undefined(UB_VALUE, v, 0, PC); }
+void __ubsan_handle_missing_return(void *data) { undefined(UB_RETURN, 0, 0, PC); }
+// In the place of the mask clang puts around the amount of a shift.
+uint32_t msl_rt_shift32(uint32_t n, uint32_t last) {
+  if (n > last) undefined(UB_SHIFT, n, last + 1, PC);
+  return n;
+}
+uint64_t msl_rt_shift64(uint64_t n, uint64_t last) {
+  if (n > last) undefined(UB_SHIFT, n, last + 1, PC);
+  return n;
+}
 
 // What the kernels call.
 
@@ -343,7 +454,10 @@ void msl_rt_mma(float *abcd, int line) {
   f->ptr = abcd;
   wait_(f, SIMD);
 }
-uint64_t msl_rt_threadgroup(void) { return (uint64_t)self()->w->tg; }
+// Where an entry point's pointers come from: calls, so that provenance.go can tell them from others.
+uint64_t msl_rt_buffer(const group_t *g, uint32_t i) { return g->buffer[i]; }
+uint64_t msl_rt_threadgroup_argument(const group_t *g, uint32_t i) { return g->threadgroup[i]; }
+uint64_t msl_rt_threadgroup_variable(uint32_t offset, uint32_t size) { return (uint64_t)self()->w->tg + offset; }
 uint32_t msl_rt_lane(void) { return self()->t.lane; }
 
 static float f32(uint64_t b) { uint32_t u = (uint32_t)b; float f; memcpy(&f, &u, 4); return f; }
@@ -377,14 +491,12 @@ static void bounds(uintptr_t a, size_t n, uintptr_t pc) {
   worker_t *w = f->w;
   if (a & (n - 1))
     fault_access(f, RULE_ALIGN, a, n, 1, pc);
-  for (uint32_t i = 0; i < MAXBUF + 3; i++) {
-    uint64_t off = a - w->check[i].lo;
-    if (off < w->check[i].len && n <= w->check[i].len - off) {
+  for (uint32_t i = 0; i < RANGES; i++)
+    if (inside(w->check[i], a, n)) {
       if (atomic_load_explicit(&w->d->stop, memory_order_relaxed))
         die(f);
       return;
     }
-  }
   fault_access(f, RULE_BOUNDS, a, n, 1, pc);
 }
 
@@ -744,17 +856,18 @@ EXPORT int rt_run(dispatch_t *d, worker_t **state) {
   }
   w->tglen = d->tgbytes;
   w->nchecks = 0;
-  int fast = !(d->flags & FLAG_RACE);
+  w->quick = !(d->flags & FLAG_RACE);
   for (int i = 0; i < MAXBUF; i++) {
     w->check[i] = d->range[i];
     w->g.buffer[i] = d->buffer[i];
     w->g.threadgroup[i] = (uint64_t)w->tg + d->tgoffset[i];
-    if (d->range[i].len && fast) w->index[w->nchecks++] = i;
+    w->check[FROM_TGARG + i] = (range_t){w->g.threadgroup[i], d->tglength[i]};
+    if (d->range[i].len) w->index[w->nchecks++] = i;
   }
-  w->check[MAXBUF] = (range_t){(uint64_t)w->tg, w->tglen};
-  if (w->tglen && fast) w->index[w->nchecks++] = MAXBUF;
-  w->check[MAXBUF + 1] = (range_t){(uint64_t)__ehdr_start, (uint64_t)(_end - __ehdr_start)};
-  w->check[MAXBUF + 2] = (range_t){(uint64_t)&w->g, sizeof w->g};
+  w->check[FROM_TG] = (range_t){(uint64_t)w->tg, w->tglen};
+  if (w->tglen) w->index[w->nchecks++] = FROM_TG;
+  w->check[FROM_OBJECT] = (range_t){(uint64_t)__ehdr_start, (uint64_t)(_end - __ehdr_start)};
+  w->check[FROM_GROUP] = (range_t){(uint64_t)&w->g, sizeof w->g};
   memcpy(w->g.full, d->full, sizeof d->full);
   memcpy(w->g.grid, d->grid, sizeof d->grid);
   memcpy(w->g.groups, d->groups, sizeof d->groups);
