@@ -179,6 +179,9 @@ func (k *Kernel) ExecutionWidth() int          { return ExecutionWidth }
 func (k *Kernel) StaticThreadgroupMemory() int { return k.f.e.StaticTG }
 func (k *Kernel) Args() []kernel.Arg           { return args(k.params) }
 
+// Declared are the arguments of the function, with those that its constants leave out.
+func (k *Kernel) Declared() []kernel.Arg { return k.f.Args() }
+
 // Symbol is the entry point's name in the object.
 func (k *Kernel) Symbol() string { return symbolOf(k.f.i) }
 

@@ -131,6 +131,9 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 	if threads > k.MaxTotalThreads() {
 		return fmt.Errorf("simt: kernel %q: %d threads in a threadgroup, at most %d", k.Name(), threads, k.MaxTotalThreads())
 	}
+	for i := range c.buffer {
+		c.buffer[i] = nowhere(i)
+	}
 	tg := align16(k.StaticThreadgroupMemory())
 	for _, a := range k.Args() {
 		switch a.Kind {
@@ -140,7 +143,6 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 			tg += align16(d.ThreadgroupMemory[a.Index])
 		default:
 			b := d.Buffers[a.Index]
-			c.buffer[a.Index] = nowhere(a.Index)
 			if len(b.Memory) > 0 {
 				p := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b.Memory))))
 				c.buffer[a.Index] = p

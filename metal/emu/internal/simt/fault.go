@@ -155,7 +155,7 @@ func undefined(c *dispatch) string {
 // unknown origin, the one its address lies in or next to.
 func (o *object) owner(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) (arg *kernel.Arg, offset int64, length int, unbound bool) {
 	best := uint64(math.MaxUint64)
-	args := k.Args()
+	args := k.Declared() // also those a function constant leaves out
 	for i := range args {
 		a := &args[i]
 		if c.from < fromTG && int(c.from) != a.Index+tgArg(a.Kind) {

@@ -259,8 +259,14 @@ func (m *module) sources(home, f *function, value string, set map[source]bool, s
 	return true
 }
 
+// How memory is accessed, with the alignment times 4.
+const (
+	howWrite  = 1
+	howAtomic = 2
+)
+
 // sanitizer maps the checks of clang's to their size; those of any size have 0.
-var sanitizer = map[string]struct{ bytes, write int }{
+var sanitizer = map[string]struct{ bytes, how int }{
 	"@__asan_load1_noabort": {1, 0}, "@__asan_load2_noabort": {2, 0}, "@__asan_load4_noabort": {4, 0}, "@__asan_load8_noabort": {8, 0}, "@__asan_load16_noabort": {16, 0}, "@__asan_loadN_noabort": {0, 0},
 	"@__asan_store1_noabort": {1, 1}, "@__asan_store2_noabort": {2, 1}, "@__asan_store4_noabort": {4, 1}, "@__asan_store8_noabort": {8, 1}, "@__asan_store16_noabort": {16, 1}, "@__asan_storeN_noabort": {0, 1},
 }
@@ -279,8 +285,8 @@ func (m *module) instrument(f *function, l string, used map[string]string) strin
 	if i := strings.Index(l, ", !dbg "); i >= 0 {
 		tail = l[i:]
 	}
-	before := func(pointer, bytes string, write, align int) {
-		if c := m.check(f, pointer, bytes, 0, write, align, used); c != "" {
+	before := func(pointer, bytes string, how, align int) {
+		if c := m.check(f, pointer, bytes, 0, how|align<<2, used); c != "" {
 			l = "  " + c + tail + "\n" + l
 		}
 	}
@@ -291,14 +297,14 @@ func (m *module) instrument(f *function, l string, used map[string]string) strin
 		if s.bytes == 0 {
 			bytes, align = args[1], 1
 		}
-		if c := m.check(f, args[0], bytes, s.bytes, s.write, align, used); c != "" {
+		if c := m.check(f, args[0], bytes, s.bytes, s.how|align<<2, used); c != "" {
 			return "  " + c + tail
 		}
 	case name == "@__asan_memcpy" || name == "@__asan_memmove":
-		before(args[0], args[2], 1, 1)
+		before(args[0], args[2], howWrite, 1)
 		before(args[1], args[2], 0, 1)
 	case name == "@__asan_memset":
-		before(args[0], args[2], 1, 1)
+		before(args[0], args[2], howWrite, 1)
 	case name == "@msl_rt_atomic":
 		bytes := 4
 		if t, err := strconv.Atoi(lastWord(args[1])); err != nil || t >= 16 {
@@ -306,18 +312,18 @@ func (m *module) instrument(f *function, l string, used map[string]string) strin
 		} else if t >= 3 {
 			bytes = 8
 		}
-		before(args[2], "i64 "+strconv.Itoa(bytes), 1, bytes)
+		before(args[2], "i64 "+strconv.Itoa(bytes), howWrite|howAtomic, bytes)
 	case name == "@msl_rt_compare_exchange":
 		if n, err := strconv.Atoi(lastWord(args[0])); err == nil {
-			before(args[1], "i64 "+strconv.Itoa(n), 1, n)
+			before(args[1], "i64 "+strconv.Itoa(n), howWrite|howAtomic, n)
 		}
 	}
 	return l
 }
 
 // check spells the call that checks an access, or "" if the pointer may come from anywhere. exact
-// is the number of bytes if there is a function for just so many.
-func (m *module) check(f *function, pointer, bytes string, exact, write, align int, used map[string]string) string {
+// is the number of bytes if there is a function for just so many; how is rt.c's.
+func (m *module) check(f *function, pointer, bytes string, exact, how int, used map[string]string) string {
 	value := lastWord(pointer)
 	set := map[source]bool{}
 	if !m.sources(f, f, value, set, map[string]bool{}) || len(set) == 0 {
@@ -328,7 +334,6 @@ func (m *module) check(f *function, pointer, bytes string, exact, write, align i
 		word = "ptr"
 	}
 	bytes = "i64 " + lastWord(bytes)
-	how := write | align<<1
 	call := func(name, types, args string) string {
 		used[name] = "i64" + types
 		return fmt.Sprintf("call void @%s(%s %s%s)", name, word, value, args)
@@ -354,7 +359,7 @@ func (m *module) check(f *function, pointer, bytes string, exact, write, align i
 	}
 	for s := range set {
 		if exact > 0 && word == "i64" {
-			kind := [2]string{"load", "store"}[write]
+			kind := [2]string{"load", "store"}[how&howWrite]
 			return call(fmt.Sprintf("msl_rt_%s%d_at", kind, exact), ", i32", fmt.Sprintf(", i32 %d", s.kind))
 		}
 		return call("msl_rt_access_at", ", i64, i32, i32", fmt.Sprintf(", %s, i32 %d, i32 %d", bytes, how, s.kind))

@@ -62,6 +62,17 @@ kernel void f(device float * a, device float * b, constant int * at) { a[0] = ta
 	}
 }
 
+// TestArgumentLeftOut: a kernel uses an argument that its function constant says is not there.
+func TestArgumentLeftOut(t *testing.T) {
+	k := build(t, `constant bool there [[function_constant(0)]];
+kernel void f(device float * y, device const float * bias [[buffer(3), function_constant(there)]]) { y[0] = bias[1]; }`, "f",
+		map[int]kernel.ConstantValue{0: {Type: kernel.Bool}})
+	f := faultOf(t, dispatchOf(k, 1, 1, make([]byte, 64)), Options{}, kernel.RuleUnbound)
+	if f.Arg != "bias" || f.Index != 3 {
+		t.Errorf("fault %+v", f)
+	}
+}
+
 // TestBindingsOfOneBuffer: two arguments are bound to one buffer, and one of them leaves its part
 // on the side where the other is.
 func TestBindingsOfOneBuffer(t *testing.T) {

@@ -319,8 +319,7 @@ void __asan_loadN_noabort(uintptr_t a, size_t n) { check(a, n, 1, 0, PC); }
 void __asan_storeN_noabort(uintptr_t a, size_t n) { check(a, n, 1, 1, PC); }
 void __asan_handle_no_return(void) {}
 
-// What provenance.go puts in the place of these where it knows what the pointer comes from. how is
-// the alignment, twice, and 1 for a write.
+// What provenance.go puts in the place of these where it knows what the pointer comes from.
 #define CHECKS_AT(n, align) \
   void msl_rt_load##n##_at(uintptr_t a, uint32_t from) { check_at(a, n, align, 0, from, PC); } \
   void msl_rt_store##n##_at(uintptr_t a, uint32_t from) { check_at(a, n, align, 1, from, PC); }
@@ -329,39 +328,44 @@ CHECKS_AT(2, 2)
 CHECKS_AT(4, 4)
 CHECKS_AT(8, 8)
 CHECKS_AT(16, 8)
-void msl_rt_access_at(uintptr_t a, size_t n, uint32_t how, uint32_t from) {
-  if (n) check_at(a, n, how >> 1, how & 1, from, PC);
+
+// The same for any size; how is 1 for a write, 2 for an atomic access, and the alignment times 4.
+enum { WRITE = 1, ATOMIC = 2 };
+static inline __attribute__((always_inline)) void check_in(uintptr_t a, size_t n, uint32_t how, uint32_t from, range_t r, uintptr_t pc) {
+  fiber_t *f = self();
+  if (__builtin_expect(a & ((how >> 2) - 1), 0))
+    fault_at(f, RULE_ALIGN, a, n, how & WRITE, pc, from, r);
+  if (n && __builtin_expect(!inside(r, a, n) || (!f->w->quick && !(how & ATOMIC)), 0))
+    slow_at(f, a, n, how & WRITE, pc, from, r);
 }
+void msl_rt_access_at(uintptr_t a, size_t n, uint32_t how, uint32_t from) { check_in(a, n, how, from, self()->w->check[from], PC); }
 // One of several arguments: the mask has a bit for each.
 void msl_rt_access_of(uintptr_t a, size_t n, uint32_t how, uint64_t mask) {
-  fiber_t *f = self();
-  worker_t *w = f->w;
+  worker_t *w = self()->w;
   uint32_t near = __builtin_ctzll(mask);
   for (uint64_t m = mask; m; m &= m - 1) {
     uint32_t i = __builtin_ctzll(m);
-    if (inside(w->check[i], a, n) || apart(a, w->check[i]) < apart(a, w->check[near]))
+    if (inside(w->check[i], a, n)) {
+      near = i;
+      break;
+    }
+    if (apart(a, w->check[i]) < apart(a, w->check[near]))
       near = i;
   }
-  if (n) check_at(a, n, how >> 1, how & 1, near, PC);
+  check_in(a, n, how, near, w->check[near], PC);
 }
 // A variable of the thread, or a constant of the program.
 void msl_rt_access_object(uintptr_t a, size_t n, uint32_t how, uintptr_t base, uint64_t size) {
   uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
-  fiber_t *f = self();
   uint32_t from = ((base ^ sp) & ~(BLOCK - 1)) == 0 ? FROM_LOCAL : FROM_CONSTANT;
-  if (n && !inside((range_t){base, size}, a, n))
-    slow_at(f, a, n, how & 1, PC, from, (range_t){base, size});
+  if (n && __builtin_expect(!inside((range_t){base, size}, a, n), 0))
+    slow_at(self(), a, n, how & WRITE, PC, from, (range_t){base, size});
   if (__builtin_expect((sp & (BLOCK - 1)) < RESERVE, 0))
-    fault_access(f, RULE_STACK, a, n, how & 1, PC);
+    fault_access(self(), RULE_STACK, a, n, how & WRITE, PC);
 }
 // A threadgroup variable.
 void msl_rt_access_variable(uintptr_t a, size_t n, uint32_t how, uint32_t offset, uint32_t size) {
-  fiber_t *f = self();
-  range_t r = {(uintptr_t)f->w->tg + offset, size};
-  if (a & ((how >> 1) - 1))
-    fault_at(f, RULE_ALIGN, a, n, how & 1, PC, FROM_VARIABLE, r);
-  if (n && (!inside(r, a, n) || !f->w->quick))
-    slow_at(f, a, n, how & 1, PC, FROM_VARIABLE, r);
+  check_in(a, n, how, FROM_VARIABLE, (range_t){(uintptr_t)self()->w->tg + offset, size}, PC);
 }
 void *__asan_memcpy(void *d, const void *s, size_t n) {
   if (n) check((uintptr_t)s, n, 1, 0, PC), check((uintptr_t)d, n, 1, 1, PC);
