@@ -52,7 +52,7 @@ type Result struct {
 	Threads    int       `json:"n_threads"`
 	KeyType    string    `json:"type_k"`
 	ValueType  string    `json:"type_v"`
-	GPULayers  int       `json:"n_gpu_layers"`
+	GPULayers  int       `json:"n_gpu_layers"` // that do run there, see engine.Placement
 	Device     string    `json:"devices"`
 	Embeddings bool      `json:"embeddings"` // always false
 	Prompt     int       `json:"n_prompt"`
@@ -89,7 +89,7 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 	}
 	defer s.Close()
 	r := &Result{
-		Commit: commit(), CPU: cpuName(), Backend: "CPU",
+		Commit: commit(), CPU: cpuName(), GPU: info.GPU, Backend: backend(info.Placement), GPULayers: info.GPULayers,
 		File: m.File().Name(), Model: modelName(m), Size: info.Bytes, Parameters: info.Parameters,
 		Batch: info.Batch, Microbatch: info.Batch, Threads: info.Threads,
 		KeyType: info.KVType, ValueType: info.KVType, Device: info.Device,
@@ -142,6 +142,17 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 	r.AvgNS, r.StddevNS = int64(math.Round(avg)), int64(math.Round(dev))
 	r.AvgTS, r.StddevTS = spread(r.SamplesTS)
 	return r, nil
+}
+
+// backend names what runs the layers. An emulated GPU is no Metal, and no speed.
+func backend(p engine.Placement) string {
+	switch {
+	case p.GPULayers == 0:
+		return "CPU"
+	case p.Device == "metal":
+		return "Metal"
+	}
+	return p.Device
 }
 
 // spread returns the mean and the standard deviation of a sample.

@@ -50,6 +50,7 @@ var columns = []column{
 	{"size", 10, func(r *Result) string { return byteSize(r.Size) }},
 	{"params", 10, func(r *Result) string { return count(r.Parameters) }},
 	{"backend", -10, func(r *Result) string { return r.Backend }},
+	{"ngl", 3, func(r *Result) string { return strconv.Itoa(r.GPULayers) }},
 	{"threads", 7, func(r *Result) string { return strconv.Itoa(r.Threads) }},
 	{"n_batch", 7, func(r *Result) string { return strconv.Itoa(r.Batch) }},
 	{"type_k", 6, func(r *Result) string { return r.KeyType }},
@@ -68,6 +69,8 @@ const (
 // shown reports whether a column says something in a table that begins with r.
 func (c column) shown(r *Result) bool {
 	switch c.name {
+	case "ngl":
+		return r.GPULayers > 0
 	case "n_batch":
 		return r.Batch != defaultBatch
 	case "type_k", "type_v":

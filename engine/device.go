@@ -9,6 +9,7 @@ import (
 	"github.com/gollm/gollm/engine/internal/exec/cpu"
 	"github.com/gollm/gollm/engine/internal/exec/gpu"
 	"github.com/gollm/gollm/engine/internal/exec/ref"
+	"github.com/gollm/gollm/engine/internal/exec/split"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/metal"
 )
@@ -28,9 +29,10 @@ func Devices() []string {
 	return append(list, "cpu", "ref")
 }
 
-// device is a GPU that a model runs on.
+// device is a GPU that layers run on.
 type device struct {
 	*metal.Device
+	name  string // as Options.Device names it
 	close func()
 }
 
@@ -40,37 +42,51 @@ func (m *Model) open() error {
 	name := m.options.Device
 	switch {
 	case name == "ref":
-		m.exec = ref.New(m.options.Threads)
+		m.exec, m.place = ref.New(m.options.Threads), Placement{Device: "ref"}
 		return nil
-	case name == "cpu" || name == "" && runtime.GOOS != "darwin":
-		m.exec = m.cpu()
+	case name == "cpu" || name == "" && runtime.GOOS != "darwin" || m.options.GPULayers < 0:
+		m.exec, m.place = m.cpu(), Placement{Device: "cpu"}
 		return nil
 	}
+	var d *device
 	var err error
 	if name == "emu" {
-		m.gpu, err = openEmulator()
+		d, err = openEmulator()
 	} else {
-		m.gpu, err = openMetal()
+		d, err = openMetal()
 	}
-	if err == nil {
-		e := gpu.New(m.gpu.Device, m.file.Mappings())
-		if err = e.Check(m.logits); err == nil {
-			if dir, err := os.UserCacheDir(); err == nil && name != "emu" { // the emulator keeps its own
-				// What is not kept is compiled again.
-				_ = e.KeepKernels(filepath.Join(dir, "gollm", "metal"))
-			}
-			m.exec = e
-			return nil
-		}
-		e.Close()
-		m.gpu.close()
-		m.gpu = nil
-	}
-	var unsupported *gpu.UnsupportedError
-	if name != "" || !errors.Is(err, metal.ErrUnavailable) && !errors.As(err, &unsupported) {
+	switch {
+	case name == "" && errors.Is(err, metal.ErrUnavailable):
+		m.exec, m.place = m.cpu(), Placement{Device: "cpu", Why: err}
+		return nil
+	case err != nil:
 		return err
 	}
-	m.exec = m.cpu()
+	return m.openOn(d)
+}
+
+// openOn makes the executor for a GPU, which it takes over, and as many layers on
+// it as were asked for or as it can run.
+func (m *Model) openOn(d *device) error {
+	e := gpu.New(d.Device, m.file.Mappings())
+	layers, why, err := m.layersOn(e)
+	if err != nil || layers == 0 {
+		e.Close()
+		d.close()
+		if err == nil {
+			m.exec, m.place = m.cpu(), Placement{Device: "cpu", Why: why}
+		}
+		return err
+	}
+	if dir, err := os.UserCacheDir(); err == nil && d.name != "emu" { // the emulator keeps its own
+		// What is not kept is compiled again.
+		_ = e.KeepKernels(filepath.Join(dir, "gollm", "metal"))
+	}
+	m.gpu, m.gpuExec, m.exec = d, e, e
+	m.place = Placement{Device: d.name, GPU: d.Name(), GPULayers: layers, Why: why}
+	if layers <= m.logits.Layers() {
+		m.exec = split.New(m.cpu(), e, m.logits.Layers()-layers)
+	}
 	return nil
 }
 
@@ -86,5 +102,5 @@ func openMetal() (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &device{d, d.Release}, nil
+	return &device{d, "metal", d.Release}, nil
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 
-	"github.com/gollm/gollm/engine/internal/exec/gpu"
 	"github.com/gollm/gollm/engine/internal/kv"
 )
 
@@ -11,9 +10,12 @@ import (
 // the system does not give ends a Go program, with no error to return.
 func (m *Model) checkMemory() error {
 	limits := m.limits(1)
-	if e, ok := m.exec.(*gpu.Executor); ok {
-		size := func(positions int) int64 { return kv.Size(m.logits.KV, m.kvType, positions) }
-		if err := e.CheckMemory(m.logits, m.options.Context, size, limits); err != nil {
+	if m.gpuExec != nil {
+		need, err := m.needs(m.gpuExec, m.place.GPULayers, m.options.Context)
+		if err == nil && !need.Fits() {
+			err = m.tooLarge(m.gpuExec, m.place.GPULayers, need)
+		}
+		if err != nil {
 			return fmt.Errorf("engine: %w", err)
 		}
 	}

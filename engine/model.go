@@ -12,6 +12,7 @@ import (
 
 	"github.com/gollm/gollm/engine/chat"
 	"github.com/gollm/gollm/engine/internal/arch"
+	"github.com/gollm/gollm/engine/internal/exec/gpu"
 	"github.com/gollm/gollm/engine/internal/kv"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/engine/tokenizer"
@@ -40,6 +41,11 @@ type Options struct {
 	Precise bool
 	// Device is where the model runs: see Devices. "" picks the best there is.
 	Device string
+	// GPULayers is how many layers run on the GPU, counted from the last. The output
+	// goes with them; the embedding is the last to go, with one more than there are
+	// layers. The others run on the CPU, over the same weights. 0 takes as many as
+	// the GPU has kernels and memory for (see Placement.Why); NoLayers takes none.
+	GPULayers int
 	// Progress, if set, makes Load read all weights into memory once, and is told
 	// of the bytes read so far. Otherwise pages are read when first needed.
 	Progress func(done, total int64)
@@ -57,7 +63,9 @@ type Model struct {
 	family  arch.Family
 	tok     *tokenizer.Tokenizer
 	exec    program.Executor
-	gpu     *device // nil when the CPU runs the model
+	gpu     *device // nil when the CPU runs the model, as gpuExec is
+	gpuExec *gpu.Executor
+	place   Placement
 	options Options // with the defaults filled in
 	kvType  gguf.Type
 
@@ -126,13 +134,14 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 	if err := m.logits.CheckKV(m.kvType); err != nil {
 		return nil, fmt.Errorf("engine: %s: %w", f.Name(), err)
 	}
-	if o.Progress != nil {
-		if err := guard(func() error { return warm(ctx, f, o.Progress) }); err != nil {
-			return nil, fmt.Errorf("engine: load %s: %w", f.Name(), err)
-		}
-	}
 	if err := m.open(); err != nil {
 		return nil, fmt.Errorf("engine: %s: %w", f.Name(), err)
+	}
+	if o.Progress != nil {
+		if err := guard(func() error { return warm(ctx, f, o.Progress) }); err != nil {
+			m.closeExecutor()
+			return nil, fmt.Errorf("engine: load %s: %w", f.Name(), err)
+		}
 	}
 	return m, nil
 }
@@ -165,12 +174,14 @@ func warm(ctx context.Context, f *gguf.File, progress func(done, total int64)) e
 
 // Close releases the model and closes its file. No session of it may be used
 // afterwards.
-func (m *Model) Close() error {
+func (m *Model) Close() error { return errors.Join(m.closeExecutor(), m.file.Close()) }
+
+func (m *Model) closeExecutor() error {
 	err := m.exec.Close()
 	if m.gpu != nil {
 		m.gpu.close()
 	}
-	return errors.Join(err, m.file.Close())
+	return err
 }
 
 // Info is what can be said of a model.
@@ -188,10 +199,10 @@ type Info struct {
 	Batch         int    // most tokens of a prompt processed in one step
 	KVType        string // what keys and values are cached in, as ggml names it
 	KVBytes       int64  // keys and values of a full session
-	Device        string
 	Threads       int
 	HasTemplate   bool // there is a chat template
 	BitsPerWeight float64
+	Placement
 }
 
 // Info describes the model.
@@ -207,7 +218,7 @@ func (m *Model) Info() Info {
 		Batch:        m.options.Batch,
 		KVType:       strings.ToLower(m.kvType.String()),
 		KVBytes:      kv.Size(m.logits.KV, m.kvType, m.options.Context),
-		Device:       "cpu",
+		Placement:    m.place,
 		Threads:      m.options.Threads,
 	}
 	i.Name, _ = gguf.GetOr(m.file, "general.name", m.file.Name())

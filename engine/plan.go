@@ -5,22 +5,27 @@ import (
 
 	"github.com/gollm/gollm/engine/internal/exec/gpu"
 	"github.com/gollm/gollm/engine/internal/kv"
+	"github.com/gollm/gollm/engine/internal/program"
 )
 
 // Plan is what running a model on the GPU comes to, worked out without one: what
 // the Metal executor would dispatch, and the memory it would take.
 type Plan struct {
-	Model   string     `json:"model"`
-	Context int        `json:"context"` // most tokens of a session
-	KVType  string     `json:"kv_type"`
-	Memory  MemoryPlan `json:"memory"`
-	Decode  StepPlan   `json:"decode"`  // one token, the last that the context holds
-	Prefill StepPlan   `json:"prefill"` // the first tokens of a prompt, read at once
+	Model   string `json:"model"`
+	Context int    `json:"context"` // most tokens of a session
+	KVType  string `json:"kv_type"`
+	// Layers is how many the model has, GPULayers how many of them, the last, the GPU
+	// runs, all that follows being about them: one more than Layers is all of the model.
+	Layers    int        `json:"layers"`
+	GPULayers int        `json:"gpu_layers"`
+	Memory    MemoryPlan `json:"memory"`
+	Decode    StepPlan   `json:"decode"`  // one token, the last that the context holds
+	Prefill   StepPlan   `json:"prefill"` // the first tokens of a prompt, read at once
 }
 
 // MemoryPlan is the memory a model and one session take, in bytes.
 type MemoryPlan struct {
-	Weights int64 `json:"weights"` // the file's tensors, in place
+	Weights int64 `json:"weights"` // the file's tensors, in place; of some layers, their matrices
 	KV      int64 `json:"kv"`      // keys and values of Context tokens
 	Scratch int64 `json:"scratch"` // activations and all else that lives for a step
 	Total   int64 `json:"total"`
@@ -61,18 +66,23 @@ type Dispatch struct {
 	Written int64  `json:"written"`
 }
 
-// Plan describes a decoded token and a prompt of up to 512 tokens. It needs no
-// GPU, and no memory to speak of. The error says which op or tensor type the
-// Metal kernels do not have, if that is why there is no plan.
+// Plan describes a decoded token and a prompt of up to 512 tokens: the part of
+// Options.GPULayers, or else all of it. It needs no GPU, and no memory to speak of. The
+// error says which op or tensor type the Metal kernels do not have, if that is
+// why there is no plan.
 func (m *Model) Plan() (*Plan, error) {
+	info := m.Info()
+	p := &Plan{Model: info.Name, Context: info.Context, KVType: info.KVType, Layers: m.logits.Layers(), GPULayers: m.wanted()}
 	limits := m.limits(1)
-	planner, err := gpu.NewPlanner(m.logits, m.kvType, limits)
+	part, err := m.part(p.GPULayers)
 	if err != nil {
 		return nil, fmt.Errorf("engine: plan %s: %w", m.file.Name(), err)
 	}
-	info := m.Info()
-	p := &Plan{Model: info.Name, Context: info.Context, KVType: info.KVType}
-	p.Memory = m.planMemory(planner)
+	planner, err := gpu.NewPlanner(part, m.kvType, limits)
+	if err != nil {
+		return nil, fmt.Errorf("engine: plan %s: %w", m.file.Name(), err)
+	}
+	p.Memory = m.planMemory(planner, part)
 	if p.Decode, err = step(planner, 1, info.Context); err != nil {
 		return nil, fmt.Errorf("engine: plan %s: %w", m.file.Name(), err)
 	}
@@ -83,12 +93,18 @@ func (m *Model) Plan() (*Plan, error) {
 	return p, nil
 }
 
-func (m *Model) planMemory(planner *gpu.Planner) MemoryPlan {
+func (m *Model) planMemory(planner *gpu.Planner, part *program.Program) MemoryPlan {
 	s := planner.Scratch
 	p := MemoryPlan{
 		Weights: m.Info().Bytes,
-		KV:      kv.Size(m.logits.KV, m.kvType, m.options.Context),
-		Scratch: s.Activations + s.Attention + s.Experts + s.Step,
+		KV:      kv.Size(part.KV, m.kvType, m.options.Context),
+		Scratch: s.Activations + s.Attention + s.Experts + s.Step + s.Hidden,
+	}
+	if part != m.logits {
+		p.Weights = 0
+		for _, t := range part.Weights() {
+			p.Weights += int64(len(t.Data))
+		}
 	}
 	p.Total = p.Weights + p.KV + p.Scratch
 	return p

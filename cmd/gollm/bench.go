@@ -31,7 +31,7 @@ combination is measured.`,
 			&cli.StringSliceFlag{Name: "batch-size", Aliases: []string{"b"}, Usage: "tokens of a prompt processed at once", Value: []string{"512"}},
 			&cli.StringSliceFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one a processor", Value: []string{"0"}},
 			&cli.StringFlag{Name: "device", Usage: "where to run: " + strings.Join(engine.Devices(), ", ")},
-			&cli.IntFlag{Name: "n-gpu-layers", Aliases: []string{"ngl"}, Usage: "layers on the GPU", Value: 99},
+			layersFlag(),
 			&cli.IntFlag{Name: "repetitions", Aliases: []string{"r"}, Usage: "times each test is measured", Value: 5},
 			&cli.BoolFlag{Name: "no-warmup", Usage: "time the first run too"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "format: " + strings.Join(bench.Formats(), ", "), Value: "md"},
@@ -114,7 +114,7 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 	for _, path := range models {
 		for _, b := range batches {
 			for _, n := range threads {
-				o := engine.Options{Context: context, Batch: b, Threads: n, KVType: cache, Device: c.String("device")}
+				o := engine.Options{Context: context, Batch: b, Threads: n, KVType: cache, Device: c.String("device"), GPULayers: gpuLayers(c)}
 				if err := benchModel(ctx, c, path, o, tests, table); err != nil {
 					return err
 				}

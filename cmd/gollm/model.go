@@ -35,9 +35,32 @@ func modelFlags() []cli.Flag {
 		&cli.IntFlag{Name: "ctx-size", Aliases: []string{"c"}, Usage: "most tokens of prompt and answer; -1 takes the model's own length, 0 that but at most 8192"},
 		&cli.IntFlag{Name: "batch-size", Aliases: []string{"b"}, Usage: "tokens of a prompt processed at once", Value: 512},
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one a processor"},
-		&cli.IntFlag{Name: "n-gpu-layers", Aliases: []string{"ngl", "gpu-layers"}, Usage: "layers on the GPU, counted from the last", Value: 99},
+		layersFlag(),
 		&cli.StringFlag{Name: "device", Usage: "where to run: " + strings.Join(engine.Devices(), ", ")},
 	}, cacheFlags()...)
+}
+
+// layersFlag is llama.cpp's for the layers on the GPU.
+func layersFlag() cli.Flag {
+	return &cli.IntFlag{
+		Name: "n-gpu-layers", Aliases: []string{"ngl", "gpu-layers"},
+		Usage:       "layers on the GPU: the last so many, and the output; one more than there are takes the embedding too, as -1 does",
+		DefaultText: "as many as it can run",
+	}
+}
+
+// gpuLayers reads layersFlag.
+func gpuLayers(c *cli.Command) int {
+	n := c.Int("n-gpu-layers")
+	switch {
+	case !c.IsSet("n-gpu-layers"):
+		return 0
+	case n == 0:
+		return engine.NoLayers
+	case n < 0:
+		return engine.AllLayers
+	}
+	return n
 }
 
 // cacheTypes are what keys and values may be cached in.
@@ -76,10 +99,11 @@ const mostThreads = 4096
 // modelOptions reads modelFlags.
 func modelOptions(c *cli.Command) (engine.Options, error) {
 	o := engine.Options{
-		Context: c.Int("ctx-size"),
-		Batch:   c.Int("batch-size"),
-		Threads: c.Int("threads"),
-		Device:  c.String("device"),
+		Context:   c.Int("ctx-size"),
+		Batch:     c.Int("batch-size"),
+		Threads:   c.Int("threads"),
+		Device:    c.String("device"),
+		GPULayers: gpuLayers(c),
 	}
 	var err error
 	if o.KVType, err = cacheType(c); err != nil {
@@ -90,9 +114,6 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 		return o, usagef("--ctx-size %d: must be a number of tokens, 0 or -1", o.Context)
 	case o.Batch < 1:
 		return o, usagef("--batch-size %d: must be at least 1", o.Batch)
-	}
-	if o.Device == "" && c.Int("n-gpu-layers") == 0 {
-		o.Device = "cpu"
 	}
 	return o, checkDevice(c, o.Threads)
 }
@@ -149,7 +170,12 @@ func openModel(ctx context.Context, c *cli.Command, path string, o engine.Option
 		if err != nil {
 			return nil, err
 		}
-		return engine.New(ctx, f, o)
+		m, err := engine.New(ctx, f, o)
+		if err != nil {
+			return nil, err
+		}
+		sayPlacement(stderr, m.Info())
+		return m, nil
 	}
 	if isTerminal(stderr) {
 		start, shown := time.Now(), false
@@ -169,7 +195,38 @@ func openModel(ctx context.Context, c *cli.Command, path string, o engine.Option
 			}
 		}()
 	}
-	return engine.Load(ctx, path, o)
+	m, err := engine.Load(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	sayPlacement(stderr, m.Info())
+	return m, nil
+}
+
+// sayPlacement says where a model runs if that is more than one place, or not the
+// one the user may think.
+func sayPlacement(w io.Writer, i engine.Info) {
+	gpu := "the GPU (" + i.GPU + ")"
+	if i.Device == "emu" {
+		gpu = "an emulated GPU (" + i.GPU + ")"
+	}
+	var s string
+	switch {
+	case i.GPULayers > i.Layers, i.GPULayers == 0 && i.Why == nil:
+		return
+	case i.GPULayers == 0:
+		s = "the model runs on the CPU"
+	case i.GPULayers == i.Layers:
+		s = fmt.Sprintf("all %d layers and the output run on %s, the embedding on the CPU", i.Layers, gpu)
+	case i.GPULayers == 1:
+		s = fmt.Sprintf("the last of %d layers and the output run on %s, the rest on the CPU", i.Layers, gpu)
+	default:
+		s = fmt.Sprintf("the last %d of %d layers and the output run on %s, the rest on the CPU", i.GPULayers, i.Layers, gpu)
+	}
+	if i.Why != nil {
+		s += ": " + i.Why.Error()
+	}
+	fmt.Fprintf(w, "gollm: %s\n", s)
 }
 
 // isTerminal reports whether a stream is a terminal.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,6 +22,7 @@ func planCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the GGUF `FILE`; any part of a split model"},
 			&cli.IntFlag{Name: "ctx-size", Aliases: []string{"c"}, Usage: "most tokens of prompt and answer; -1 takes the model's own length, 0 that but at most 8192"},
+			layersFlag(),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FORM`: text or json", Value: "text"},
 		},
 		Action: plan,
@@ -37,11 +39,13 @@ func plan(ctx context.Context, c *cli.Command) error {
 		return usagef("--output %s: must be text or json", form)
 	case size < -1:
 		return usagef("--ctx-size %d: must be a number of tokens, 0 or -1", size)
+	case gpuLayers(c) == engine.NoLayers || c.Int("n-gpu-layers") < -1:
+		return usagef("--n-gpu-layers %d: must be -1, for all, or at least 1", c.Int("n-gpu-layers"))
 	case c.IsSet("model") && c.String("model") == "":
 		return errNoModelNamed
 	}
 	// Nothing is run: the device does not matter, and the CPU is always there.
-	m, err := openModel(ctx, c, c.String("model"), engine.Options{Context: size, Device: "cpu", Threads: 1})
+	m, err := openModel(ctx, c, c.String("model"), engine.Options{Context: size, Device: "cpu", Threads: 1, GPULayers: gpuLayers(c)})
 	if err != nil {
 		return err
 	}
@@ -86,6 +90,9 @@ func writePlan(w io.Writer, p *engine.Plan) error {
 		t.Flush()
 	}
 	fmt.Fprintf(out, "%s: %s tokens of context, KV cache in %s\n", plain(p.Model), group(p.Context), p.KVType)
+	if p.GPULayers <= p.Layers {
+		fmt.Fprintf(out, "-ngl %d of %d layers: all that follows is the GPU's part, the last %d and the output. The rest runs on the CPU.\n", p.GPULayers, p.Layers, p.GPULayers)
+	}
 	fmt.Fprintf(out, "\nmemory, in bytes\n")
 	table(func(t io.Writer) {
 		for _, l := range []struct {
@@ -151,8 +158,8 @@ func printStep(out io.Writer, table func(func(io.Writer)), title string, s *engi
 			}
 		}
 	})
-	if len(s.Layers) > 0 {
-		printCost(out, "layer 0", s.Layers[0])
+	if i := slices.IndexFunc(s.Layers, func(c engine.StepCost) bool { return c.Dispatches > 0 }); i >= 0 {
+		printCost(out, fmt.Sprintf("layer %d", i), s.Layers[i])
 	}
 	printCost(out, "all together", s.Total)
 	fmt.Fprintf(out, "FLOPs of matrix products and attention: %s\n", group(s.FLOPs))

@@ -40,6 +40,13 @@ func (p *Program) CheckKV(t gguf.Type) error {
 	return nil
 }
 
+// Bytes is what an allocator is asked for to keep rows positions of a layer as typ:
+// the keys, and from the offset values on, which begin on a cache line, the values.
+func (s KVShape) Bytes(typ gguf.Type, rows int) (values, size int) {
+	values = (rows*typ.RowBytes(s.KeyWidth) + 255) &^ 255
+	return values, values + rows*typ.RowBytes(s.ValueWidth)
+}
+
 // A KVDivider is an Executor that has others run layers, over memory of theirs.
 type KVDivider interface {
 	// LayerExecutor returns the one that runs a layer, numbered from 0.
@@ -60,6 +67,7 @@ func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks 
 				return nil, fmt.Errorf("KV cache of layer %d: rows of %d values are not whole blocks of %d of %s", i, width, typ.BlockSize(), typ)
 			}
 		}
+		at, size := s.Bytes(typ, rows)
 		k, v := rows*typ.RowBytes(s.KeyWidth), rows*typ.RowBytes(s.ValueWidth)
 		layer := KVLayer{Shape: s}
 		runs := e
@@ -69,15 +77,13 @@ func NewKVMemory(e Executor, shapes []KVShape, typ gguf.Type, blockSize, blocks 
 		if allocator, ok := runs.(KVAllocator); !ok {
 			layer.K, layer.V = make([]byte, k), make([]byte, v)
 		} else {
-			// Values begin on a cache line of their own.
-			at := (k + 255) &^ 255
-			mem, free, err := allocator.AllocateKV(at + v)
+			mem, free, err := allocator.AllocateKV(size)
 			if err != nil {
 				m.Close()
 				return nil, fmt.Errorf("KV cache of layer %d of %d, %d positions: %w", i, len(shapes), rows, err)
 			}
 			m.free = append(m.free, free)
-			layer.K, layer.V = mem[:k:k], mem[at:at+v:at+v]
+			layer.K, layer.V = mem[:k:k], mem[at:size:size]
 		}
 		m.Layers = append(m.Layers, layer)
 	}

@@ -289,3 +289,15 @@ func Weight(op Op) *gguf.Tensor {
 	}
 	return nil
 }
+
+// Weights lists the tensors that Weight gives of the program's ops, each once.
+func (p *Program) Weights() (list []*gguf.Tensor) {
+	seen := map[*gguf.Tensor]bool{nil: true}
+	for _, op := range p.Ops {
+		if t := Weight(op); !seen[t] {
+			seen[t] = true
+			list = append(list, t)
+		}
+	}
+	return list
+}

@@ -2,12 +2,18 @@ package gpu
 
 import (
 	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/shaders"
 )
 
-// Check returns an *UnsupportedError if there is an op or a tensor type in p that
-// the kernels do not have. It needs neither memory nor kernels.
-func (e *Executor) Check(p *program.Program) error {
+// Check returns an *UnsupportedError if there is an op or a tensor type in p, or a
+// type of its cache, that the kernels do not have.
+func Check(p *program.Program, typ gguf.Type) error {
+	if len(p.KV) > 0 {
+		if err := p.CheckKV(typ); err != nil {
+			return unsupported("%v", err)
+		}
+	}
 	for i, op := range p.Ops {
 		if t := program.Weight(op); t != nil {
 			if _, err := typeOf(t); err != nil {

@@ -30,6 +30,7 @@ type Scratch struct {
 	Attention   int64 // parts of attentions that are split up
 	Experts     int64 // tokens sorted by expert
 	Step        int64 // token ids, positions, block tables
+	Hidden      int64 // hidden states that a part of a program passes on
 }
 
 // A Planner says what steps of a program come to on a GPU. It has no device and
@@ -43,7 +44,7 @@ type Planner struct {
 // is an *UnsupportedError if the kernels cannot run the program.
 func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Planner, error) {
 	e := New(nil, nil)
-	if err := e.Check(p); err != nil {
+	if err := Check(p, typ); err != nil {
 		return nil, err
 	}
 	// Buffers are only told apart: nothing is in them.
@@ -57,6 +58,9 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 		r.caches = append(r.caches, cache{place{new(metal.Buffer), 0, 1}, place{new(metal.Buffer), 0, 1}})
 	}
 	q := &Planner{r: r, Scratch: Scratch{Activations: 4 * int64(r.layout.Size), Step: 4 * int64(at)}}
+	if !p.Hidden.None() {
+		q.Scratch.Hidden = 4 * int64(limits.Tokens*p.Info(p.Hidden).Width)
+	}
 	for i, op := range p.Ops {
 		switch op := op.(type) {
 		case *program.RoPE:

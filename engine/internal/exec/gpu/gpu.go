@@ -59,7 +59,7 @@ var (
 func New(device *metal.Device, mappings [][]byte) *Executor {
 	e := &Executor{device: device, runners: map[*runner]bool{}, memory: map[*metal.Buffer]bool{}}
 	e.weights = weights{device: device, mappings: mappings, tensors: map[*gguf.Tensor]place{}, floats: map[*gguf.Tensor]place{}}
-	e.kernels = kernels{device: device, libraries: map[string]*library{}, pipelines: map[pipelineKey]*pipeline{}}
+	e.kernels = kernels{device: device, source: shaders.Source, libraries: map[string]*library{}, pipelines: map[pipelineKey]*pipeline{}}
 	return e
 }
 

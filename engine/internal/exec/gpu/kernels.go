@@ -16,6 +16,7 @@ import (
 type kernels struct {
 	device  *metal.Device
 	archive *metal.BinaryArchive // nil: nothing is kept
+	source  func(name string) (string, error)
 
 	mu        sync.Mutex
 	libraries map[string]*library
@@ -119,7 +120,7 @@ func (k *kernels) library(key pipelineKey) (*metal.Library, error) {
 	k.mu.Unlock()
 	l.once.Do(func() {
 		var text string
-		if text, l.err = shaders.Source(key.kernel.Source); l.err == nil {
+		if text, l.err = k.source(key.kernel.Source); l.err == nil {
 			l.lib, l.err = k.device.NewLibrary(text, metal.CompileOptions{Label: key.kernel.Source, Language: language(k.device), Math: metal.MathRelaxed, Macros: macros})
 		}
 	})

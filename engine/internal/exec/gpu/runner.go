@@ -96,11 +96,11 @@ func (e *Executor) newRunner(p *program.Program, kv *program.KVMemory, limits pr
 
 // allocate checks the program and gives it memory.
 func (r *runner) allocate() error {
+	if err := Check(r.whole, r.kv.Type); err != nil {
+		return err
+	}
 	if r.kv.BlockSize != shaders.AttentionPage && len(r.kv.Layers) > 0 {
 		return fmt.Errorf("gpu: KV blocks of %d positions, the kernels have pages of %d", r.kv.BlockSize, shaders.AttentionPage)
-	}
-	if err := r.whole.CheckKV(r.kv.Type); err != nil {
-		return fmt.Errorf("gpu: %w", err)
 	}
 	for i, l := range r.kv.Layers {
 		k, ok := r.e.memoryAt(l.K)
@@ -137,9 +137,6 @@ func (r *runner) allocate() error {
 // together, so that neighbours share buffers. It allocates the scratch memory of
 // attention and experts, too.
 func (r *runner) weights() error {
-	if err := r.e.Check(r.whole); err != nil {
-		return err
-	}
 	var list []*gguf.Tensor
 	parts := 0
 	for i, op := range r.whole.Ops {
