@@ -152,7 +152,7 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 }
 
 // aligned returns memory of n values that begins on a cache line.
-func aligned[T int16 | float32](n int) []T {
+func aligned[T byte | int16 | float32](n int) []T {
 	per := 64 / int(unsafe.Sizeof(*new(T)))
 	s := make([]T, n+per)
 	at := 0

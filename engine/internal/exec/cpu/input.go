@@ -16,6 +16,7 @@ type input struct {
 	q       []int16
 	d, s, h []float32
 	acts    []kernel.Act
+	wide    []byte // of each row what Act.W points to, wideStep apart
 	// Panels of Columns rows: integers [K/32][16][Columns][2] with [K/32][4][Columns]
 	// scales and sums, or floats [K][Columns].
 	panels []int16
@@ -25,13 +26,14 @@ type input struct {
 	rounded, packed, packedFloat program.Tensor // what they are made of
 
 	// Most values of a row times rows, and rows, to allocate.
-	integers, integerRows, panelValues, floatValues int
+	integers, integerRows, panelValues, floatValues, wideBytes int
 }
 
 func (in *input) allocate(columns int) {
 	in.q = aligned[int16](in.integers)
 	in.d, in.s, in.h = aligned[float32](in.integers/32), aligned[float32](in.integers/32), aligned[float32](in.integers/16)
 	in.acts = make([]kernel.Act, in.integerRows)
+	in.wide = aligned[byte](in.wideBytes)
 	in.panels, in.scales = aligned[int16](in.panelValues), aligned[float32](in.panelValues/8)
 	in.floats = aligned[float32](in.floatValues)
 }
@@ -46,15 +48,21 @@ func (r *runner) maxRows(t program.Tensor) int { return r.program.Info(t).MaxRow
 func (r *runner) roundRows(t program.Tensor) {
 	in, x, rows := &r.input, r.matrix(t), r.maxRows(t)
 	in.integers, in.integerRows = max(in.integers, rows*x.width), max(in.integerRows, rows)
+	in.wideBytes = max(in.wideBytes, rows*r.WideBytes(x.width))
 	if in.rounded == t {
 		return
 	}
 	in.rounded = t
-	k := x.width
+	k, wide := x.width, r.WideBytes(x.width)
 	r.add(r.counter(x), func(_ *worker, i int) {
 		q, d, s, h := in.q[i*k:(i+1)*k], in.d[i*k/32:(i+1)*k/32], in.s[i*k/32:(i+1)*k/32], in.h[i*k/16:(i+1)*k/16]
 		r.Quantize(q, d, s, h, x.row(i))
 		in.acts[i] = kernel.Act{Q: &q[0], D: &d[0], S: &s[0], H: &h[0]}
+		if wide > 0 {
+			w := in.wide[i*wide : (i+1)*wide]
+			r.Wide(w, q, d)
+			in.acts[i].W = &w[0]
+		}
 	})
 }
 

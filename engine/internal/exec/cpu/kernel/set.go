@@ -27,6 +27,7 @@ type Act struct {
 	D *float32 // [K/32] scale of each block
 	S *float32 // [K/32] sum of each block's values
 	H *float32 // [K/16] sum of each half block's values
+	W *byte    // what Wide writes, where the kernels want it
 }
 
 // Rows is the number of weight rows in a panel of a matrix product.
@@ -59,6 +60,7 @@ type Set struct {
 	widen    [types]func(y *float32, w *byte, n int)
 	narrow   [types]func(y *byte, x *float32, n int)
 	quantize func(q *int16, d, s, h, x *float32, nb int)
+	wide     func(w *byte, q *int16, d *float32, nb int)
 
 	scores  scoresFunc
 	softcap capFunc
@@ -217,6 +219,25 @@ func (s *Set) Quantize(q []int16, d, sums, halves, x []float32) {
 	nb := len(x) / 32
 	_, _, _, _ = q[nb*32-1], d[nb-1], sums[nb-1], halves[2*nb-1]
 	s.quantize(&q[0], &d[0], &sums[0], &halves[0], &x[0], nb)
+}
+
+// WideBytes is the size of what Wide writes for n activations, 0 if the kernels do
+// not read it.
+func (s *Set) WideBytes(n int) int {
+	if s.wide == nil {
+		return 0
+	}
+	return (n + 63) / 64 * 256
+}
+
+// Wide writes rounded activations, whole blocks of 32, in the form that Act.W has. w
+// begins on a cache line, for speed.
+//
+//go:noinline
+func (s *Set) Wide(w []byte, q []int16, d []float32) {
+	nb := len(q) / 32
+	_, _ = w[s.WideBytes(len(q))-1], d[nb-1]
+	s.wide(&w[0], &q[0], &d[0], nb)
 }
 
 // Exp replaces x, a multiple of 8 values, by e^(x-top) and returns the sum.

@@ -30,6 +30,17 @@ func Sets() []*Set {
 		s.Lanes = 32
 		s.scores, s.softcap, s.mask, s.weigh, s.values = scoresAVX512, capAVX512, maskAVX512, weighAVX512, valuesAVX512
 		sets = append([]*Set{s}, sets...)
+		if cpu.X86.HasAVX512VBMI {
+			s := *s
+			s.Name = "avx512-vbmi"
+			s.wide = wideVBMI
+			for t, dot := range vbmiDots {
+				s.dot[t] = dot
+			}
+			s.dotFloat[gguf.F32], s.dotFloat[gguf.F16], s.dotFloat[gguf.BF16] = dotF32VBMI, dotF16VBMI, dotBF16VBMI
+			s.dot4Float = [types]floatFunc{}
+			sets = append([]*Set{&s}, sets...)
+		}
 	}
 	return sets
 }
@@ -99,6 +110,19 @@ var avxVNNIDots = [types]dotFunc{
 	gguf.Q5_K:   dotQ5KAVXVNNI,
 	gguf.Q6_K:   dotQ6KAVXVNNI,
 	gguf.IQ4_XS: dotIQ4XSAVXVNNI,
+}
+
+// vbmiDots read Act.W.
+var vbmiDots = map[gguf.Type]dotFunc{
+	gguf.Q4_0:   dotQ4_0VBMI,
+	gguf.Q4_1:   dotQ4_1VBMI,
+	gguf.Q5_0:   dotQ5_0VBMI,
+	gguf.Q5_1:   dotQ5_1VBMI,
+	gguf.Q8_0:   dotQ8_0VBMI,
+	gguf.IQ4_NL: dotIQ4NLVBMI,
+	gguf.Q4_K:   dotQ4KVBMI,
+	gguf.Q5_K:   dotQ5KVBMI,
+	gguf.Q6_K:   dotQ6KVBMI,
 }
 
 var vnni512Dots = [types]dotFunc{

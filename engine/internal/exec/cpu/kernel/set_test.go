@@ -97,7 +97,15 @@ type activations struct {
 func quantized(s *Set, x []float32) *activations {
 	a := &activations{x: x, d: make([]float32, len(x)/32), s: make([]float32, len(x)/32), h: make([]float32, len(x)/16), q: make([]int16, len(x))}
 	s.Quantize(a.q, a.d, a.s, a.h, x)
-	a.act = Act{&a.q[0], &a.d[0], &a.s[0], &a.h[0]}
+	a.act = Act{Q: &a.q[0], D: &a.d[0], S: &a.s[0], H: &a.h[0]}
+	if n := s.WideBytes(len(x)); n > 0 {
+		wide := make([]byte, n)
+		for i := range wide { // nothing of it is left as it was
+			wide[i] = 0xff
+		}
+		s.Wide(wide, a.q, a.d)
+		a.act.W = &wide[0]
+	}
 	return a
 }
 
@@ -160,7 +168,7 @@ func TestDot(t *testing.T) {
 				continue
 			}
 			for _, blocks := range []int{1, 2, 3, 7, 16} {
-				for _, rows := range []int{1, 2, 5} {
+				for _, rows := range []int{1, 2, 5, 8} {
 					cols := blocks * typ.BlockSize()
 					w, values := weights(r, typ, rows, cols)
 					a := quantized(s, normal(r, cols))
@@ -479,7 +487,7 @@ func TestFunctions(t *testing.T) {
 // TestActLayout: the kernels read Act as C laid it out.
 func TestActLayout(t *testing.T) {
 	var a Act
-	if unsafe.Sizeof(a) != 32 || unsafe.Offsetof(a.D) != 8 || unsafe.Offsetof(a.S) != 16 || unsafe.Offsetof(a.H) != 24 {
-		t.Error("Act is not four pointers")
+	if unsafe.Sizeof(a) != 40 || unsafe.Offsetof(a.W) != 32 || unsafe.Offsetof(a.D) != 8 || unsafe.Offsetof(a.S) != 16 || unsafe.Offsetof(a.H) != 24 {
+		t.Error("Act is not five pointers")
 	}
 }

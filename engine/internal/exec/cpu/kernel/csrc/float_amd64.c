@@ -36,8 +36,7 @@ UNROLL  for (int r = 0; r < R; r++) { *y++ = t[r]; w += stride; } \
         PIN(w); \
     } while ((rows -= R) > 0); \
 }
-// One row at a time, for short rows: their memory is read from end to end, as the
-// processor's prefetching likes it.
+// One row at a time, for short rows: their memory is read from end to end.
 #define DOT1(NAME, T, SIZE) \
 KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t n, const float *x) { \
     do { \

@@ -22,8 +22,8 @@ INLINE __m256i mac(words32 w, const int16_t *x) {
 #define WORDS_ARGS (int16_t *q, float *d, float *m, const uint8_t *w, int64_t nb)
 
 // T: quants; D: scale; M: minimum or 0.
-// One row after another, so that memory is read from end to end: two rows at a time
-// share work but ran at half the speed (prefetching, perhaps: docs/RATIONALE.md).
+// One row after another, so that memory is read from end to end: see
+// docs/RATIONALE.md.
 #define DOT32(NAME, T, BYTES, D, M, HASMIN) \
 KERNEL(NAME) DOT_ARGS { \
     do { \
