@@ -145,7 +145,7 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 	r.workers = make([]worker, e.team.n)
 	for i := range r.workers {
 		r.workers[i] = worker{row: aligned[float32](r.need.row), score: aligned[float32](r.need.score)}
-		r.workers[i].tile.allocate(r.Columns, r.need.columns)
+		r.workers[i].tile.allocate(r.Rows, r.need.columns)
 		r.workers[i].attention.allocate(r.need.tile, r.Lanes)
 	}
 	return r, nil

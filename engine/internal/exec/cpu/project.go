@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"github.com/gollm/gollm/engine/internal/exec/cpu/kernel"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 )
@@ -41,7 +40,7 @@ func (r *runner) project(op *program.Project) error {
 	r.need.columns = max(r.need.columns, r.padded(r.maxRows(op.X)))
 
 	chunk := r.chunkRows(w, out.width)
-	tiles := r.tilesOfItem(out.width)
+	span := r.rowsOfItem(out.width)
 	items := func() int {
 		switch n := r.count(x); {
 		case n == 0:
@@ -49,13 +48,13 @@ func (r *runner) project(op *program.Project) error {
 		case n <= few:
 			return (out.width + chunk - 1) / chunk
 		}
-		return (out.width + tiles*kernel.Rows - 1) / (tiles * kernel.Rows)
+		return (out.width + span - 1) / span
 	}
 	r.add(items, func(wk *worker, item int) {
 		n := r.count(x)
 		if n > few {
-			from := item * tiles * kernel.Rows
-			r.product(wk, w, finish, x, out, n, from, min(tiles*kernel.Rows, out.width-from))
+			from := item * span
+			r.product(wk, w, finish, x, out, n, from, min(span, out.width-from))
 			return
 		}
 		from := item * chunk

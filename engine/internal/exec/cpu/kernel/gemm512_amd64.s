@@ -12,6 +12,18 @@ TEXT ·gemmVNNI512(SB), NOSPLIT|NOFRAME, $0-56
 	MOVQ xd+40(FP), SI
 	MOVQ nb+48(FP), DX
 	PCALIGN $64
+	LONG $0x0044a162; WORD $0xff57 // vxorps %xmm23, %xmm23, %xmm23
+	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	LONG $0x005ca162; WORD $0xe457 // vxorps %xmm20, %xmm20, %xmm20
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
 	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
 	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
@@ -26,95 +38,217 @@ TEXT ·gemmVNNI512(SB), NOSPLIT|NOFRAME, $0-56
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
 	LONG $0x000008b8; BYTE $0x00 // movl $8, %eax
 	WORD $0xff48; BYTE $0xc0 // incq %rax
-	LONG $0x00401f0f // padding
-	LONG $0x48fe5162; WORD $0x656f; BYTE $0x00 // vmovdqu64 (%r13), %zmm12
-	LONG $0x581d7262; WORD $0x1f52 // vpdpwssd (%rdi){1to16}, %zmm12, %zmm11
-	LONG $0x581d7262; WORD $0x5752; BYTE $0x01 // vpdpwssd 4(%rdi){1to16}, %zmm12, %zmm10
-	LONG $0x581d7262; WORD $0x4f52; BYTE $0x02 // vpdpwssd 8(%rdi){1to16}, %zmm12, %zmm9
-	LONG $0x581d7262; WORD $0x4752; BYTE $0x03 // vpdpwssd 12(%rdi){1to16}, %zmm12, %zmm8
-	LONG $0x581df262; WORD $0x7f52; BYTE $0x04 // vpdpwssd 16(%rdi){1to16}, %zmm12, %zmm7
-	LONG $0x581df262; WORD $0x7752; BYTE $0x05 // vpdpwssd 20(%rdi){1to16}, %zmm12, %zmm6
-	LONG $0x581df262; WORD $0x6f52; BYTE $0x06 // vpdpwssd 24(%rdi){1to16}, %zmm12, %zmm5
-	LONG $0x581df262; WORD $0x6752; BYTE $0x07 // vpdpwssd 28(%rdi){1to16}, %zmm12, %zmm4
-	LONG $0x581df262; WORD $0x5f52; BYTE $0x08 // vpdpwssd 32(%rdi){1to16}, %zmm12, %zmm3
-	LONG $0x581df262; WORD $0x5752; BYTE $0x09 // vpdpwssd 36(%rdi){1to16}, %zmm12, %zmm2
-	LONG $0x581df262; WORD $0x4f52; BYTE $0x0a // vpdpwssd 40(%rdi){1to16}, %zmm12, %zmm1
-	LONG $0x581df262; WORD $0x4752; BYTE $0x0b // vpdpwssd 44(%rdi){1to16}, %zmm12, %zmm0
-	LONG $0x40c58349 // addq $64, %r13
+	LONG $0x48fe4162; WORD $0x4d6f; BYTE $0x00 // vmovdqu64 (%r13), %zmm25
+	LONG $0x487d6262; WORD $0x1718 // vbroadcastss (%rdi), %zmm26
+	LONG $0x48fe4162; WORD $0x456f; BYTE $0x01 // vmovdqu64 64(%r13), %zmm24
+	LONG $0x40358262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm23
+	LONG $0x403d8262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm22
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x01 // vbroadcastss 4(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm21
+	LONG $0x403d8262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm20
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x02 // vbroadcastss 8(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm19
+	LONG $0x403d8262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm18
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x03 // vbroadcastss 12(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm17
+	LONG $0x403d8262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm16
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x04 // vbroadcastss 16(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm15
+	LONG $0x403d1262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm14
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x05 // vbroadcastss 20(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm13
+	LONG $0x403d1262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm12
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x06 // vbroadcastss 24(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm11
+	LONG $0x403d1262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm10
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x07 // vbroadcastss 28(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm9
+	LONG $0x403d1262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm8
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x08 // vbroadcastss 32(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm7
+	LONG $0x403d9262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm6
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x09 // vbroadcastss 36(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm5
+	LONG $0x403d9262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm4
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0a // vbroadcastss 40(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm3
+	LONG $0x403d9262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm2
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0b // vbroadcastss 44(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm1
+	LONG $0x403d9262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm0
+	LONG $0x80ed8349 // subq $-128, %r13
 	LONG $0x30c78348 // addq $48, %rdi
-	LONG $0x48fe5162; WORD $0x656f; BYTE $0x00 // vmovdqu64 (%r13), %zmm12
-	LONG $0x581d7262; WORD $0x1f52 // vpdpwssd (%rdi){1to16}, %zmm12, %zmm11
-	LONG $0x581d7262; WORD $0x5752; BYTE $0x01 // vpdpwssd 4(%rdi){1to16}, %zmm12, %zmm10
-	LONG $0x581d7262; WORD $0x4f52; BYTE $0x02 // vpdpwssd 8(%rdi){1to16}, %zmm12, %zmm9
-	LONG $0x581d7262; WORD $0x4752; BYTE $0x03 // vpdpwssd 12(%rdi){1to16}, %zmm12, %zmm8
-	LONG $0x581df262; WORD $0x7f52; BYTE $0x04 // vpdpwssd 16(%rdi){1to16}, %zmm12, %zmm7
-	LONG $0x581df262; WORD $0x7752; BYTE $0x05 // vpdpwssd 20(%rdi){1to16}, %zmm12, %zmm6
-	LONG $0x581df262; WORD $0x6f52; BYTE $0x06 // vpdpwssd 24(%rdi){1to16}, %zmm12, %zmm5
-	LONG $0x581df262; WORD $0x6752; BYTE $0x07 // vpdpwssd 28(%rdi){1to16}, %zmm12, %zmm4
-	LONG $0x581df262; WORD $0x5f52; BYTE $0x08 // vpdpwssd 32(%rdi){1to16}, %zmm12, %zmm3
-	LONG $0x581df262; WORD $0x5752; BYTE $0x09 // vpdpwssd 36(%rdi){1to16}, %zmm12, %zmm2
-	LONG $0x581df262; WORD $0x4f52; BYTE $0x0a // vpdpwssd 40(%rdi){1to16}, %zmm12, %zmm1
-	LONG $0x581df262; WORD $0x4752; BYTE $0x0b // vpdpwssd 44(%rdi){1to16}, %zmm12, %zmm0
-	LONG $0x40c58349 // addq $64, %r13
+	LONG $0x48fe4162; WORD $0x4d6f; BYTE $0x00 // vmovdqu64 (%r13), %zmm25
+	LONG $0x487d6262; WORD $0x1718 // vbroadcastss (%rdi), %zmm26
+	LONG $0x48fe4162; WORD $0x456f; BYTE $0x01 // vmovdqu64 64(%r13), %zmm24
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40458162; WORD $0xfbfe // vpaddd %zmm27, %zmm23, %zmm23
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x404d8162; WORD $0xf2fe // vpaddd %zmm26, %zmm22, %zmm22
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x01 // vbroadcastss 4(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40558162; WORD $0xebfe // vpaddd %zmm27, %zmm21, %zmm21
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x405d8162; WORD $0xe2fe // vpaddd %zmm26, %zmm20, %zmm20
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x02 // vbroadcastss 8(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40658162; WORD $0xdbfe // vpaddd %zmm27, %zmm19, %zmm19
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x406d8162; WORD $0xd2fe // vpaddd %zmm26, %zmm18, %zmm18
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x03 // vbroadcastss 12(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40758162; WORD $0xcbfe // vpaddd %zmm27, %zmm17, %zmm17
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x407d8162; WORD $0xc2fe // vpaddd %zmm26, %zmm16, %zmm16
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x04 // vbroadcastss 16(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48051162; WORD $0xfbfe // vpaddd %zmm27, %zmm15, %zmm15
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x480d1162; WORD $0xf2fe // vpaddd %zmm26, %zmm14, %zmm14
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x05 // vbroadcastss 20(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48151162; WORD $0xebfe // vpaddd %zmm27, %zmm13, %zmm13
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x481d1162; WORD $0xe2fe // vpaddd %zmm26, %zmm12, %zmm12
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x06 // vbroadcastss 24(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48251162; WORD $0xdbfe // vpaddd %zmm27, %zmm11, %zmm11
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x482d1162; WORD $0xd2fe // vpaddd %zmm26, %zmm10, %zmm10
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x07 // vbroadcastss 28(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48351162; WORD $0xcbfe // vpaddd %zmm27, %zmm9, %zmm9
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x483d1162; WORD $0xc2fe // vpaddd %zmm26, %zmm8, %zmm8
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x08 // vbroadcastss 32(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48459162; WORD $0xfbfe // vpaddd %zmm27, %zmm7, %zmm7
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x484d9162; WORD $0xf2fe // vpaddd %zmm26, %zmm6, %zmm6
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x09 // vbroadcastss 36(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48559162; WORD $0xebfe // vpaddd %zmm27, %zmm5, %zmm5
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x485d9162; WORD $0xe2fe // vpaddd %zmm26, %zmm4, %zmm4
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0a // vbroadcastss 40(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48659162; WORD $0xdbfe // vpaddd %zmm27, %zmm3, %zmm3
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x486d9162; WORD $0xd2fe // vpaddd %zmm26, %zmm2, %zmm2
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0b // vbroadcastss 44(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xcaf5 // vpmaddwd %zmm26, %zmm25, %zmm25
+	LONG $0x48759162; WORD $0xc9fe // vpaddd %zmm25, %zmm1, %zmm1
+	LONG $0x403d0162; WORD $0xc2f5 // vpmaddwd %zmm26, %zmm24, %zmm24
+	LONG $0x487d9162; WORD $0xc0fe // vpaddd %zmm24, %zmm0, %zmm0
+	LONG $0x80ed8349 // subq $-128, %r13
 	LONG $0x30c78348 // addq $48, %rdi
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x01f88348 // cmpq $1, %rax
-	LONG $0xff2f8f0f; WORD $0xffff // jg .LBB0_2
-	LONG $0x487c5162; WORD $0x2610 // vmovups (%r14), %zmm12
+	LONG $0xfd718f0f; WORD $0xffff // jg .LBB0_2
+	LONG $0x487c4162; WORD $0x0610 // vmovups (%r14), %zmm24
+	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps %zmm23, %zmm23
+	LONG $0x503c6162; WORD $0x0e59 // vmulps (%rsi){1to16}, %zmm24, %zmm25
+	LONG $0x40454262; WORD $0x0ca8; BYTE $0x24 // vfmadd213ps (%r12), %zmm23, %zmm25
+	LONG $0x487cc162; WORD $0x7e10; BYTE $0x01 // vmovups 64(%r14), %zmm23
+	LONG $0x487c4162; WORD $0x0c11; BYTE $0x24 // vmovups %zmm25, (%r12)
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps %zmm22, %zmm22
+	LONG $0x50446162; WORD $0x0e59 // vmulps (%rsi){1to16}, %zmm23, %zmm25
+	QUAD $0x01244ca8404d4262 // vfmadd213ps 64(%r12), %zmm22, %zmm25
+	QUAD $0x01244c11487c4162 // vmovups %zmm25, 64(%r12)
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps %zmm21, %zmm21
+	LONG $0x503ce162; WORD $0x7659; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm24, %zmm22
+	QUAD $0x022474a84055c262 // vfmadd213ps 128(%r12), %zmm21, %zmm22
+	QUAD $0x02247411487cc162 // vmovups %zmm22, 128(%r12)
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
+	LONG $0x5044e162; WORD $0x6e59; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm23, %zmm21
+	QUAD $0x03246ca8405dc262 // vfmadd213ps 192(%r12), %zmm20, %zmm21
+	QUAD $0x03246c11487cc162 // vmovups %zmm21, 192(%r12)
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps %zmm19, %zmm19
+	LONG $0x503ce162; WORD $0x6659; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm24, %zmm20
+	QUAD $0x042464a84065c262 // vfmadd213ps 256(%r12), %zmm19, %zmm20
+	QUAD $0x04246411487cc162 // vmovups %zmm20, 256(%r12)
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps %zmm18, %zmm18
+	LONG $0x5044e162; WORD $0x5e59; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm23, %zmm19
+	QUAD $0x05245ca8406dc262 // vfmadd213ps 320(%r12), %zmm18, %zmm19
+	QUAD $0x05245c11487cc162 // vmovups %zmm19, 320(%r12)
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
+	LONG $0x503ce162; WORD $0x5659; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm24, %zmm18
+	QUAD $0x062454a84075c262 // vfmadd213ps 384(%r12), %zmm17, %zmm18
+	QUAD $0x06245411487cc162 // vmovups %zmm18, 384(%r12)
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps %zmm16, %zmm16
+	LONG $0x5044e162; WORD $0x4e59; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm23, %zmm17
+	QUAD $0x07244ca8407dc262 // vfmadd213ps 448(%r12), %zmm16, %zmm17
+	QUAD $0x07244c11487cc162 // vmovups %zmm17, 448(%r12)
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps %zmm15, %zmm15
+	LONG $0x503ce162; WORD $0x4659; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm24, %zmm16
+	QUAD $0x082444a84805c262 // vfmadd213ps 512(%r12), %zmm15, %zmm16
+	QUAD $0x08244411487cc162 // vmovups %zmm16, 512(%r12)
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x50447162; WORD $0x7e59; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm23, %zmm15
+	QUAD $0x09247ca8480d5262 // vfmadd213ps 576(%r12), %zmm14, %zmm15
+	QUAD $0x09247c11487c5162 // vmovups %zmm15, 576(%r12)
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps %zmm13, %zmm13
+	LONG $0x503c7162; WORD $0x7659; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm24, %zmm14
+	QUAD $0x0a2474a848155262 // vfmadd213ps 640(%r12), %zmm13, %zmm14
+	QUAD $0x0a247411487c5162 // vmovups %zmm14, 640(%r12)
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x50447162; WORD $0x6e59; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm23, %zmm13
+	QUAD $0x0b246ca8481d5262 // vfmadd213ps 704(%r12), %zmm12, %zmm13
+	QUAD $0x0b246c11487c5162 // vmovups %zmm13, 704(%r12)
 	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
-	LONG $0x581c7162; WORD $0x2e59 // vmulps (%rsi){1to16}, %zmm12, %zmm13
-	LONG $0x48255262; WORD $0x2ca8; BYTE $0x24 // vfmadd213ps (%r12), %zmm11, %zmm13
-	LONG $0x487c5162; WORD $0x2c11; BYTE $0x24 // vmovups %zmm13, (%r12)
+	LONG $0x503c7162; WORD $0x6659; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm24, %zmm12
+	QUAD $0x0c2464a848255262 // vfmadd213ps 768(%r12), %zmm11, %zmm12
+	QUAD $0x0c246411487c5162 // vmovups %zmm12, 768(%r12)
 	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps %zmm10, %zmm10
-	LONG $0x581c7162; WORD $0x5e59; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm12, %zmm11
-	QUAD $0x01245ca8482d5262 // vfmadd213ps 64(%r12), %zmm10, %zmm11
-	QUAD $0x01245c11487c5162 // vmovups %zmm11, 64(%r12)
+	LONG $0x50447162; WORD $0x5e59; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm23, %zmm11
+	QUAD $0x0d245ca8482d5262 // vfmadd213ps 832(%r12), %zmm10, %zmm11
+	QUAD $0x0d245c11487c5162 // vmovups %zmm11, 832(%r12)
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps %zmm9, %zmm9
-	LONG $0x581c7162; WORD $0x5659; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm12, %zmm10
-	QUAD $0x022454a848355262 // vfmadd213ps 128(%r12), %zmm9, %zmm10
-	QUAD $0x02245411487c5162 // vmovups %zmm10, 128(%r12)
+	LONG $0x503c7162; WORD $0x5659; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm24, %zmm10
+	QUAD $0x0e2454a848355262 // vfmadd213ps 896(%r12), %zmm9, %zmm10
+	QUAD $0x0e245411487c5162 // vmovups %zmm10, 896(%r12)
 	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps %zmm8, %zmm8
-	LONG $0x581c7162; WORD $0x4e59; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm12, %zmm9
-	QUAD $0x03244ca8483d5262 // vfmadd213ps 192(%r12), %zmm8, %zmm9
-	QUAD $0x03244c11487c5162 // vmovups %zmm9, 192(%r12)
+	LONG $0x50447162; WORD $0x4e59; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm23, %zmm9
+	QUAD $0x0f244ca8483d5262 // vfmadd213ps 960(%r12), %zmm8, %zmm9
+	QUAD $0x0f244c11487c5162 // vmovups %zmm9, 960(%r12)
 	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps %zmm7, %zmm7
-	LONG $0x581c7162; WORD $0x4659; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm12, %zmm8
-	QUAD $0x042444a848455262 // vfmadd213ps 256(%r12), %zmm7, %zmm8
-	QUAD $0x04244411487c5162 // vmovups %zmm8, 256(%r12)
+	LONG $0x503c7162; WORD $0x4659; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm24, %zmm8
+	QUAD $0x102444a848455262 // vfmadd213ps 1024(%r12), %zmm7, %zmm8
+	QUAD $0x10244411487c5162 // vmovups %zmm8, 1024(%r12)
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps %zmm6, %zmm6
-	LONG $0x581cf162; WORD $0x7e59; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm12, %zmm7
-	QUAD $0x05247ca8484dd262 // vfmadd213ps 320(%r12), %zmm6, %zmm7
-	QUAD $0x05247c11487cd162 // vmovups %zmm7, 320(%r12)
+	LONG $0x5044f162; WORD $0x7e59; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm23, %zmm7
+	QUAD $0x11247ca8484dd262 // vfmadd213ps 1088(%r12), %zmm6, %zmm7
+	QUAD $0x11247c11487cd162 // vmovups %zmm7, 1088(%r12)
 	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps %zmm5, %zmm5
-	LONG $0x581cf162; WORD $0x7659; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm12, %zmm6
-	QUAD $0x062474a84855d262 // vfmadd213ps 384(%r12), %zmm5, %zmm6
-	QUAD $0x06247411487cd162 // vmovups %zmm6, 384(%r12)
+	LONG $0x503cf162; WORD $0x7659; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm24, %zmm6
+	QUAD $0x122474a84855d262 // vfmadd213ps 1152(%r12), %zmm5, %zmm6
+	QUAD $0x12247411487cd162 // vmovups %zmm6, 1152(%r12)
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps %zmm4, %zmm4
-	LONG $0x581cf162; WORD $0x6e59; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm12, %zmm5
-	QUAD $0x07246ca8485dd262 // vfmadd213ps 448(%r12), %zmm4, %zmm5
-	QUAD $0x07246c11487cd162 // vmovups %zmm5, 448(%r12)
+	LONG $0x5044f162; WORD $0x6e59; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm23, %zmm5
+	QUAD $0x13246ca8485dd262 // vfmadd213ps 1216(%r12), %zmm4, %zmm5
+	QUAD $0x13246c11487cd162 // vmovups %zmm5, 1216(%r12)
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps %zmm3, %zmm3
-	LONG $0x581cf162; WORD $0x6659; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm12, %zmm4
-	QUAD $0x082464a84865d262 // vfmadd213ps 512(%r12), %zmm3, %zmm4
-	QUAD $0x08246411487cd162 // vmovups %zmm4, 512(%r12)
+	LONG $0x503cf162; WORD $0x6659; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm24, %zmm4
+	QUAD $0x142464a84865d262 // vfmadd213ps 1280(%r12), %zmm3, %zmm4
+	QUAD $0x14246411487cd162 // vmovups %zmm4, 1280(%r12)
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps %zmm2, %zmm2
-	LONG $0x581cf162; WORD $0x5e59; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm12, %zmm3
-	QUAD $0x09245ca8486dd262 // vfmadd213ps 576(%r12), %zmm2, %zmm3
-	QUAD $0x09245c11487cd162 // vmovups %zmm3, 576(%r12)
+	LONG $0x5044f162; WORD $0x5e59; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm23, %zmm3
+	QUAD $0x15245ca8486dd262 // vfmadd213ps 1344(%r12), %zmm2, %zmm3
+	QUAD $0x15245c11487cd162 // vmovups %zmm3, 1344(%r12)
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps %zmm1, %zmm1
-	LONG $0x581cf162; WORD $0x5659; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm12, %zmm2
-	QUAD $0x0a2454a84875d262 // vfmadd213ps 640(%r12), %zmm1, %zmm2
-	QUAD $0x0a245411487cd162 // vmovups %zmm2, 640(%r12)
+	LONG $0x503cf162; WORD $0x5659; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm24, %zmm2
+	QUAD $0x162454a84875d262 // vfmadd213ps 1408(%r12), %zmm1, %zmm2
+	QUAD $0x16245411487cd162 // vmovups %zmm2, 1408(%r12)
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps %zmm0, %zmm0
-	LONG $0x581cf162; WORD $0x4e59; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm12, %zmm1
-	QUAD $0x0b244ca8487dd262 // vfmadd213ps 704(%r12), %zmm0, %zmm1
-	QUAD $0x0b244c11487cd162 // vmovups %zmm1, 704(%r12)
-	LONG $0x40c68349 // addq $64, %r14
+	LONG $0x5044f162; WORD $0x4e59; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm23, %zmm1
+	QUAD $0x17244ca8487dd262 // vfmadd213ps 1472(%r12), %zmm0, %zmm1
+	QUAD $0x17244c11487cd162 // vmovups %zmm1, 1472(%r12)
+	LONG $0x80ee8349 // subq $-128, %r14
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // addq $192, %rsi
 	LONG $0xff428d48 // leaq -1(%rdx), %rax
 	LONG $0x01fa8348 // cmpq $1, %rdx
 	WORD $0x8948; BYTE $0xc2 // movq %rax, %rdx
-	LONG $0xfd748f0f; WORD $0xffff // jg .LBB0_1
+	LONG $0xfa148f0f; WORD $0xffff // jg .LBB0_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -128,6 +262,18 @@ TEXT ·gemmMinVNNI512(SB), NOSPLIT|NOFRAME, $0-56
 	MOVQ xd+40(FP), SI
 	MOVQ nb+48(FP), DX
 	PCALIGN $64
+	LONG $0x0044a162; WORD $0xff57 // vxorps %xmm23, %xmm23, %xmm23
+	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	LONG $0x005ca162; WORD $0xe457 // vxorps %xmm20, %xmm20, %xmm20
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
 	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
 	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
@@ -142,132 +288,290 @@ TEXT ·gemmMinVNNI512(SB), NOSPLIT|NOFRAME, $0-56
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
 	LONG $0x000008b8; BYTE $0x00 // movl $8, %eax
 	WORD $0xff48; BYTE $0xc0 // incq %rax
-	LONG $0x00401f0f // padding
-	LONG $0x48fe5162; WORD $0x656f; BYTE $0x00 // vmovdqu64 (%r13), %zmm12
-	LONG $0x581d7262; WORD $0x1f52 // vpdpwssd (%rdi){1to16}, %zmm12, %zmm11
-	LONG $0x581d7262; WORD $0x5752; BYTE $0x01 // vpdpwssd 4(%rdi){1to16}, %zmm12, %zmm10
-	LONG $0x581d7262; WORD $0x4f52; BYTE $0x02 // vpdpwssd 8(%rdi){1to16}, %zmm12, %zmm9
-	LONG $0x581d7262; WORD $0x4752; BYTE $0x03 // vpdpwssd 12(%rdi){1to16}, %zmm12, %zmm8
-	LONG $0x581df262; WORD $0x7f52; BYTE $0x04 // vpdpwssd 16(%rdi){1to16}, %zmm12, %zmm7
-	LONG $0x581df262; WORD $0x7752; BYTE $0x05 // vpdpwssd 20(%rdi){1to16}, %zmm12, %zmm6
-	LONG $0x581df262; WORD $0x6f52; BYTE $0x06 // vpdpwssd 24(%rdi){1to16}, %zmm12, %zmm5
-	LONG $0x581df262; WORD $0x6752; BYTE $0x07 // vpdpwssd 28(%rdi){1to16}, %zmm12, %zmm4
-	LONG $0x581df262; WORD $0x5f52; BYTE $0x08 // vpdpwssd 32(%rdi){1to16}, %zmm12, %zmm3
-	LONG $0x581df262; WORD $0x5752; BYTE $0x09 // vpdpwssd 36(%rdi){1to16}, %zmm12, %zmm2
-	LONG $0x581df262; WORD $0x4f52; BYTE $0x0a // vpdpwssd 40(%rdi){1to16}, %zmm12, %zmm1
-	LONG $0x581df262; WORD $0x4752; BYTE $0x0b // vpdpwssd 44(%rdi){1to16}, %zmm12, %zmm0
-	LONG $0x40c58349 // addq $64, %r13
+	LONG $0x48fe4162; WORD $0x4d6f; BYTE $0x00 // vmovdqu64 (%r13), %zmm25
+	LONG $0x487d6262; WORD $0x1718 // vbroadcastss (%rdi), %zmm26
+	LONG $0x48fe4162; WORD $0x456f; BYTE $0x01 // vmovdqu64 64(%r13), %zmm24
+	LONG $0x40358262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm23
+	LONG $0x403d8262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm22
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x01 // vbroadcastss 4(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm21
+	LONG $0x403d8262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm20
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x02 // vbroadcastss 8(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm19
+	LONG $0x403d8262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm18
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x03 // vbroadcastss 12(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm17
+	LONG $0x403d8262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm16
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x04 // vbroadcastss 16(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm15
+	LONG $0x403d1262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm14
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x05 // vbroadcastss 20(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm13
+	LONG $0x403d1262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm12
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x06 // vbroadcastss 24(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm11
+	LONG $0x403d1262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm10
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x07 // vbroadcastss 28(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm9
+	LONG $0x403d1262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm8
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x08 // vbroadcastss 32(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm7
+	LONG $0x403d9262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm6
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x09 // vbroadcastss 36(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm5
+	LONG $0x403d9262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm4
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0a // vbroadcastss 40(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm3
+	LONG $0x403d9262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm2
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0b // vbroadcastss 44(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm1
+	LONG $0x403d9262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm0
+	LONG $0x80ed8349 // subq $-128, %r13
 	LONG $0x30c78348 // addq $48, %rdi
-	LONG $0x48fe5162; WORD $0x656f; BYTE $0x00 // vmovdqu64 (%r13), %zmm12
-	LONG $0x581d7262; WORD $0x1f52 // vpdpwssd (%rdi){1to16}, %zmm12, %zmm11
-	LONG $0x581d7262; WORD $0x5752; BYTE $0x01 // vpdpwssd 4(%rdi){1to16}, %zmm12, %zmm10
-	LONG $0x581d7262; WORD $0x4f52; BYTE $0x02 // vpdpwssd 8(%rdi){1to16}, %zmm12, %zmm9
-	LONG $0x581d7262; WORD $0x4752; BYTE $0x03 // vpdpwssd 12(%rdi){1to16}, %zmm12, %zmm8
-	LONG $0x581df262; WORD $0x7f52; BYTE $0x04 // vpdpwssd 16(%rdi){1to16}, %zmm12, %zmm7
-	LONG $0x581df262; WORD $0x7752; BYTE $0x05 // vpdpwssd 20(%rdi){1to16}, %zmm12, %zmm6
-	LONG $0x581df262; WORD $0x6f52; BYTE $0x06 // vpdpwssd 24(%rdi){1to16}, %zmm12, %zmm5
-	LONG $0x581df262; WORD $0x6752; BYTE $0x07 // vpdpwssd 28(%rdi){1to16}, %zmm12, %zmm4
-	LONG $0x581df262; WORD $0x5f52; BYTE $0x08 // vpdpwssd 32(%rdi){1to16}, %zmm12, %zmm3
-	LONG $0x581df262; WORD $0x5752; BYTE $0x09 // vpdpwssd 36(%rdi){1to16}, %zmm12, %zmm2
-	LONG $0x581df262; WORD $0x4f52; BYTE $0x0a // vpdpwssd 40(%rdi){1to16}, %zmm12, %zmm1
-	LONG $0x581df262; WORD $0x4752; BYTE $0x0b // vpdpwssd 44(%rdi){1to16}, %zmm12, %zmm0
-	LONG $0x40c58349 // addq $64, %r13
+	LONG $0x48fe4162; WORD $0x4d6f; BYTE $0x00 // vmovdqu64 (%r13), %zmm25
+	LONG $0x487d6262; WORD $0x1718 // vbroadcastss (%rdi), %zmm26
+	LONG $0x48fe4162; WORD $0x456f; BYTE $0x01 // vmovdqu64 64(%r13), %zmm24
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40458162; WORD $0xfbfe // vpaddd %zmm27, %zmm23, %zmm23
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x404d8162; WORD $0xf2fe // vpaddd %zmm26, %zmm22, %zmm22
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x01 // vbroadcastss 4(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40558162; WORD $0xebfe // vpaddd %zmm27, %zmm21, %zmm21
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x405d8162; WORD $0xe2fe // vpaddd %zmm26, %zmm20, %zmm20
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x02 // vbroadcastss 8(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40658162; WORD $0xdbfe // vpaddd %zmm27, %zmm19, %zmm19
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x406d8162; WORD $0xd2fe // vpaddd %zmm26, %zmm18, %zmm18
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x03 // vbroadcastss 12(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40758162; WORD $0xcbfe // vpaddd %zmm27, %zmm17, %zmm17
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x407d8162; WORD $0xc2fe // vpaddd %zmm26, %zmm16, %zmm16
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x04 // vbroadcastss 16(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48051162; WORD $0xfbfe // vpaddd %zmm27, %zmm15, %zmm15
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x480d1162; WORD $0xf2fe // vpaddd %zmm26, %zmm14, %zmm14
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x05 // vbroadcastss 20(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48151162; WORD $0xebfe // vpaddd %zmm27, %zmm13, %zmm13
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x481d1162; WORD $0xe2fe // vpaddd %zmm26, %zmm12, %zmm12
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x06 // vbroadcastss 24(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48251162; WORD $0xdbfe // vpaddd %zmm27, %zmm11, %zmm11
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x482d1162; WORD $0xd2fe // vpaddd %zmm26, %zmm10, %zmm10
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x07 // vbroadcastss 28(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48351162; WORD $0xcbfe // vpaddd %zmm27, %zmm9, %zmm9
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x483d1162; WORD $0xc2fe // vpaddd %zmm26, %zmm8, %zmm8
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x08 // vbroadcastss 32(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48459162; WORD $0xfbfe // vpaddd %zmm27, %zmm7, %zmm7
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x484d9162; WORD $0xf2fe // vpaddd %zmm26, %zmm6, %zmm6
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x09 // vbroadcastss 36(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48559162; WORD $0xebfe // vpaddd %zmm27, %zmm5, %zmm5
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x485d9162; WORD $0xe2fe // vpaddd %zmm26, %zmm4, %zmm4
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0a // vbroadcastss 40(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48659162; WORD $0xdbfe // vpaddd %zmm27, %zmm3, %zmm3
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x486d9162; WORD $0xd2fe // vpaddd %zmm26, %zmm2, %zmm2
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0b // vbroadcastss 44(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xcaf5 // vpmaddwd %zmm26, %zmm25, %zmm25
+	LONG $0x48759162; WORD $0xc9fe // vpaddd %zmm25, %zmm1, %zmm1
+	LONG $0x403d0162; WORD $0xc2f5 // vpmaddwd %zmm26, %zmm24, %zmm24
+	LONG $0x487d9162; WORD $0xc0fe // vpaddd %zmm24, %zmm0, %zmm0
+	LONG $0x80ed8349 // subq $-128, %r13
 	LONG $0x30c78348 // addq $48, %rdi
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x01f88348 // cmpq $1, %rax
-	LONG $0xff2f8f0f; WORD $0xffff // jg .LBB1_2
-	LONG $0x487d7262; WORD $0x6618; BYTE $0x0c // vbroadcastss 48(%rsi), %zmm12
+	LONG $0xfd718f0f; WORD $0xffff // jg .LBB1_2
+	LONG $0x487c4162; WORD $0x0e10 // vmovups (%r14), %zmm25
+	LONG $0x487d6262; WORD $0x5618; BYTE $0x0c // vbroadcastss 48(%rsi), %zmm26
+	LONG $0x487c4162; WORD $0x4610; BYTE $0x01 // vmovups 64(%r14), %zmm24
+	LONG $0x487c4162; WORD $0x1f10 // vmovups (%r15), %zmm27
+	LONG $0x402d4262; WORD $0x1ca8; BYTE $0x24 // vfmadd213ps (%r12), %zmm26, %zmm27
+	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps %zmm23, %zmm23
+	LONG $0x50346162; WORD $0x1659 // vmulps (%rsi){1to16}, %zmm25, %zmm26
+	LONG $0x40450262; WORD $0xd3a8 // vfmadd213ps %zmm27, %zmm23, %zmm26
+	LONG $0x487c4162; WORD $0x1411; BYTE $0x24 // vmovups %zmm26, (%r12)
+	LONG $0x487de262; WORD $0x7e18; BYTE $0x0c // vbroadcastss 48(%rsi), %zmm23
+	LONG $0x487c4162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm26
+	QUAD $0x012454a840454262 // vfmadd213ps 64(%r12), %zmm23, %zmm26
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps %zmm22, %zmm22
+	LONG $0x503ce162; WORD $0x3e59 // vmulps (%rsi){1to16}, %zmm24, %zmm23
+	LONG $0x404d8262; WORD $0xfaa8 // vfmadd213ps %zmm26, %zmm22, %zmm23
+	QUAD $0x01247c11487cc162 // vmovups %zmm23, 64(%r12)
+	LONG $0x487de262; WORD $0x7618; BYTE $0x0d // vbroadcastss 52(%rsi), %zmm22
+	LONG $0x487cc162; WORD $0x3f10 // vmovups (%r15), %zmm23
+	QUAD $0x02247ca8404dc262 // vfmadd213ps 128(%r12), %zmm22, %zmm23
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps %zmm21, %zmm21
+	LONG $0x5034e162; WORD $0x7659; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm25, %zmm22
+	LONG $0x4055a262; WORD $0xf7a8 // vfmadd213ps %zmm23, %zmm21, %zmm22
+	QUAD $0x02247411487cc162 // vmovups %zmm22, 128(%r12)
+	LONG $0x487de262; WORD $0x6e18; BYTE $0x0d // vbroadcastss 52(%rsi), %zmm21
+	LONG $0x487cc162; WORD $0x7710; BYTE $0x01 // vmovups 64(%r15), %zmm22
+	QUAD $0x032474a84055c262 // vfmadd213ps 192(%r12), %zmm21, %zmm22
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
+	LONG $0x503ce162; WORD $0x6e59; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm24, %zmm21
+	LONG $0x405da262; WORD $0xeea8 // vfmadd213ps %zmm22, %zmm20, %zmm21
+	QUAD $0x03246c11487cc162 // vmovups %zmm21, 192(%r12)
+	LONG $0x487de262; WORD $0x6618; BYTE $0x0e // vbroadcastss 56(%rsi), %zmm20
+	LONG $0x487cc162; WORD $0x2f10 // vmovups (%r15), %zmm21
+	QUAD $0x04246ca8405dc262 // vfmadd213ps 256(%r12), %zmm20, %zmm21
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps %zmm19, %zmm19
+	LONG $0x5034e162; WORD $0x6659; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm25, %zmm20
+	LONG $0x4065a262; WORD $0xe5a8 // vfmadd213ps %zmm21, %zmm19, %zmm20
+	QUAD $0x04246411487cc162 // vmovups %zmm20, 256(%r12)
+	LONG $0x487de262; WORD $0x5e18; BYTE $0x0e // vbroadcastss 56(%rsi), %zmm19
+	LONG $0x487cc162; WORD $0x6710; BYTE $0x01 // vmovups 64(%r15), %zmm20
+	QUAD $0x052464a84065c262 // vfmadd213ps 320(%r12), %zmm19, %zmm20
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps %zmm18, %zmm18
+	LONG $0x503ce162; WORD $0x5e59; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm24, %zmm19
+	LONG $0x406da262; WORD $0xdca8 // vfmadd213ps %zmm20, %zmm18, %zmm19
+	QUAD $0x05245c11487cc162 // vmovups %zmm19, 320(%r12)
+	LONG $0x487de262; WORD $0x5618; BYTE $0x0f // vbroadcastss 60(%rsi), %zmm18
+	LONG $0x487cc162; WORD $0x1f10 // vmovups (%r15), %zmm19
+	QUAD $0x06245ca8406dc262 // vfmadd213ps 384(%r12), %zmm18, %zmm19
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
+	LONG $0x5034e162; WORD $0x5659; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm25, %zmm18
+	LONG $0x4075a262; WORD $0xd3a8 // vfmadd213ps %zmm19, %zmm17, %zmm18
+	QUAD $0x06245411487cc162 // vmovups %zmm18, 384(%r12)
+	LONG $0x487de262; WORD $0x4e18; BYTE $0x0f // vbroadcastss 60(%rsi), %zmm17
+	LONG $0x487cc162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm18
+	QUAD $0x072454a84075c262 // vfmadd213ps 448(%r12), %zmm17, %zmm18
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps %zmm16, %zmm16
+	LONG $0x503ce162; WORD $0x4e59; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm24, %zmm17
+	LONG $0x407da262; WORD $0xcaa8 // vfmadd213ps %zmm18, %zmm16, %zmm17
+	QUAD $0x07244c11487cc162 // vmovups %zmm17, 448(%r12)
+	LONG $0x487de262; WORD $0x4618; BYTE $0x10 // vbroadcastss 64(%rsi), %zmm16
+	LONG $0x487cc162; WORD $0x0f10 // vmovups (%r15), %zmm17
+	QUAD $0x08244ca8407dc262 // vfmadd213ps 512(%r12), %zmm16, %zmm17
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps %zmm15, %zmm15
+	LONG $0x5034e162; WORD $0x4659; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm25, %zmm16
+	LONG $0x4805a262; WORD $0xc1a8 // vfmadd213ps %zmm17, %zmm15, %zmm16
+	QUAD $0x08244411487cc162 // vmovups %zmm16, 512(%r12)
+	LONG $0x487d7262; WORD $0x7e18; BYTE $0x10 // vbroadcastss 64(%rsi), %zmm15
+	LONG $0x487cc162; WORD $0x4710; BYTE $0x01 // vmovups 64(%r15), %zmm16
+	QUAD $0x092444a84805c262 // vfmadd213ps 576(%r12), %zmm15, %zmm16
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x503c7162; WORD $0x7e59; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm24, %zmm15
+	LONG $0x480d3262; WORD $0xf8a8 // vfmadd213ps %zmm16, %zmm14, %zmm15
+	QUAD $0x09247c11487c5162 // vmovups %zmm15, 576(%r12)
+	LONG $0x487d7262; WORD $0x7618; BYTE $0x11 // vbroadcastss 68(%rsi), %zmm14
+	LONG $0x487c5162; WORD $0x3f10 // vmovups (%r15), %zmm15
+	QUAD $0x0a247ca8480d5262 // vfmadd213ps 640(%r12), %zmm14, %zmm15
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps %zmm13, %zmm13
+	LONG $0x50347162; WORD $0x7659; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm25, %zmm14
+	LONG $0x48155262; WORD $0xf7a8 // vfmadd213ps %zmm15, %zmm13, %zmm14
+	QUAD $0x0a247411487c5162 // vmovups %zmm14, 640(%r12)
+	LONG $0x487d7262; WORD $0x6e18; BYTE $0x11 // vbroadcastss 68(%rsi), %zmm13
+	LONG $0x487c5162; WORD $0x7710; BYTE $0x01 // vmovups 64(%r15), %zmm14
+	QUAD $0x0b2474a848155262 // vfmadd213ps 704(%r12), %zmm13, %zmm14
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x503c7162; WORD $0x6e59; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm24, %zmm13
+	LONG $0x481d5262; WORD $0xeea8 // vfmadd213ps %zmm14, %zmm12, %zmm13
+	QUAD $0x0b246c11487c5162 // vmovups %zmm13, 704(%r12)
+	LONG $0x487d7262; WORD $0x6618; BYTE $0x12 // vbroadcastss 72(%rsi), %zmm12
 	LONG $0x487c5162; WORD $0x2f10 // vmovups (%r15), %zmm13
-	LONG $0x481d5262; WORD $0x2ca8; BYTE $0x24 // vfmadd213ps (%r12), %zmm12, %zmm13
-	LONG $0x487c5162; WORD $0x2610 // vmovups (%r14), %zmm12
+	QUAD $0x0c246ca8481d5262 // vfmadd213ps 768(%r12), %zmm12, %zmm13
 	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
-	LONG $0x581c7162; WORD $0x3659 // vmulps (%rsi){1to16}, %zmm12, %zmm14
-	LONG $0x48255262; WORD $0xf5a8 // vfmadd213ps %zmm13, %zmm11, %zmm14
-	LONG $0x487c5162; WORD $0x3411; BYTE $0x24 // vmovups %zmm14, (%r12)
-	LONG $0x487d7262; WORD $0x5e18; BYTE $0x0d // vbroadcastss 52(%rsi), %zmm11
-	LONG $0x487c5162; WORD $0x2f10 // vmovups (%r15), %zmm13
-	QUAD $0x01246ca848255262 // vfmadd213ps 64(%r12), %zmm11, %zmm13
+	LONG $0x50347162; WORD $0x6659; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm25, %zmm12
+	LONG $0x48255262; WORD $0xe5a8 // vfmadd213ps %zmm13, %zmm11, %zmm12
+	QUAD $0x0c246411487c5162 // vmovups %zmm12, 768(%r12)
+	LONG $0x487d7262; WORD $0x5e18; BYTE $0x12 // vbroadcastss 72(%rsi), %zmm11
+	LONG $0x487c5162; WORD $0x6710; BYTE $0x01 // vmovups 64(%r15), %zmm12
+	QUAD $0x0d2464a848255262 // vfmadd213ps 832(%r12), %zmm11, %zmm12
 	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps %zmm10, %zmm10
-	LONG $0x581c7162; WORD $0x5e59; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm12, %zmm11
-	LONG $0x482d5262; WORD $0xdda8 // vfmadd213ps %zmm13, %zmm10, %zmm11
-	QUAD $0x01245c11487c5162 // vmovups %zmm11, 64(%r12)
-	LONG $0x487d7262; WORD $0x5618; BYTE $0x0e // vbroadcastss 56(%rsi), %zmm10
+	LONG $0x503c7162; WORD $0x5e59; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm24, %zmm11
+	LONG $0x482d5262; WORD $0xdca8 // vfmadd213ps %zmm12, %zmm10, %zmm11
+	QUAD $0x0d245c11487c5162 // vmovups %zmm11, 832(%r12)
+	LONG $0x487d7262; WORD $0x5618; BYTE $0x13 // vbroadcastss 76(%rsi), %zmm10
 	LONG $0x487c5162; WORD $0x1f10 // vmovups (%r15), %zmm11
-	QUAD $0x02245ca8482d5262 // vfmadd213ps 128(%r12), %zmm10, %zmm11
+	QUAD $0x0e245ca8482d5262 // vfmadd213ps 896(%r12), %zmm10, %zmm11
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps %zmm9, %zmm9
-	LONG $0x581c7162; WORD $0x5659; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm12, %zmm10
+	LONG $0x50347162; WORD $0x5659; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm25, %zmm10
 	LONG $0x48355262; WORD $0xd3a8 // vfmadd213ps %zmm11, %zmm9, %zmm10
-	QUAD $0x02245411487c5162 // vmovups %zmm10, 128(%r12)
-	LONG $0x487d7262; WORD $0x4e18; BYTE $0x0f // vbroadcastss 60(%rsi), %zmm9
-	LONG $0x487c5162; WORD $0x1710 // vmovups (%r15), %zmm10
-	QUAD $0x032454a848355262 // vfmadd213ps 192(%r12), %zmm9, %zmm10
+	QUAD $0x0e245411487c5162 // vmovups %zmm10, 896(%r12)
+	LONG $0x487d7262; WORD $0x4e18; BYTE $0x13 // vbroadcastss 76(%rsi), %zmm9
+	LONG $0x487c5162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm10
+	QUAD $0x0f2454a848355262 // vfmadd213ps 960(%r12), %zmm9, %zmm10
 	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps %zmm8, %zmm8
-	LONG $0x581c7162; WORD $0x4e59; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm12, %zmm9
+	LONG $0x503c7162; WORD $0x4e59; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm24, %zmm9
 	LONG $0x483d5262; WORD $0xcaa8 // vfmadd213ps %zmm10, %zmm8, %zmm9
-	QUAD $0x03244c11487c5162 // vmovups %zmm9, 192(%r12)
-	LONG $0x487d7262; WORD $0x4618; BYTE $0x10 // vbroadcastss 64(%rsi), %zmm8
+	QUAD $0x0f244c11487c5162 // vmovups %zmm9, 960(%r12)
+	LONG $0x487d7262; WORD $0x4618; BYTE $0x14 // vbroadcastss 80(%rsi), %zmm8
 	LONG $0x487c5162; WORD $0x0f10 // vmovups (%r15), %zmm9
-	QUAD $0x04244ca8483d5262 // vfmadd213ps 256(%r12), %zmm8, %zmm9
+	QUAD $0x10244ca8483d5262 // vfmadd213ps 1024(%r12), %zmm8, %zmm9
 	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps %zmm7, %zmm7
-	LONG $0x581c7162; WORD $0x4659; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm12, %zmm8
+	LONG $0x50347162; WORD $0x4659; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm25, %zmm8
 	LONG $0x48455262; WORD $0xc1a8 // vfmadd213ps %zmm9, %zmm7, %zmm8
-	QUAD $0x04244411487c5162 // vmovups %zmm8, 256(%r12)
-	LONG $0x487df262; WORD $0x7e18; BYTE $0x11 // vbroadcastss 68(%rsi), %zmm7
-	LONG $0x487c5162; WORD $0x0710 // vmovups (%r15), %zmm8
-	QUAD $0x052444a848455262 // vfmadd213ps 320(%r12), %zmm7, %zmm8
+	QUAD $0x10244411487c5162 // vmovups %zmm8, 1024(%r12)
+	LONG $0x487df262; WORD $0x7e18; BYTE $0x14 // vbroadcastss 80(%rsi), %zmm7
+	LONG $0x487c5162; WORD $0x4710; BYTE $0x01 // vmovups 64(%r15), %zmm8
+	QUAD $0x112444a848455262 // vfmadd213ps 1088(%r12), %zmm7, %zmm8
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps %zmm6, %zmm6
-	LONG $0x581cf162; WORD $0x7e59; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm12, %zmm7
+	LONG $0x503cf162; WORD $0x7e59; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm24, %zmm7
 	LONG $0x484dd262; WORD $0xf8a8 // vfmadd213ps %zmm8, %zmm6, %zmm7
-	QUAD $0x05247c11487cd162 // vmovups %zmm7, 320(%r12)
-	LONG $0x487df262; WORD $0x7618; BYTE $0x12 // vbroadcastss 72(%rsi), %zmm6
+	QUAD $0x11247c11487cd162 // vmovups %zmm7, 1088(%r12)
+	LONG $0x487df262; WORD $0x7618; BYTE $0x15 // vbroadcastss 84(%rsi), %zmm6
 	LONG $0x487cd162; WORD $0x3f10 // vmovups (%r15), %zmm7
-	QUAD $0x06247ca8484dd262 // vfmadd213ps 384(%r12), %zmm6, %zmm7
+	QUAD $0x12247ca8484dd262 // vfmadd213ps 1152(%r12), %zmm6, %zmm7
 	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps %zmm5, %zmm5
-	LONG $0x581cf162; WORD $0x7659; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm12, %zmm6
+	LONG $0x5034f162; WORD $0x7659; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm25, %zmm6
 	LONG $0x4855f262; WORD $0xf7a8 // vfmadd213ps %zmm7, %zmm5, %zmm6
-	QUAD $0x06247411487cd162 // vmovups %zmm6, 384(%r12)
-	LONG $0x487df262; WORD $0x6e18; BYTE $0x13 // vbroadcastss 76(%rsi), %zmm5
-	LONG $0x487cd162; WORD $0x3710 // vmovups (%r15), %zmm6
-	QUAD $0x072474a84855d262 // vfmadd213ps 448(%r12), %zmm5, %zmm6
+	QUAD $0x12247411487cd162 // vmovups %zmm6, 1152(%r12)
+	LONG $0x487df262; WORD $0x6e18; BYTE $0x15 // vbroadcastss 84(%rsi), %zmm5
+	LONG $0x487cd162; WORD $0x7710; BYTE $0x01 // vmovups 64(%r15), %zmm6
+	QUAD $0x132474a84855d262 // vfmadd213ps 1216(%r12), %zmm5, %zmm6
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps %zmm4, %zmm4
-	LONG $0x581cf162; WORD $0x6e59; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm12, %zmm5
+	LONG $0x503cf162; WORD $0x6e59; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm24, %zmm5
 	LONG $0x485df262; WORD $0xeea8 // vfmadd213ps %zmm6, %zmm4, %zmm5
-	QUAD $0x07246c11487cd162 // vmovups %zmm5, 448(%r12)
-	LONG $0x487df262; WORD $0x6618; BYTE $0x14 // vbroadcastss 80(%rsi), %zmm4
+	QUAD $0x13246c11487cd162 // vmovups %zmm5, 1216(%r12)
+	LONG $0x487df262; WORD $0x6618; BYTE $0x16 // vbroadcastss 88(%rsi), %zmm4
 	LONG $0x487cd162; WORD $0x2f10 // vmovups (%r15), %zmm5
-	QUAD $0x08246ca8485dd262 // vfmadd213ps 512(%r12), %zmm4, %zmm5
+	QUAD $0x14246ca8485dd262 // vfmadd213ps 1280(%r12), %zmm4, %zmm5
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps %zmm3, %zmm3
-	LONG $0x581cf162; WORD $0x6659; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm12, %zmm4
+	LONG $0x5034f162; WORD $0x6659; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm25, %zmm4
 	LONG $0x4865f262; WORD $0xe5a8 // vfmadd213ps %zmm5, %zmm3, %zmm4
-	QUAD $0x08246411487cd162 // vmovups %zmm4, 512(%r12)
-	LONG $0x487df262; WORD $0x5e18; BYTE $0x15 // vbroadcastss 84(%rsi), %zmm3
-	LONG $0x487cd162; WORD $0x2710 // vmovups (%r15), %zmm4
-	QUAD $0x092464a84865d262 // vfmadd213ps 576(%r12), %zmm3, %zmm4
+	QUAD $0x14246411487cd162 // vmovups %zmm4, 1280(%r12)
+	LONG $0x487df262; WORD $0x5e18; BYTE $0x16 // vbroadcastss 88(%rsi), %zmm3
+	LONG $0x487cd162; WORD $0x6710; BYTE $0x01 // vmovups 64(%r15), %zmm4
+	QUAD $0x152464a84865d262 // vfmadd213ps 1344(%r12), %zmm3, %zmm4
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps %zmm2, %zmm2
-	LONG $0x581cf162; WORD $0x5e59; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm12, %zmm3
+	LONG $0x503cf162; WORD $0x5e59; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm24, %zmm3
 	LONG $0x486df262; WORD $0xdca8 // vfmadd213ps %zmm4, %zmm2, %zmm3
-	QUAD $0x09245c11487cd162 // vmovups %zmm3, 576(%r12)
-	LONG $0x487df262; WORD $0x5618; BYTE $0x16 // vbroadcastss 88(%rsi), %zmm2
+	QUAD $0x15245c11487cd162 // vmovups %zmm3, 1344(%r12)
+	LONG $0x487df262; WORD $0x5618; BYTE $0x17 // vbroadcastss 92(%rsi), %zmm2
 	LONG $0x487cd162; WORD $0x1f10 // vmovups (%r15), %zmm3
-	QUAD $0x0a245ca8486dd262 // vfmadd213ps 640(%r12), %zmm2, %zmm3
+	QUAD $0x16245ca8486dd262 // vfmadd213ps 1408(%r12), %zmm2, %zmm3
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps %zmm1, %zmm1
-	LONG $0x581cf162; WORD $0x5659; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm12, %zmm2
+	LONG $0x5034f162; WORD $0x5659; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm25, %zmm2
 	LONG $0x4875f262; WORD $0xd3a8 // vfmadd213ps %zmm3, %zmm1, %zmm2
-	QUAD $0x0a245411487cd162 // vmovups %zmm2, 640(%r12)
+	QUAD $0x16245411487cd162 // vmovups %zmm2, 1408(%r12)
 	LONG $0x487df262; WORD $0x4e18; BYTE $0x17 // vbroadcastss 92(%rsi), %zmm1
-	LONG $0x487cd162; WORD $0x1710 // vmovups (%r15), %zmm2
-	QUAD $0x0b2454a84875d262 // vfmadd213ps 704(%r12), %zmm1, %zmm2
+	LONG $0x487cd162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm2
+	QUAD $0x172454a84875d262 // vfmadd213ps 1472(%r12), %zmm1, %zmm2
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps %zmm0, %zmm0
-	LONG $0x581cf162; WORD $0x4e59; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm12, %zmm1
+	LONG $0x503cf162; WORD $0x4e59; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm24, %zmm1
 	LONG $0x487df262; WORD $0xcaa8 // vfmadd213ps %zmm2, %zmm0, %zmm1
-	QUAD $0x0b244c11487cd162 // vmovups %zmm1, 704(%r12)
-	LONG $0x40c68349 // addq $64, %r14
-	LONG $0x40c78349 // addq $64, %r15
+	QUAD $0x17244c11487cd162 // vmovups %zmm1, 1472(%r12)
+	LONG $0x80ee8349 // subq $-128, %r14
+	LONG $0x80ef8349 // subq $-128, %r15
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // addq $192, %rsi
 	LONG $0xff428d48 // leaq -1(%rdx), %rax
 	LONG $0x01fa8348 // cmpq $1, %rdx
 	WORD $0x8948; BYTE $0xc2 // movq %rax, %rdx
-	LONG $0xfc8c8f0f; WORD $0xffff // jg .LBB1_1
+	LONG $0xf83c8f0f; WORD $0xffff // jg .LBB1_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -281,6 +585,18 @@ TEXT ·gemmMin2VNNI512(SB), NOSPLIT|NOFRAME, $0-56
 	MOVQ xd+40(FP), SI
 	MOVQ nb+48(FP), DX
 	PCALIGN $64
+	LONG $0x0044a162; WORD $0xff57 // vxorps %xmm23, %xmm23, %xmm23
+	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	LONG $0x005ca162; WORD $0xe457 // vxorps %xmm20, %xmm20, %xmm20
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
 	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
 	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
@@ -295,156 +611,338 @@ TEXT ·gemmMin2VNNI512(SB), NOSPLIT|NOFRAME, $0-56
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
 	LONG $0x000008b8; BYTE $0x00 // movl $8, %eax
 	WORD $0xff48; BYTE $0xc0 // incq %rax
-	LONG $0x00401f0f // padding
-	LONG $0x48fe5162; WORD $0x656f; BYTE $0x00 // vmovdqu64 (%r13), %zmm12
-	LONG $0x581d7262; WORD $0x1f52 // vpdpwssd (%rdi){1to16}, %zmm12, %zmm11
-	LONG $0x581d7262; WORD $0x5752; BYTE $0x01 // vpdpwssd 4(%rdi){1to16}, %zmm12, %zmm10
-	LONG $0x581d7262; WORD $0x4f52; BYTE $0x02 // vpdpwssd 8(%rdi){1to16}, %zmm12, %zmm9
-	LONG $0x581d7262; WORD $0x4752; BYTE $0x03 // vpdpwssd 12(%rdi){1to16}, %zmm12, %zmm8
-	LONG $0x581df262; WORD $0x7f52; BYTE $0x04 // vpdpwssd 16(%rdi){1to16}, %zmm12, %zmm7
-	LONG $0x581df262; WORD $0x7752; BYTE $0x05 // vpdpwssd 20(%rdi){1to16}, %zmm12, %zmm6
-	LONG $0x581df262; WORD $0x6f52; BYTE $0x06 // vpdpwssd 24(%rdi){1to16}, %zmm12, %zmm5
-	LONG $0x581df262; WORD $0x6752; BYTE $0x07 // vpdpwssd 28(%rdi){1to16}, %zmm12, %zmm4
-	LONG $0x581df262; WORD $0x5f52; BYTE $0x08 // vpdpwssd 32(%rdi){1to16}, %zmm12, %zmm3
-	LONG $0x581df262; WORD $0x5752; BYTE $0x09 // vpdpwssd 36(%rdi){1to16}, %zmm12, %zmm2
-	LONG $0x581df262; WORD $0x4f52; BYTE $0x0a // vpdpwssd 40(%rdi){1to16}, %zmm12, %zmm1
-	LONG $0x581df262; WORD $0x4752; BYTE $0x0b // vpdpwssd 44(%rdi){1to16}, %zmm12, %zmm0
-	LONG $0x40c58349 // addq $64, %r13
+	LONG $0x48fe4162; WORD $0x4d6f; BYTE $0x00 // vmovdqu64 (%r13), %zmm25
+	LONG $0x487d6262; WORD $0x1718 // vbroadcastss (%rdi), %zmm26
+	LONG $0x48fe4162; WORD $0x456f; BYTE $0x01 // vmovdqu64 64(%r13), %zmm24
+	LONG $0x40358262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm23
+	LONG $0x403d8262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm22
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x01 // vbroadcastss 4(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm21
+	LONG $0x403d8262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm20
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x02 // vbroadcastss 8(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm19
+	LONG $0x403d8262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm18
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x03 // vbroadcastss 12(%rdi), %zmm26
+	LONG $0x40358262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm17
+	LONG $0x403d8262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm16
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x04 // vbroadcastss 16(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm15
+	LONG $0x403d1262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm14
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x05 // vbroadcastss 20(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm13
+	LONG $0x403d1262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm12
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x06 // vbroadcastss 24(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm11
+	LONG $0x403d1262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm10
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x07 // vbroadcastss 28(%rdi), %zmm26
+	LONG $0x40351262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm9
+	LONG $0x403d1262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm8
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x08 // vbroadcastss 32(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xfa52 // vpdpwssd %zmm26, %zmm25, %zmm7
+	LONG $0x403d9262; WORD $0xf252 // vpdpwssd %zmm26, %zmm24, %zmm6
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x09 // vbroadcastss 36(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xea52 // vpdpwssd %zmm26, %zmm25, %zmm5
+	LONG $0x403d9262; WORD $0xe252 // vpdpwssd %zmm26, %zmm24, %zmm4
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0a // vbroadcastss 40(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xda52 // vpdpwssd %zmm26, %zmm25, %zmm3
+	LONG $0x403d9262; WORD $0xd252 // vpdpwssd %zmm26, %zmm24, %zmm2
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0b // vbroadcastss 44(%rdi), %zmm26
+	LONG $0x40359262; WORD $0xca52 // vpdpwssd %zmm26, %zmm25, %zmm1
+	LONG $0x403d9262; WORD $0xc252 // vpdpwssd %zmm26, %zmm24, %zmm0
+	LONG $0x80ed8349 // subq $-128, %r13
 	LONG $0x30c78348 // addq $48, %rdi
-	LONG $0x48fe5162; WORD $0x656f; BYTE $0x00 // vmovdqu64 (%r13), %zmm12
-	LONG $0x581d7262; WORD $0x1f52 // vpdpwssd (%rdi){1to16}, %zmm12, %zmm11
-	LONG $0x581d7262; WORD $0x5752; BYTE $0x01 // vpdpwssd 4(%rdi){1to16}, %zmm12, %zmm10
-	LONG $0x581d7262; WORD $0x4f52; BYTE $0x02 // vpdpwssd 8(%rdi){1to16}, %zmm12, %zmm9
-	LONG $0x581d7262; WORD $0x4752; BYTE $0x03 // vpdpwssd 12(%rdi){1to16}, %zmm12, %zmm8
-	LONG $0x581df262; WORD $0x7f52; BYTE $0x04 // vpdpwssd 16(%rdi){1to16}, %zmm12, %zmm7
-	LONG $0x581df262; WORD $0x7752; BYTE $0x05 // vpdpwssd 20(%rdi){1to16}, %zmm12, %zmm6
-	LONG $0x581df262; WORD $0x6f52; BYTE $0x06 // vpdpwssd 24(%rdi){1to16}, %zmm12, %zmm5
-	LONG $0x581df262; WORD $0x6752; BYTE $0x07 // vpdpwssd 28(%rdi){1to16}, %zmm12, %zmm4
-	LONG $0x581df262; WORD $0x5f52; BYTE $0x08 // vpdpwssd 32(%rdi){1to16}, %zmm12, %zmm3
-	LONG $0x581df262; WORD $0x5752; BYTE $0x09 // vpdpwssd 36(%rdi){1to16}, %zmm12, %zmm2
-	LONG $0x581df262; WORD $0x4f52; BYTE $0x0a // vpdpwssd 40(%rdi){1to16}, %zmm12, %zmm1
-	LONG $0x581df262; WORD $0x4752; BYTE $0x0b // vpdpwssd 44(%rdi){1to16}, %zmm12, %zmm0
-	LONG $0x40c58349 // addq $64, %r13
+	LONG $0x48fe4162; WORD $0x4d6f; BYTE $0x00 // vmovdqu64 (%r13), %zmm25
+	LONG $0x487d6262; WORD $0x1718 // vbroadcastss (%rdi), %zmm26
+	LONG $0x48fe4162; WORD $0x456f; BYTE $0x01 // vmovdqu64 64(%r13), %zmm24
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40458162; WORD $0xfbfe // vpaddd %zmm27, %zmm23, %zmm23
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x404d8162; WORD $0xf2fe // vpaddd %zmm26, %zmm22, %zmm22
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x01 // vbroadcastss 4(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40558162; WORD $0xebfe // vpaddd %zmm27, %zmm21, %zmm21
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x405d8162; WORD $0xe2fe // vpaddd %zmm26, %zmm20, %zmm20
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x02 // vbroadcastss 8(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40658162; WORD $0xdbfe // vpaddd %zmm27, %zmm19, %zmm19
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x406d8162; WORD $0xd2fe // vpaddd %zmm26, %zmm18, %zmm18
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x03 // vbroadcastss 12(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x40758162; WORD $0xcbfe // vpaddd %zmm27, %zmm17, %zmm17
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x407d8162; WORD $0xc2fe // vpaddd %zmm26, %zmm16, %zmm16
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x04 // vbroadcastss 16(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48051162; WORD $0xfbfe // vpaddd %zmm27, %zmm15, %zmm15
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x480d1162; WORD $0xf2fe // vpaddd %zmm26, %zmm14, %zmm14
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x05 // vbroadcastss 20(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48151162; WORD $0xebfe // vpaddd %zmm27, %zmm13, %zmm13
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x481d1162; WORD $0xe2fe // vpaddd %zmm26, %zmm12, %zmm12
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x06 // vbroadcastss 24(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48251162; WORD $0xdbfe // vpaddd %zmm27, %zmm11, %zmm11
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x482d1162; WORD $0xd2fe // vpaddd %zmm26, %zmm10, %zmm10
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x07 // vbroadcastss 28(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48351162; WORD $0xcbfe // vpaddd %zmm27, %zmm9, %zmm9
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x483d1162; WORD $0xc2fe // vpaddd %zmm26, %zmm8, %zmm8
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x08 // vbroadcastss 32(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48459162; WORD $0xfbfe // vpaddd %zmm27, %zmm7, %zmm7
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x484d9162; WORD $0xf2fe // vpaddd %zmm26, %zmm6, %zmm6
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x09 // vbroadcastss 36(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48559162; WORD $0xebfe // vpaddd %zmm27, %zmm5, %zmm5
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x485d9162; WORD $0xe2fe // vpaddd %zmm26, %zmm4, %zmm4
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0a // vbroadcastss 40(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xdaf5 // vpmaddwd %zmm26, %zmm25, %zmm27
+	LONG $0x48659162; WORD $0xdbfe // vpaddd %zmm27, %zmm3, %zmm3
+	LONG $0x403d0162; WORD $0xd2f5 // vpmaddwd %zmm26, %zmm24, %zmm26
+	LONG $0x486d9162; WORD $0xd2fe // vpaddd %zmm26, %zmm2, %zmm2
+	LONG $0x487d6262; WORD $0x5718; BYTE $0x0b // vbroadcastss 44(%rdi), %zmm26
+	LONG $0x40350162; WORD $0xcaf5 // vpmaddwd %zmm26, %zmm25, %zmm25
+	LONG $0x48759162; WORD $0xc9fe // vpaddd %zmm25, %zmm1, %zmm1
+	LONG $0x403d0162; WORD $0xc2f5 // vpmaddwd %zmm26, %zmm24, %zmm24
+	LONG $0x487d9162; WORD $0xc0fe // vpaddd %zmm24, %zmm0, %zmm0
+	LONG $0x80ed8349 // subq $-128, %r13
 	LONG $0x30c78348 // addq $48, %rdi
 	WORD $0xff48; BYTE $0xc8 // decq %rax
 	LONG $0x01f88348 // cmpq $1, %rax
-	LONG $0xff2f8f0f; WORD $0xffff // jg .LBB2_2
-	LONG $0x487d7262; WORD $0x6618; BYTE $0x18 // vbroadcastss 96(%rsi), %zmm12
+	LONG $0xfd718f0f; WORD $0xffff // jg .LBB2_2
+	LONG $0x487c4162; WORD $0x0e10 // vmovups (%r14), %zmm25
+	LONG $0x487d6262; WORD $0x5618; BYTE $0x18 // vbroadcastss 96(%rsi), %zmm26
+	LONG $0x487c4162; WORD $0x4610; BYTE $0x01 // vmovups 64(%r14), %zmm24
+	LONG $0x487c4162; WORD $0x1f10 // vmovups (%r15), %zmm27
+	LONG $0x402d4262; WORD $0x1ca8; BYTE $0x24 // vfmadd213ps (%r12), %zmm26, %zmm27
+	LONG $0x487d6262; WORD $0x5618; BYTE $0x24 // vbroadcastss 144(%rsi), %zmm26
+	LONG $0x40254262; WORD $0x5798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm27, %zmm26
+	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps %zmm23, %zmm23
+	LONG $0x50346162; WORD $0x1e59 // vmulps (%rsi){1to16}, %zmm25, %zmm27
+	LONG $0x40450262; WORD $0xdaa8 // vfmadd213ps %zmm26, %zmm23, %zmm27
+	LONG $0x487c4162; WORD $0x1c11; BYTE $0x24 // vmovups %zmm27, (%r12)
+	LONG $0x487de262; WORD $0x7e18; BYTE $0x18 // vbroadcastss 96(%rsi), %zmm23
+	LONG $0x487c4162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm26
+	QUAD $0x012454a840454262 // vfmadd213ps 64(%r12), %zmm23, %zmm26
+	LONG $0x487de262; WORD $0x7e18; BYTE $0x24 // vbroadcastss 144(%rsi), %zmm23
+	LONG $0x402dc262; WORD $0x7f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm26, %zmm23
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps %zmm22, %zmm22
+	LONG $0x503c6162; WORD $0x1659 // vmulps (%rsi){1to16}, %zmm24, %zmm26
+	LONG $0x404d2262; WORD $0xd7a8 // vfmadd213ps %zmm23, %zmm22, %zmm26
+	QUAD $0x01245411487c4162 // vmovups %zmm26, 64(%r12)
+	LONG $0x487de262; WORD $0x7618; BYTE $0x19 // vbroadcastss 100(%rsi), %zmm22
+	LONG $0x487cc162; WORD $0x3f10 // vmovups (%r15), %zmm23
+	QUAD $0x02247ca8404dc262 // vfmadd213ps 128(%r12), %zmm22, %zmm23
+	LONG $0x487de262; WORD $0x7618; BYTE $0x25 // vbroadcastss 148(%rsi), %zmm22
+	LONG $0x4045c262; WORD $0x7798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm23, %zmm22
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps %zmm21, %zmm21
+	LONG $0x5034e162; WORD $0x7e59; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm25, %zmm23
+	LONG $0x4055a262; WORD $0xfea8 // vfmadd213ps %zmm22, %zmm21, %zmm23
+	QUAD $0x02247c11487cc162 // vmovups %zmm23, 128(%r12)
+	LONG $0x487de262; WORD $0x6e18; BYTE $0x19 // vbroadcastss 100(%rsi), %zmm21
+	LONG $0x487cc162; WORD $0x7710; BYTE $0x01 // vmovups 64(%r15), %zmm22
+	QUAD $0x032474a84055c262 // vfmadd213ps 192(%r12), %zmm21, %zmm22
+	LONG $0x487de262; WORD $0x6e18; BYTE $0x25 // vbroadcastss 148(%rsi), %zmm21
+	LONG $0x404dc262; WORD $0x6f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm22, %zmm21
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
+	LONG $0x503ce162; WORD $0x7659; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm24, %zmm22
+	LONG $0x405da262; WORD $0xf5a8 // vfmadd213ps %zmm21, %zmm20, %zmm22
+	QUAD $0x03247411487cc162 // vmovups %zmm22, 192(%r12)
+	LONG $0x487de262; WORD $0x6618; BYTE $0x1a // vbroadcastss 104(%rsi), %zmm20
+	LONG $0x487cc162; WORD $0x2f10 // vmovups (%r15), %zmm21
+	QUAD $0x04246ca8405dc262 // vfmadd213ps 256(%r12), %zmm20, %zmm21
+	LONG $0x487de262; WORD $0x6618; BYTE $0x26 // vbroadcastss 152(%rsi), %zmm20
+	LONG $0x4055c262; WORD $0x6798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm21, %zmm20
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps %zmm19, %zmm19
+	LONG $0x5034e162; WORD $0x6e59; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm25, %zmm21
+	LONG $0x4065a262; WORD $0xeca8 // vfmadd213ps %zmm20, %zmm19, %zmm21
+	QUAD $0x04246c11487cc162 // vmovups %zmm21, 256(%r12)
+	LONG $0x487de262; WORD $0x5e18; BYTE $0x1a // vbroadcastss 104(%rsi), %zmm19
+	LONG $0x487cc162; WORD $0x6710; BYTE $0x01 // vmovups 64(%r15), %zmm20
+	QUAD $0x052464a84065c262 // vfmadd213ps 320(%r12), %zmm19, %zmm20
+	LONG $0x487de262; WORD $0x5e18; BYTE $0x26 // vbroadcastss 152(%rsi), %zmm19
+	LONG $0x405dc262; WORD $0x5f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm20, %zmm19
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps %zmm18, %zmm18
+	LONG $0x503ce162; WORD $0x6659; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm24, %zmm20
+	LONG $0x406da262; WORD $0xe3a8 // vfmadd213ps %zmm19, %zmm18, %zmm20
+	QUAD $0x05246411487cc162 // vmovups %zmm20, 320(%r12)
+	LONG $0x487de262; WORD $0x5618; BYTE $0x1b // vbroadcastss 108(%rsi), %zmm18
+	LONG $0x487cc162; WORD $0x1f10 // vmovups (%r15), %zmm19
+	QUAD $0x06245ca8406dc262 // vfmadd213ps 384(%r12), %zmm18, %zmm19
+	LONG $0x487de262; WORD $0x5618; BYTE $0x27 // vbroadcastss 156(%rsi), %zmm18
+	LONG $0x4065c262; WORD $0x5798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm19, %zmm18
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
+	LONG $0x5034e162; WORD $0x5e59; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm25, %zmm19
+	LONG $0x4075a262; WORD $0xdaa8 // vfmadd213ps %zmm18, %zmm17, %zmm19
+	QUAD $0x06245c11487cc162 // vmovups %zmm19, 384(%r12)
+	LONG $0x487de262; WORD $0x4e18; BYTE $0x1b // vbroadcastss 108(%rsi), %zmm17
+	LONG $0x487cc162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm18
+	QUAD $0x072454a84075c262 // vfmadd213ps 448(%r12), %zmm17, %zmm18
+	LONG $0x487de262; WORD $0x4e18; BYTE $0x27 // vbroadcastss 156(%rsi), %zmm17
+	LONG $0x406dc262; WORD $0x4f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm18, %zmm17
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps %zmm16, %zmm16
+	LONG $0x503ce162; WORD $0x5659; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm24, %zmm18
+	LONG $0x407da262; WORD $0xd1a8 // vfmadd213ps %zmm17, %zmm16, %zmm18
+	QUAD $0x07245411487cc162 // vmovups %zmm18, 448(%r12)
+	LONG $0x487de262; WORD $0x4618; BYTE $0x1c // vbroadcastss 112(%rsi), %zmm16
+	LONG $0x487cc162; WORD $0x0f10 // vmovups (%r15), %zmm17
+	QUAD $0x08244ca8407dc262 // vfmadd213ps 512(%r12), %zmm16, %zmm17
+	LONG $0x487de262; WORD $0x4618; BYTE $0x28 // vbroadcastss 160(%rsi), %zmm16
+	LONG $0x4075c262; WORD $0x4798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm17, %zmm16
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps %zmm15, %zmm15
+	LONG $0x5034e162; WORD $0x4e59; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm25, %zmm17
+	LONG $0x4805a262; WORD $0xc8a8 // vfmadd213ps %zmm16, %zmm15, %zmm17
+	QUAD $0x08244c11487cc162 // vmovups %zmm17, 512(%r12)
+	LONG $0x487d7262; WORD $0x7e18; BYTE $0x1c // vbroadcastss 112(%rsi), %zmm15
+	LONG $0x487cc162; WORD $0x4710; BYTE $0x01 // vmovups 64(%r15), %zmm16
+	QUAD $0x092444a84805c262 // vfmadd213ps 576(%r12), %zmm15, %zmm16
+	LONG $0x487d7262; WORD $0x7e18; BYTE $0x28 // vbroadcastss 160(%rsi), %zmm15
+	LONG $0x407d5262; WORD $0x7f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm16, %zmm15
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x503ce162; WORD $0x4659; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm24, %zmm16
+	LONG $0x480dc262; WORD $0xc7a8 // vfmadd213ps %zmm15, %zmm14, %zmm16
+	QUAD $0x09244411487cc162 // vmovups %zmm16, 576(%r12)
+	LONG $0x487d7262; WORD $0x7618; BYTE $0x1d // vbroadcastss 116(%rsi), %zmm14
+	LONG $0x487c5162; WORD $0x3f10 // vmovups (%r15), %zmm15
+	QUAD $0x0a247ca8480d5262 // vfmadd213ps 640(%r12), %zmm14, %zmm15
+	LONG $0x487d7262; WORD $0x7618; BYTE $0x29 // vbroadcastss 164(%rsi), %zmm14
+	LONG $0x48055262; WORD $0x7798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm15, %zmm14
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps %zmm13, %zmm13
+	LONG $0x50347162; WORD $0x7e59; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm25, %zmm15
+	LONG $0x48155262; WORD $0xfea8 // vfmadd213ps %zmm14, %zmm13, %zmm15
+	QUAD $0x0a247c11487c5162 // vmovups %zmm15, 640(%r12)
+	LONG $0x487d7262; WORD $0x6e18; BYTE $0x1d // vbroadcastss 116(%rsi), %zmm13
+	LONG $0x487c5162; WORD $0x7710; BYTE $0x01 // vmovups 64(%r15), %zmm14
+	QUAD $0x0b2474a848155262 // vfmadd213ps 704(%r12), %zmm13, %zmm14
+	LONG $0x487d7262; WORD $0x6e18; BYTE $0x29 // vbroadcastss 164(%rsi), %zmm13
+	LONG $0x480d5262; WORD $0x6f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm14, %zmm13
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x503c7162; WORD $0x7659; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm24, %zmm14
+	LONG $0x481d5262; WORD $0xf5a8 // vfmadd213ps %zmm13, %zmm12, %zmm14
+	QUAD $0x0b247411487c5162 // vmovups %zmm14, 704(%r12)
+	LONG $0x487d7262; WORD $0x6618; BYTE $0x1e // vbroadcastss 120(%rsi), %zmm12
 	LONG $0x487c5162; WORD $0x2f10 // vmovups (%r15), %zmm13
-	LONG $0x481d5262; WORD $0x2ca8; BYTE $0x24 // vfmadd213ps (%r12), %zmm12, %zmm13
-	LONG $0x487d7262; WORD $0x7618; BYTE $0x24 // vbroadcastss 144(%rsi), %zmm14
-	LONG $0x48155262; WORD $0x7798; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm13, %zmm14
-	LONG $0x487c5162; WORD $0x2610 // vmovups (%r14), %zmm12
+	QUAD $0x0c246ca8481d5262 // vfmadd213ps 768(%r12), %zmm12, %zmm13
+	LONG $0x487d7262; WORD $0x6618; BYTE $0x2a // vbroadcastss 168(%rsi), %zmm12
+	LONG $0x48155262; WORD $0x6798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm13, %zmm12
 	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
-	LONG $0x581c7162; WORD $0x2e59 // vmulps (%rsi){1to16}, %zmm12, %zmm13
-	LONG $0x48255262; WORD $0xeea8 // vfmadd213ps %zmm14, %zmm11, %zmm13
-	LONG $0x487c5162; WORD $0x2c11; BYTE $0x24 // vmovups %zmm13, (%r12)
-	LONG $0x487d7262; WORD $0x5e18; BYTE $0x19 // vbroadcastss 100(%rsi), %zmm11
-	LONG $0x487c5162; WORD $0x2f10 // vmovups (%r15), %zmm13
-	QUAD $0x01246ca848255262 // vfmadd213ps 64(%r12), %zmm11, %zmm13
-	LONG $0x487d7262; WORD $0x5e18; BYTE $0x25 // vbroadcastss 148(%rsi), %zmm11
-	LONG $0x48155262; WORD $0x5f98; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm13, %zmm11
+	LONG $0x50347162; WORD $0x6e59; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm25, %zmm13
+	LONG $0x48255262; WORD $0xeca8 // vfmadd213ps %zmm12, %zmm11, %zmm13
+	QUAD $0x0c246c11487c5162 // vmovups %zmm13, 768(%r12)
+	LONG $0x487d7262; WORD $0x5e18; BYTE $0x1e // vbroadcastss 120(%rsi), %zmm11
+	LONG $0x487c5162; WORD $0x6710; BYTE $0x01 // vmovups 64(%r15), %zmm12
+	QUAD $0x0d2464a848255262 // vfmadd213ps 832(%r12), %zmm11, %zmm12
+	LONG $0x487d7262; WORD $0x5e18; BYTE $0x2a // vbroadcastss 168(%rsi), %zmm11
+	LONG $0x481d5262; WORD $0x5f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm12, %zmm11
 	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps %zmm10, %zmm10
-	LONG $0x581c7162; WORD $0x6e59; BYTE $0x01 // vmulps 4(%rsi){1to16}, %zmm12, %zmm13
-	LONG $0x482d5262; WORD $0xeba8 // vfmadd213ps %zmm11, %zmm10, %zmm13
-	QUAD $0x01246c11487c5162 // vmovups %zmm13, 64(%r12)
-	LONG $0x487d7262; WORD $0x5618; BYTE $0x1a // vbroadcastss 104(%rsi), %zmm10
+	LONG $0x503c7162; WORD $0x6659; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm24, %zmm12
+	LONG $0x482d5262; WORD $0xe3a8 // vfmadd213ps %zmm11, %zmm10, %zmm12
+	QUAD $0x0d246411487c5162 // vmovups %zmm12, 832(%r12)
+	LONG $0x487d7262; WORD $0x5618; BYTE $0x1f // vbroadcastss 124(%rsi), %zmm10
 	LONG $0x487c5162; WORD $0x1f10 // vmovups (%r15), %zmm11
-	QUAD $0x02245ca8482d5262 // vfmadd213ps 128(%r12), %zmm10, %zmm11
-	LONG $0x487d7262; WORD $0x5618; BYTE $0x26 // vbroadcastss 152(%rsi), %zmm10
-	LONG $0x48255262; WORD $0x5798; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm11, %zmm10
+	QUAD $0x0e245ca8482d5262 // vfmadd213ps 896(%r12), %zmm10, %zmm11
+	LONG $0x487d7262; WORD $0x5618; BYTE $0x2b // vbroadcastss 172(%rsi), %zmm10
+	LONG $0x48255262; WORD $0x5798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm11, %zmm10
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps %zmm9, %zmm9
-	LONG $0x581c7162; WORD $0x5e59; BYTE $0x02 // vmulps 8(%rsi){1to16}, %zmm12, %zmm11
+	LONG $0x50347162; WORD $0x5e59; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm25, %zmm11
 	LONG $0x48355262; WORD $0xdaa8 // vfmadd213ps %zmm10, %zmm9, %zmm11
-	QUAD $0x02245c11487c5162 // vmovups %zmm11, 128(%r12)
-	LONG $0x487d7262; WORD $0x4e18; BYTE $0x1b // vbroadcastss 108(%rsi), %zmm9
-	LONG $0x487c5162; WORD $0x1710 // vmovups (%r15), %zmm10
-	QUAD $0x032454a848355262 // vfmadd213ps 192(%r12), %zmm9, %zmm10
-	LONG $0x487d7262; WORD $0x4e18; BYTE $0x27 // vbroadcastss 156(%rsi), %zmm9
-	LONG $0x482d5262; WORD $0x4f98; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm10, %zmm9
+	QUAD $0x0e245c11487c5162 // vmovups %zmm11, 896(%r12)
+	LONG $0x487d7262; WORD $0x4e18; BYTE $0x1f // vbroadcastss 124(%rsi), %zmm9
+	LONG $0x487c5162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm10
+	QUAD $0x0f2454a848355262 // vfmadd213ps 960(%r12), %zmm9, %zmm10
+	LONG $0x487d7262; WORD $0x4e18; BYTE $0x2b // vbroadcastss 172(%rsi), %zmm9
+	LONG $0x482d5262; WORD $0x4f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm10, %zmm9
 	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps %zmm8, %zmm8
-	LONG $0x581c7162; WORD $0x5659; BYTE $0x03 // vmulps 12(%rsi){1to16}, %zmm12, %zmm10
+	LONG $0x503c7162; WORD $0x5659; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm24, %zmm10
 	LONG $0x483d5262; WORD $0xd1a8 // vfmadd213ps %zmm9, %zmm8, %zmm10
-	QUAD $0x03245411487c5162 // vmovups %zmm10, 192(%r12)
-	LONG $0x487d7262; WORD $0x4618; BYTE $0x1c // vbroadcastss 112(%rsi), %zmm8
+	QUAD $0x0f245411487c5162 // vmovups %zmm10, 960(%r12)
+	LONG $0x487d7262; WORD $0x4618; BYTE $0x20 // vbroadcastss 128(%rsi), %zmm8
 	LONG $0x487c5162; WORD $0x0f10 // vmovups (%r15), %zmm9
-	QUAD $0x04244ca8483d5262 // vfmadd213ps 256(%r12), %zmm8, %zmm9
-	LONG $0x487d7262; WORD $0x4618; BYTE $0x28 // vbroadcastss 160(%rsi), %zmm8
-	LONG $0x48355262; WORD $0x4798; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm9, %zmm8
+	QUAD $0x10244ca8483d5262 // vfmadd213ps 1024(%r12), %zmm8, %zmm9
+	LONG $0x487d7262; WORD $0x4618; BYTE $0x2c // vbroadcastss 176(%rsi), %zmm8
+	LONG $0x48355262; WORD $0x4798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm9, %zmm8
 	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps %zmm7, %zmm7
-	LONG $0x581c7162; WORD $0x4e59; BYTE $0x04 // vmulps 16(%rsi){1to16}, %zmm12, %zmm9
+	LONG $0x50347162; WORD $0x4e59; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm25, %zmm9
 	LONG $0x48455262; WORD $0xc8a8 // vfmadd213ps %zmm8, %zmm7, %zmm9
-	QUAD $0x04244c11487c5162 // vmovups %zmm9, 256(%r12)
-	LONG $0x487df262; WORD $0x7e18; BYTE $0x1d // vbroadcastss 116(%rsi), %zmm7
-	LONG $0x487c5162; WORD $0x0710 // vmovups (%r15), %zmm8
-	QUAD $0x052444a848455262 // vfmadd213ps 320(%r12), %zmm7, %zmm8
-	LONG $0x487df262; WORD $0x7e18; BYTE $0x29 // vbroadcastss 164(%rsi), %zmm7
-	LONG $0x483dd262; WORD $0x7f98; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm8, %zmm7
+	QUAD $0x10244c11487c5162 // vmovups %zmm9, 1024(%r12)
+	LONG $0x487df262; WORD $0x7e18; BYTE $0x20 // vbroadcastss 128(%rsi), %zmm7
+	LONG $0x487c5162; WORD $0x4710; BYTE $0x01 // vmovups 64(%r15), %zmm8
+	QUAD $0x112444a848455262 // vfmadd213ps 1088(%r12), %zmm7, %zmm8
+	LONG $0x487df262; WORD $0x7e18; BYTE $0x2c // vbroadcastss 176(%rsi), %zmm7
+	LONG $0x483dd262; WORD $0x7f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm8, %zmm7
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps %zmm6, %zmm6
-	LONG $0x581c7162; WORD $0x4659; BYTE $0x05 // vmulps 20(%rsi){1to16}, %zmm12, %zmm8
+	LONG $0x503c7162; WORD $0x4659; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm24, %zmm8
 	LONG $0x484d7262; WORD $0xc7a8 // vfmadd213ps %zmm7, %zmm6, %zmm8
-	QUAD $0x05244411487c5162 // vmovups %zmm8, 320(%r12)
-	LONG $0x487df262; WORD $0x7618; BYTE $0x1e // vbroadcastss 120(%rsi), %zmm6
+	QUAD $0x11244411487c5162 // vmovups %zmm8, 1088(%r12)
+	LONG $0x487df262; WORD $0x7618; BYTE $0x21 // vbroadcastss 132(%rsi), %zmm6
 	LONG $0x487cd162; WORD $0x3f10 // vmovups (%r15), %zmm7
-	QUAD $0x06247ca8484dd262 // vfmadd213ps 384(%r12), %zmm6, %zmm7
-	LONG $0x487df262; WORD $0x7618; BYTE $0x2a // vbroadcastss 168(%rsi), %zmm6
-	LONG $0x4845d262; WORD $0x7798; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm7, %zmm6
+	QUAD $0x12247ca8484dd262 // vfmadd213ps 1152(%r12), %zmm6, %zmm7
+	LONG $0x487df262; WORD $0x7618; BYTE $0x2d // vbroadcastss 180(%rsi), %zmm6
+	LONG $0x4845d262; WORD $0x7798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm7, %zmm6
 	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps %zmm5, %zmm5
-	LONG $0x581cf162; WORD $0x7e59; BYTE $0x06 // vmulps 24(%rsi){1to16}, %zmm12, %zmm7
+	LONG $0x5034f162; WORD $0x7e59; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm25, %zmm7
 	LONG $0x4855f262; WORD $0xfea8 // vfmadd213ps %zmm6, %zmm5, %zmm7
-	QUAD $0x06247c11487cd162 // vmovups %zmm7, 384(%r12)
-	LONG $0x487df262; WORD $0x6e18; BYTE $0x1f // vbroadcastss 124(%rsi), %zmm5
-	LONG $0x487cd162; WORD $0x3710 // vmovups (%r15), %zmm6
-	QUAD $0x072474a84855d262 // vfmadd213ps 448(%r12), %zmm5, %zmm6
-	LONG $0x487df262; WORD $0x6e18; BYTE $0x2b // vbroadcastss 172(%rsi), %zmm5
-	LONG $0x484dd262; WORD $0x6f98; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm6, %zmm5
+	QUAD $0x12247c11487cd162 // vmovups %zmm7, 1152(%r12)
+	LONG $0x487df262; WORD $0x6e18; BYTE $0x21 // vbroadcastss 132(%rsi), %zmm5
+	LONG $0x487cd162; WORD $0x7710; BYTE $0x01 // vmovups 64(%r15), %zmm6
+	QUAD $0x132474a84855d262 // vfmadd213ps 1216(%r12), %zmm5, %zmm6
+	LONG $0x487df262; WORD $0x6e18; BYTE $0x2d // vbroadcastss 180(%rsi), %zmm5
+	LONG $0x484dd262; WORD $0x6f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm6, %zmm5
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps %zmm4, %zmm4
-	LONG $0x581cf162; WORD $0x7659; BYTE $0x07 // vmulps 28(%rsi){1to16}, %zmm12, %zmm6
+	LONG $0x503cf162; WORD $0x7659; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm24, %zmm6
 	LONG $0x485df262; WORD $0xf5a8 // vfmadd213ps %zmm5, %zmm4, %zmm6
-	QUAD $0x07247411487cd162 // vmovups %zmm6, 448(%r12)
-	LONG $0x487df262; WORD $0x6618; BYTE $0x20 // vbroadcastss 128(%rsi), %zmm4
+	QUAD $0x13247411487cd162 // vmovups %zmm6, 1216(%r12)
+	LONG $0x487df262; WORD $0x6618; BYTE $0x22 // vbroadcastss 136(%rsi), %zmm4
 	LONG $0x487cd162; WORD $0x2f10 // vmovups (%r15), %zmm5
-	QUAD $0x08246ca8485dd262 // vfmadd213ps 512(%r12), %zmm4, %zmm5
-	LONG $0x487df262; WORD $0x6618; BYTE $0x2c // vbroadcastss 176(%rsi), %zmm4
-	LONG $0x4855d262; WORD $0x6798; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm5, %zmm4
+	QUAD $0x14246ca8485dd262 // vfmadd213ps 1280(%r12), %zmm4, %zmm5
+	LONG $0x487df262; WORD $0x6618; BYTE $0x2e // vbroadcastss 184(%rsi), %zmm4
+	LONG $0x4855d262; WORD $0x6798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm5, %zmm4
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps %zmm3, %zmm3
-	LONG $0x581cf162; WORD $0x6e59; BYTE $0x08 // vmulps 32(%rsi){1to16}, %zmm12, %zmm5
+	LONG $0x5034f162; WORD $0x6e59; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm25, %zmm5
 	LONG $0x4865f262; WORD $0xeca8 // vfmadd213ps %zmm4, %zmm3, %zmm5
-	QUAD $0x08246c11487cd162 // vmovups %zmm5, 512(%r12)
-	LONG $0x487df262; WORD $0x5e18; BYTE $0x21 // vbroadcastss 132(%rsi), %zmm3
-	LONG $0x487cd162; WORD $0x2710 // vmovups (%r15), %zmm4
-	QUAD $0x092464a84865d262 // vfmadd213ps 576(%r12), %zmm3, %zmm4
-	LONG $0x487df262; WORD $0x5e18; BYTE $0x2d // vbroadcastss 180(%rsi), %zmm3
-	LONG $0x485dd262; WORD $0x5f98; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm4, %zmm3
+	QUAD $0x14246c11487cd162 // vmovups %zmm5, 1280(%r12)
+	LONG $0x487df262; WORD $0x5e18; BYTE $0x22 // vbroadcastss 136(%rsi), %zmm3
+	LONG $0x487cd162; WORD $0x6710; BYTE $0x01 // vmovups 64(%r15), %zmm4
+	QUAD $0x152464a84865d262 // vfmadd213ps 1344(%r12), %zmm3, %zmm4
+	LONG $0x487df262; WORD $0x5e18; BYTE $0x2e // vbroadcastss 184(%rsi), %zmm3
+	LONG $0x485dd262; WORD $0x5f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm4, %zmm3
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps %zmm2, %zmm2
-	LONG $0x581cf162; WORD $0x6659; BYTE $0x09 // vmulps 36(%rsi){1to16}, %zmm12, %zmm4
+	LONG $0x503cf162; WORD $0x6659; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm24, %zmm4
 	LONG $0x486df262; WORD $0xe3a8 // vfmadd213ps %zmm3, %zmm2, %zmm4
-	QUAD $0x09246411487cd162 // vmovups %zmm4, 576(%r12)
-	LONG $0x487df262; WORD $0x5618; BYTE $0x22 // vbroadcastss 136(%rsi), %zmm2
+	QUAD $0x15246411487cd162 // vmovups %zmm4, 1344(%r12)
+	LONG $0x487df262; WORD $0x5618; BYTE $0x23 // vbroadcastss 140(%rsi), %zmm2
 	LONG $0x487cd162; WORD $0x1f10 // vmovups (%r15), %zmm3
-	QUAD $0x0a245ca8486dd262 // vfmadd213ps 640(%r12), %zmm2, %zmm3
-	LONG $0x487df262; WORD $0x5618; BYTE $0x2e // vbroadcastss 184(%rsi), %zmm2
-	LONG $0x4865d262; WORD $0x5798; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm3, %zmm2
+	QUAD $0x16245ca8486dd262 // vfmadd213ps 1408(%r12), %zmm2, %zmm3
+	LONG $0x487df262; WORD $0x5618; BYTE $0x2f // vbroadcastss 188(%rsi), %zmm2
+	LONG $0x4865d262; WORD $0x5798; BYTE $0x02 // vfmadd132ps 128(%r15), %zmm3, %zmm2
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps %zmm1, %zmm1
-	LONG $0x581cf162; WORD $0x5e59; BYTE $0x0a // vmulps 40(%rsi){1to16}, %zmm12, %zmm3
+	LONG $0x5034f162; WORD $0x5e59; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm25, %zmm3
 	LONG $0x4875f262; WORD $0xdaa8 // vfmadd213ps %zmm2, %zmm1, %zmm3
-	QUAD $0x0a245c11487cd162 // vmovups %zmm3, 640(%r12)
+	QUAD $0x16245c11487cd162 // vmovups %zmm3, 1408(%r12)
 	LONG $0x487df262; WORD $0x4e18; BYTE $0x23 // vbroadcastss 140(%rsi), %zmm1
-	LONG $0x487cd162; WORD $0x1710 // vmovups (%r15), %zmm2
-	QUAD $0x0b2454a84875d262 // vfmadd213ps 704(%r12), %zmm1, %zmm2
+	LONG $0x487cd162; WORD $0x5710; BYTE $0x01 // vmovups 64(%r15), %zmm2
+	QUAD $0x172454a84875d262 // vfmadd213ps 1472(%r12), %zmm1, %zmm2
 	LONG $0x487df262; WORD $0x4e18; BYTE $0x2f // vbroadcastss 188(%rsi), %zmm1
-	LONG $0x486dd262; WORD $0x4f98; BYTE $0x01 // vfmadd132ps 64(%r15), %zmm2, %zmm1
+	LONG $0x486dd262; WORD $0x4f98; BYTE $0x03 // vfmadd132ps 192(%r15), %zmm2, %zmm1
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps %zmm0, %zmm0
-	LONG $0x581cf162; WORD $0x5659; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm12, %zmm2
+	LONG $0x503cf162; WORD $0x5659; BYTE $0x0b // vmulps 44(%rsi){1to16}, %zmm24, %zmm2
 	LONG $0x487df262; WORD $0xd1a8 // vfmadd213ps %zmm1, %zmm0, %zmm2
-	QUAD $0x0b245411487cd162 // vmovups %zmm2, 704(%r12)
-	LONG $0x40c68349 // addq $64, %r14
-	LONG $0x80ef8349 // subq $-128, %r15
+	QUAD $0x17245411487cd162 // vmovups %zmm2, 1472(%r12)
+	LONG $0x80ee8349 // subq $-128, %r14
+	LONG $0x00c78149; WORD $0x0001; BYTE $0x00 // addq $256, %r15
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // addq $192, %rsi
 	LONG $0xff428d48 // leaq -1(%rdx), %rax
 	LONG $0x01fa8348 // cmpq $1, %rdx
 	WORD $0x8948; BYTE $0xc2 // movq %rax, %rdx
-	LONG $0xfbe48f0f; WORD $0xffff // jg .LBB2_1
+	LONG $0xf6e98f0f; WORD $0xffff // jg .LBB2_1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -455,49 +953,98 @@ TEXT ·gemmFloatAVX512(SB), NOSPLIT|NOFRAME, $0-32
 	MOVQ x+16(FP), R14
 	MOVQ n+24(FP), R15
 	PCALIGN $64
-	LONG $0x487c5162; WORD $0x1c10; BYTE $0x24 // vmovups (%r12), %zmm11
-	QUAD $0x01245410487c5162 // vmovups 64(%r12), %zmm10
-	QUAD $0x02244c10487c5162 // vmovups 128(%r12), %zmm9
-	QUAD $0x03244410487c5162 // vmovups 192(%r12), %zmm8
-	QUAD $0x04247c10487cd162 // vmovups 256(%r12), %zmm7
-	QUAD $0x05247410487cd162 // vmovups 320(%r12), %zmm6
-	QUAD $0x06246c10487cd162 // vmovups 384(%r12), %zmm5
-	QUAD $0x07246410487cd162 // vmovups 448(%r12), %zmm4
-	QUAD $0x08245c10487cd162 // vmovups 512(%r12), %zmm3
-	QUAD $0x09245410487cd162 // vmovups 576(%r12), %zmm2
-	QUAD $0x0a244c10487cd162 // vmovups 640(%r12), %zmm1
-	QUAD $0x0b244410487cd162 // vmovups 704(%r12), %zmm0
+	LONG $0x487cc162; WORD $0x3c10; BYTE $0x24 // vmovups (%r12), %zmm23
+	QUAD $0x01247410487cc162 // vmovups 64(%r12), %zmm22
+	QUAD $0x02246c10487cc162 // vmovups 128(%r12), %zmm21
+	QUAD $0x03246410487cc162 // vmovups 192(%r12), %zmm20
+	QUAD $0x04245c10487cc162 // vmovups 256(%r12), %zmm19
+	QUAD $0x05245410487cc162 // vmovups 320(%r12), %zmm18
+	QUAD $0x06244c10487cc162 // vmovups 384(%r12), %zmm17
+	QUAD $0x07244410487cc162 // vmovups 448(%r12), %zmm16
+	QUAD $0x08247c10487c5162 // vmovups 512(%r12), %zmm15
+	QUAD $0x09247410487c5162 // vmovups 576(%r12), %zmm14
+	QUAD $0x0a246c10487c5162 // vmovups 640(%r12), %zmm13
+	QUAD $0x0b246410487c5162 // vmovups 704(%r12), %zmm12
+	QUAD $0x0c245c10487c5162 // vmovups 768(%r12), %zmm11
+	QUAD $0x0d245410487c5162 // vmovups 832(%r12), %zmm10
+	QUAD $0x0e244c10487c5162 // vmovups 896(%r12), %zmm9
+	QUAD $0x0f244410487c5162 // vmovups 960(%r12), %zmm8
+	QUAD $0x10247c10487cd162 // vmovups 1024(%r12), %zmm7
+	QUAD $0x11247410487cd162 // vmovups 1088(%r12), %zmm6
+	QUAD $0x12246c10487cd162 // vmovups 1152(%r12), %zmm5
+	QUAD $0x13246410487cd162 // vmovups 1216(%r12), %zmm4
+	QUAD $0x14245c10487cd162 // vmovups 1280(%r12), %zmm3
+	QUAD $0x15245410487cd162 // vmovups 1344(%r12), %zmm2
+	QUAD $0x16244c10487cd162 // vmovups 1408(%r12), %zmm1
+	QUAD $0x17244410487cd162 // vmovups 1472(%r12), %zmm0
 	WORD $0xff49; BYTE $0xc7 // incq %r15
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
-	LONG $0x487c5162; WORD $0x6510; BYTE $0x00 // vmovups (%r13), %zmm12
-	LONG $0x581d5262; WORD $0x1eb8 // vfmadd231ps (%r14){1to16}, %zmm12, %zmm11
-	LONG $0x581d5262; WORD $0x56b8; BYTE $0x01 // vfmadd231ps 4(%r14){1to16}, %zmm12, %zmm10
-	LONG $0x581d5262; WORD $0x4eb8; BYTE $0x02 // vfmadd231ps 8(%r14){1to16}, %zmm12, %zmm9
-	LONG $0x581d5262; WORD $0x46b8; BYTE $0x03 // vfmadd231ps 12(%r14){1to16}, %zmm12, %zmm8
-	LONG $0x581dd262; WORD $0x7eb8; BYTE $0x04 // vfmadd231ps 16(%r14){1to16}, %zmm12, %zmm7
-	LONG $0x581dd262; WORD $0x76b8; BYTE $0x05 // vfmadd231ps 20(%r14){1to16}, %zmm12, %zmm6
-	LONG $0x581dd262; WORD $0x6eb8; BYTE $0x06 // vfmadd231ps 24(%r14){1to16}, %zmm12, %zmm5
-	LONG $0x581dd262; WORD $0x66b8; BYTE $0x07 // vfmadd231ps 28(%r14){1to16}, %zmm12, %zmm4
-	LONG $0x581dd262; WORD $0x5eb8; BYTE $0x08 // vfmadd231ps 32(%r14){1to16}, %zmm12, %zmm3
-	LONG $0x581dd262; WORD $0x56b8; BYTE $0x09 // vfmadd231ps 36(%r14){1to16}, %zmm12, %zmm2
-	LONG $0x581dd262; WORD $0x4eb8; BYTE $0x0a // vfmadd231ps 40(%r14){1to16}, %zmm12, %zmm1
-	LONG $0x581dd262; WORD $0x46b8; BYTE $0x0b // vfmadd231ps 44(%r14){1to16}, %zmm12, %zmm0
-	LONG $0x40c58349 // addq $64, %r13
+	LONG $0x487c4162; WORD $0x4d10; BYTE $0x00 // vmovups (%r13), %zmm25
+	LONG $0x487d4262; WORD $0x1618 // vbroadcastss (%r14), %zmm26
+	LONG $0x487c4162; WORD $0x4510; BYTE $0x01 // vmovups 64(%r13), %zmm24
+	LONG $0x40358262; WORD $0xfab8 // vfmadd231ps %zmm26, %zmm25, %zmm23
+	LONG $0x403d8262; WORD $0xf2b8 // vfmadd231ps %zmm26, %zmm24, %zmm22
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x01 // vbroadcastss 4(%r14), %zmm26
+	LONG $0x40358262; WORD $0xeab8 // vfmadd231ps %zmm26, %zmm25, %zmm21
+	LONG $0x403d8262; WORD $0xe2b8 // vfmadd231ps %zmm26, %zmm24, %zmm20
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x02 // vbroadcastss 8(%r14), %zmm26
+	LONG $0x40358262; WORD $0xdab8 // vfmadd231ps %zmm26, %zmm25, %zmm19
+	LONG $0x403d8262; WORD $0xd2b8 // vfmadd231ps %zmm26, %zmm24, %zmm18
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x03 // vbroadcastss 12(%r14), %zmm26
+	LONG $0x40358262; WORD $0xcab8 // vfmadd231ps %zmm26, %zmm25, %zmm17
+	LONG $0x403d8262; WORD $0xc2b8 // vfmadd231ps %zmm26, %zmm24, %zmm16
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x04 // vbroadcastss 16(%r14), %zmm26
+	LONG $0x40351262; WORD $0xfab8 // vfmadd231ps %zmm26, %zmm25, %zmm15
+	LONG $0x403d1262; WORD $0xf2b8 // vfmadd231ps %zmm26, %zmm24, %zmm14
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x05 // vbroadcastss 20(%r14), %zmm26
+	LONG $0x40351262; WORD $0xeab8 // vfmadd231ps %zmm26, %zmm25, %zmm13
+	LONG $0x403d1262; WORD $0xe2b8 // vfmadd231ps %zmm26, %zmm24, %zmm12
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x06 // vbroadcastss 24(%r14), %zmm26
+	LONG $0x40351262; WORD $0xdab8 // vfmadd231ps %zmm26, %zmm25, %zmm11
+	LONG $0x403d1262; WORD $0xd2b8 // vfmadd231ps %zmm26, %zmm24, %zmm10
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x07 // vbroadcastss 28(%r14), %zmm26
+	LONG $0x40351262; WORD $0xcab8 // vfmadd231ps %zmm26, %zmm25, %zmm9
+	LONG $0x403d1262; WORD $0xc2b8 // vfmadd231ps %zmm26, %zmm24, %zmm8
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x08 // vbroadcastss 32(%r14), %zmm26
+	LONG $0x40359262; WORD $0xfab8 // vfmadd231ps %zmm26, %zmm25, %zmm7
+	LONG $0x403d9262; WORD $0xf2b8 // vfmadd231ps %zmm26, %zmm24, %zmm6
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x09 // vbroadcastss 36(%r14), %zmm26
+	LONG $0x40359262; WORD $0xeab8 // vfmadd231ps %zmm26, %zmm25, %zmm5
+	LONG $0x403d9262; WORD $0xe2b8 // vfmadd231ps %zmm26, %zmm24, %zmm4
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x0a // vbroadcastss 40(%r14), %zmm26
+	LONG $0x40359262; WORD $0xdab8 // vfmadd231ps %zmm26, %zmm25, %zmm3
+	LONG $0x403d9262; WORD $0xd2b8 // vfmadd231ps %zmm26, %zmm24, %zmm2
+	LONG $0x487d4262; WORD $0x5618; BYTE $0x0b // vbroadcastss 44(%r14), %zmm26
+	LONG $0x402d9262; WORD $0xc9b8 // vfmadd231ps %zmm25, %zmm26, %zmm1
+	LONG $0x403d9262; WORD $0xc2b8 // vfmadd231ps %zmm26, %zmm24, %zmm0
+	LONG $0x80ed8349 // subq $-128, %r13
 	LONG $0x30c68349 // addq $48, %r14
 	WORD $0xff49; BYTE $0xcf // decq %r15
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x957f // jg .LBB3_1
-	LONG $0x487c5162; WORD $0x1c11; BYTE $0x24 // vmovups %zmm11, (%r12)
-	QUAD $0x01245411487c5162 // vmovups %zmm10, 64(%r12)
-	QUAD $0x02244c11487c5162 // vmovups %zmm9, 128(%r12)
-	QUAD $0x03244411487c5162 // vmovups %zmm8, 192(%r12)
-	QUAD $0x04247c11487cd162 // vmovups %zmm7, 256(%r12)
-	QUAD $0x05247411487cd162 // vmovups %zmm6, 320(%r12)
-	QUAD $0x06246c11487cd162 // vmovups %zmm5, 384(%r12)
-	QUAD $0x07246411487cd162 // vmovups %zmm4, 448(%r12)
-	QUAD $0x08245c11487cd162 // vmovups %zmm3, 512(%r12)
-	QUAD $0x09245411487cd162 // vmovups %zmm2, 576(%r12)
-	QUAD $0x0a244c11487cd162 // vmovups %zmm1, 640(%r12)
-	QUAD $0x0b244411487cd162 // vmovups %zmm0, 704(%r12)
+	LONG $0xfefa8f0f; WORD $0xffff // jg .LBB3_1
+	LONG $0x487cc162; WORD $0x3c11; BYTE $0x24 // vmovups %zmm23, (%r12)
+	QUAD $0x01247411487cc162 // vmovups %zmm22, 64(%r12)
+	QUAD $0x02246c11487cc162 // vmovups %zmm21, 128(%r12)
+	QUAD $0x03246411487cc162 // vmovups %zmm20, 192(%r12)
+	QUAD $0x04245c11487cc162 // vmovups %zmm19, 256(%r12)
+	QUAD $0x05245411487cc162 // vmovups %zmm18, 320(%r12)
+	QUAD $0x06244c11487cc162 // vmovups %zmm17, 384(%r12)
+	QUAD $0x07244411487cc162 // vmovups %zmm16, 448(%r12)
+	QUAD $0x08247c11487c5162 // vmovups %zmm15, 512(%r12)
+	QUAD $0x09247411487c5162 // vmovups %zmm14, 576(%r12)
+	QUAD $0x0a246c11487c5162 // vmovups %zmm13, 640(%r12)
+	QUAD $0x0b246411487c5162 // vmovups %zmm12, 704(%r12)
+	QUAD $0x0c245c11487c5162 // vmovups %zmm11, 768(%r12)
+	QUAD $0x0d245411487c5162 // vmovups %zmm10, 832(%r12)
+	QUAD $0x0e244c11487c5162 // vmovups %zmm9, 896(%r12)
+	QUAD $0x0f244411487c5162 // vmovups %zmm8, 960(%r12)
+	QUAD $0x10247c11487cd162 // vmovups %zmm7, 1024(%r12)
+	QUAD $0x11247411487cd162 // vmovups %zmm6, 1088(%r12)
+	QUAD $0x12246c11487cd162 // vmovups %zmm5, 1152(%r12)
+	QUAD $0x13246411487cd162 // vmovups %zmm4, 1216(%r12)
+	QUAD $0x14245c11487cd162 // vmovups %zmm3, 1280(%r12)
+	QUAD $0x15245411487cd162 // vmovups %zmm2, 1344(%r12)
+	QUAD $0x16244c11487cd162 // vmovups %zmm1, 1408(%r12)
+	QUAD $0x17244411487cd162 // vmovups %zmm0, 1472(%r12)
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq

@@ -12,6 +12,7 @@ import (
 func goSet() *Set {
 	return &Set{
 		Name:      "go",
+		Rows:      16,
 		Columns:   4,
 		Lanes:     goLanes,
 		dotFloat:  [types]floatFunc{gguf.F32: dotF32Go, gguf.F16: dotF16Go, gguf.Q8_0: dotQ8_0Go},
@@ -76,6 +77,7 @@ func sumGo(y *float32, w *byte, stride, rows, n, size int, f *float32, read func
 }
 
 func gemmFloatGo(acc, w, x *float32, n int) {
+	const Rows = 16
 	a, ws, xs := unsafe.Slice(acc, 4*Rows), unsafe.Slice(w, n*Rows), unsafe.Slice(x, n*4)
 	for k := range n {
 		row := ws[k*Rows:][:Rows]

@@ -30,9 +30,6 @@ type Act struct {
 	W *byte    // what Wide writes, where the kernels want it
 }
 
-// Rows is the number of weight rows in a panel of a matrix product.
-const Rows = 16
-
 type (
 	dotFunc   func(y *float32, w *byte, stride, rows, nb int, a *Act)
 	wordsFunc func(q *int16, d, m *float32, w *byte, nb int)
@@ -46,6 +43,7 @@ const types = 64
 // Set is the kernels for one kind of processor. Those missing are nil.
 type Set struct {
 	Name    string
+	Rows    int // weight rows in a panel of a matrix product, 16 or 32
 	Columns int // activations' rows in a panel of a matrix product
 	Lanes   int // query rows in a panel of attention, a multiple of 4
 
@@ -154,8 +152,8 @@ func (s *Set) Words(t gguf.Type, q []int16, d, m []float32, w []byte, cols int) 
 //
 //go:noinline
 func (s *Set) Gemm(minima int, acc []float32, w []int16, wd, wm []float32, x []int16, xd []float32, nb int) {
-	_, _, _ = acc[s.Columns*Rows-1], w[nb*32*Rows-1], wd[nb*Rows-1]
-	_, _, _ = wm[max(1, nb*minima*Rows)-1], x[nb*32*s.Columns-1], xd[nb*4*s.Columns-1]
+	_, _, _ = acc[s.Columns*s.Rows-1], w[nb*32*s.Rows-1], wd[nb*s.Rows-1]
+	_, _, _ = wm[max(1, nb*minima*s.Rows)-1], x[nb*32*s.Columns-1], xd[nb*4*s.Columns-1]
 	s.gemm[minima](&acc[0], &w[0], &wd[0], &wm[0], &x[0], &xd[0], nb)
 }
 
@@ -164,7 +162,7 @@ func (s *Set) Gemm(minima int, acc []float32, w []int16, wd, wm []float32, x []i
 //
 //go:noinline
 func (s *Set) GemmFloat(acc, w, x []float32, n int) {
-	_, _, _ = acc[s.Columns*Rows-1], w[n*Rows-1], x[n*s.Columns-1]
+	_, _, _ = acc[s.Columns*s.Rows-1], w[n*s.Rows-1], x[n*s.Columns-1]
 	s.gemmFloat(&acc[0], &w[0], &x[0], n)
 }
 
@@ -177,8 +175,8 @@ func Transpose[T int16 | float32](s *Set, dst, src []T, ld, n int) {
 	size := int(unsafe.Sizeof(dst[0]))
 	per := 4 / size
 	n = (n/per + 7) &^ 7
-	_, _ = dst[n*Rows*per-1], src[(Rows-1)*ld+n*per-1]
-	s.transpose((*byte)(unsafe.Pointer(&dst[0])), Rows*4, (*byte)(unsafe.Pointer(&src[0])), ld*size, n, Rows)
+	_, _ = dst[n*s.Rows*per-1], src[(s.Rows-1)*ld+n*per-1]
+	s.transpose((*byte)(unsafe.Pointer(&dst[0])), s.Rows*4, (*byte)(unsafe.Pointer(&src[0])), ld*size, n, s.Rows)
 }
 
 // TransposeFloats writes n columns of some rows, both multiples of 8, which begin ld

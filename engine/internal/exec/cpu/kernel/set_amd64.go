@@ -24,7 +24,7 @@ func Sets() []*Set {
 		s := avx2Set()
 		s.Name = "avx512-vnni"
 		s.dot = vnni512Dots
-		s.Columns = 12
+		s.Rows, s.Columns = 32, 12
 		s.gemm = [3]gemmFunc{gemmVNNI512, gemmMinVNNI512, gemmMin2VNNI512}
 		s.gemmFloat = gemmFloatAVX512
 		s.Lanes = 32
@@ -48,6 +48,7 @@ func Sets() []*Set {
 func avx2Set() *Set {
 	return &Set{
 		Name:    "avx2",
+		Rows:    16,
 		Columns: 6,
 		Lanes:   24,
 		dot:     avx2Dots,

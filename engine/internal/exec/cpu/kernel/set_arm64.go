@@ -9,6 +9,7 @@ func Sets() []*Set { return []*Set{neonSet(), goSet()} }
 func neonSet() *Set {
 	return &Set{
 		Name:    "neon",
+		Rows:    16,
 		Columns: 4,
 		Lanes:   16,
 		dot: [types]dotFunc{

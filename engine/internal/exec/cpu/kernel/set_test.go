@@ -270,13 +270,13 @@ func TestGemm(t *testing.T) {
 			for _, blocks := range []int{1, 3} {
 				cols := blocks * typ.BlockSize()
 				nb := cols / 32
-				w, values := weights(r, typ, Rows, cols)
+				w, values := weights(r, typ, s.Rows, cols)
 				per := Minima(typ)
-				q, d, m := make([]int16, Rows*cols), make([]float32, Rows*(nb+8)), make([]float32, Rows*(2*nb+8))
-				for i := range Rows {
+				q, d, m := make([]int16, s.Rows*cols), make([]float32, s.Rows*(nb+8)), make([]float32, s.Rows*(2*nb+8))
+				for i := range s.Rows {
 					s.Words(typ, q[i*cols:], d[i*(nb+8):], m[i*(2*nb+8):], w[i*typ.RowBytes(cols):], cols)
 				}
-				pq, pd, pm := make([]int16, Rows*cols), make([]float32, Rows*(nb+8)), make([]float32, Rows*(2*nb+8))
+				pq, pd, pm := make([]int16, s.Rows*cols), make([]float32, s.Rows*(nb+8)), make([]float32, s.Rows*(2*nb+8))
 				Transpose(s, pq, q, cols, cols)
 				Transpose(s, pd, d, nb+8, nb)
 				Transpose(s, pm, m, 2*nb+8, nb*max(1, per))
@@ -285,14 +285,14 @@ func TestGemm(t *testing.T) {
 					a = append(a, quantized(s, normal(r, cols)))
 				}
 				x, xd := panel(s, a)
-				acc := make([]float32, s.Columns*Rows)
+				acc := make([]float32, s.Columns*s.Rows)
 				for i := range acc {
 					acc[i] = 1
 				}
 				s.Gemm(per, acc, pq, pd, pm, x, xd, nb)
 				for i, y := range acc {
-					want, size := dots(values[i%Rows*cols:][:cols], a[i/Rows].x)
-					near(t, fmt.Sprintf("%s, %d blocks, row %d, column %d", typ, blocks, i%Rows, i/Rows), y, want+1, size, rounding)
+					want, size := dots(values[i%s.Rows*cols:][:cols], a[i/s.Rows].x)
+					near(t, fmt.Sprintf("%s, %d blocks, row %d, column %d", typ, blocks, i%s.Rows, i/s.Rows), y, want+1, size, rounding)
 				}
 			}
 		}
@@ -303,18 +303,18 @@ func TestGemmFloat(t *testing.T) {
 	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
 		for _, n := range []int{1, 2, 7, 64} {
 			ld := n + 8
-			w, p, x := normal(r, Rows*ld), make([]float32, Rows*ld), normal(r, s.Columns*n)
+			w, p, x := normal(r, s.Rows*ld), make([]float32, s.Rows*ld), normal(r, s.Columns*n)
 			Transpose(s, p, w, ld, n)
-			acc := make([]float32, s.Columns*Rows)
+			acc := make([]float32, s.Columns*s.Rows)
 			s.GemmFloat(acc, p, x, n)
 			for i, y := range acc {
 				want, size := 0.0, 0.0
 				for k := range n {
-					v := float64(w[i%Rows*ld+k]) * float64(x[k*s.Columns+i/Rows])
+					v := float64(w[i%s.Rows*ld+k]) * float64(x[k*s.Columns+i/s.Rows])
 					want += v
 					size += v * v
 				}
-				near(t, fmt.Sprintf("n %d, row %d, column %d", n, i%Rows, i/Rows), y, want, math.Sqrt(size), 2e-6)
+				near(t, fmt.Sprintf("n %d, row %d, column %d", n, i%s.Rows, i/s.Rows), y, want, math.Sqrt(size), 2e-6)
 			}
 		}
 	})

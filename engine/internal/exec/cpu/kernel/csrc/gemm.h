@@ -1,8 +1,8 @@
-// Matrix products of 16 weight rows with NC rows of activations.
+// Matrix products of 16 or 32 weight rows with NC rows of activations.
 //
-// A panel is the transpose of 16 rows: 32-bit elements [k][16], an element being a
+// A panel is the transpose of the rows: 32-bit elements [k][rows], an element being a
 // pair of words or one float. The activations' panel is [k][NC]. Accumulators are
-// [NC][16] in memory that stays in the first cache.
+// [NC][rows] in memory that stays in the first cache.
 #pragma once
 #include "x86.h"
 
@@ -25,7 +25,7 @@ UNROLL for (int i = 0; i < 8; i++) {
     }
 }
 
-// The integer product: nb blocks of 32 values. w [nb][16 pairs][16 rows][2], wd
-// [nb][16] scales, wm [nb][MINS][16] minima; x [nb][16 pairs][NC][2], xd [nb][4][NC]: scale, sum,
-// sums of the halves.
+// The integer product: nb blocks of 32 values. w [nb][16 pairs][rows][2], wd
+// [nb][rows] scales, wm [nb][MINS][rows] minima; x [nb][16 pairs][NC][2], xd [nb][4][NC]: scale,
+// sum, sums of the halves.
 #define GEMM_ARGS (float *acc, const int16_t *w, const float *wd, const float *wm, const int16_t *x, const float *xd, int64_t nb)
