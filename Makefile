@@ -18,10 +18,10 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench fuzz clean asm test-arm64 metal-judge metal-arm64 clang compiler toolchain
+.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench bench-vs-llamacpp fuzz clean asm test-arm64 metal-judge metal-arm64 clang compiler toolchain
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' Makefile
 
 build: toolchain ## build bin/gollm
 	$(GO) build -trimpath -o bin/gollm ./cmd/gollm
@@ -107,6 +107,11 @@ families: ## write docs/FAMILIES.md, the table of families with their errors
 
 bench: build ## tokens a second of the model inside the binary
 	./bin/gollm bench
+
+bench-vs-llamacpp: build model oracle ## time gollm and llama.cpp in turn, on an idle machine (CELLS=REGEXP for some; ROUNDS, THREADS)
+	$(GO) build -o bin/versus ./bench/internal/versus
+	./bin/versus -models $(MODELS) -gollm ./bin/gollm -make
+	./bin/versus -models $(MODELS) -gollm ./bin/gollm -oracle $(ORACLE) -cells '$(or $(CELLS),.)' -rounds $(or $(ROUNDS),5) $(if $(THREADS),-threads $(THREADS))
 
 fuzz: ## every fuzz target for FUZZTIME
 	@for d in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
