@@ -31,6 +31,10 @@ const (
 	JoinSinks
 )
 
+// attentionRoom is the most threadgroup memory of an attention. An encoder keeps what was set for [[threadgroup(0)]]
+// while other kernels run: with matmul's own 14592 bytes that makes the 32 KiB there are.
+const attentionRoom = 32768 - 14592
+
 // AttentionPage is the number of positions in a block of the cache.
 const AttentionPage = 32
 
@@ -142,14 +146,12 @@ func Attention(rows, tiles, splits int, s AttentionShape) Launch {
 		if s.Cache == F16 {
 			size = 2
 		}
-		keys := 32
-		if keys*stride*size > 20480 {
-			keys = 16
-		}
 		if stride-8 > 128 { // two stretches
 			threads *= 2
 		}
-		shared = keys*stride*size + threads/32*keys*8*4
+		for shared = 32 * (stride*size + threads); shared > attentionRoom; { // 32 keys and their scores
+			shared /= 2
+		}
 	}
 	return Launch{
 		Kernel:  k,

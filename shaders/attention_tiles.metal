@@ -5,7 +5,7 @@
 //
 // A threadgroup takes 32 pairs of a row and one of the query heads that share one KV head: 32/HEADS rows that follow one
 // another in a sequence by HEADS heads (4, 2 or 1, as the share divides), so that a short prompt fills tiles too. It goes
-// through the KEYS positions of a block at a time (32, or 16 where memory asks for it), from the first that its first row
+// through the KEYS positions of a block at a time (32, or 16 or 8 where memory asks for it), from the first that its first row
 // sees to the last row's own: blocks before a window and after the diagonal are not read. All threads copy the
 // block's keys, then its values, to threadgroup memory, where 32 pairs use each: without that, four simdgroups would
 // fetch 8×8 matrices from the cache in rows of 16 bytes. Each simdgroup takes 8 pairs:
@@ -21,9 +21,9 @@
 // Heads over 128 wide are cut into two stretches of columns with a simdgroup each: both make scores of their columns
 // of K, add up each other's, and keep their own columns of O. So registers are those of 128 columns: 32 of Qᵀ, 32 of O, 8 of
 // Sᵀ or P, a matrix of K or V, some 16 of addresses and counters, about 96 of the 128 a thread has before it spills, and
-// 16 simdgroups fit a core. Threadgroup memory for D = 128 is 8.5 KiB of keys or values as half (17 of float, and of Q8_0,
-// whose products no half holds) and 4 KiB of scores: four threadgroups a core (two) hide each other's barriers, three
-// a block, and loads. Rows of a block are padded by 8
+// 16 simdgroups fit a core. Threadgroup memory for D = 128 is 8.5 KiB of keys or values and 4 KiB of scores, so that
+// four threadgroups a core hide each other's barriers (three a block) and loads; what is wider or of float (Q8_0
+// too, whose products no half holds) comes in smaller blocks. Rows of a block are padded by 8
 // values: 8 rows of an 8×8 load then fall into different banks, for every D that is a multiple of 16.
 //
 // Queries, weights and sums are float (a matrix product may mix types), so that no digit is lost that the cache has.
@@ -35,6 +35,7 @@ constant uint HEADS [[function_constant(6)]]; // query heads a threadgroup takes
 #define SIMDS 4    // of 8 pairs, for each stretch
 #define MATRICES 16 // most 8×8 of a stretch: 128 columns
 #define LAG 8.0f
+#define ROOM 18176 // bytes of threadgroup memory: 32 KiB but for matmul's own, see attention.go
 
 // stage copies the rows of positions from to until−1 of a block to threadgroup memory, and zeros in place of the others.
 template <class T, class S>
@@ -66,7 +67,8 @@ kernel void attention_tiles(constant AttentionParams &p [[buffer(0)]], device co
   typedef typename T::Staged Staged;
   const uint stretches = max(D, DV) > 8 * MATRICES ? 2 : 1, threads = stretches * SIMDS * LANES;
   const uint stride = max(D, DV) + 8;
-  const uint block_keys = 32 * stride * sizeof(Staged) <= 20480 ? 32 : 16; // KEYS
+  const uint room = 32 * (stride * sizeof(Staged) + threads); // for 32 keys and their scores
+  const uint block_keys = room <= ROOM ? 32 : room <= 2 * ROOM ? 16 : 8; // KEYS
   threadgroup Staged *staged = (threadgroup Staged *)shared;
   threadgroup float *mine = shared + block_keys * stride * sizeof(Staged) / 4 + simd * block_keys * 8;
 
