@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,8 +33,8 @@ func Devices() []string {
 // device is a GPU that layers run on.
 type device struct {
 	*metal.Device
-	name  string // as Options.Device names it
-	close func()
+	name  string       // as Options.Device names it
+	close func() error // what the emulator found wrong is its error
 }
 
 // open makes the model's executor. Without a device asked for it takes the GPU
@@ -102,5 +103,10 @@ func openMetal() (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &device{d, "metal", d.Release}, nil
+	if !d.Supports(metal.Apple7) { // a virtual machine's GPU: no simdgroup matrices
+		name := d.Name()
+		d.Release()
+		return nil, fmt.Errorf("%w that the kernels run on: %s is older than the M1's (family Apple7)", metal.ErrUnavailable, name)
+	}
+	return &device{d, "metal", func() error { d.Release(); return nil }}, nil
 }

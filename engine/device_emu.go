@@ -24,5 +24,5 @@ func openEmulator() (*device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("device emu: %w", err)
 	}
-	return &device{m.Device(), "emu", func() { m.Close() }}, nil
+	return &device{m.Device(), "emu", m.Close}, nil
 }

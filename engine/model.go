@@ -179,7 +179,7 @@ func (m *Model) Close() error { return errors.Join(m.closeExecutor(), m.file.Clo
 func (m *Model) closeExecutor() error {
 	err := m.exec.Close()
 	if m.gpu != nil {
-		m.gpu.close()
+		err = errors.Join(err, m.gpu.close())
 	}
 	return err
 }

@@ -41,7 +41,7 @@ func onGPU(t *testing.T, o Options, chip emu.Chip, change func(f *gguf.File)) (*
 	t.Cleanup(func() { m.Close() })
 	m.options.GPULayers = layers
 	m.exec.Close()
-	if err := m.openOn(&device{machine.Device(), "emu", func() {}}); err != nil {
+	if err := m.openOn(&device{machine.Device(), "emu", func() error { return nil }}); err != nil {
 		m.exec = m.cpu()
 		return m, err
 	}

@@ -8,9 +8,10 @@ import (
 
 // SelfCheck holds every message this package sends against the system it runs on: it makes one object
 // of each kind and compares the runtime's type encodings with the declarations the package was made
-// from. It returns a line for each message that is missing or of another type; messages of newer
-// systems that this one does not have are not missing.
-func (d *Device) SelfCheck() (findings []string, checked int) {
+// from. It returns a line for each message that is missing or of another type; how many are as declared; and
+// those it could not ask about: messages of newer systems that this one does not have, and of objects that only an
+// error makes.
+func (d *Device) SelfCheck() (findings []string, checked int, unasked []string) {
 	s := d.enter()
 	defer s.leave()
 	objects, release := s.oneOfEach(d.id)
@@ -25,13 +26,16 @@ func (d *Device) SelfCheck() (findings []string, checked int) {
 			}
 		}
 		if id == 0 {
-			if !newerOwners[decl.Owner] {
+			if newerOwners[decl.Owner] {
+				unasked = append(unasked, m.String())
+			} else {
 				findings = append(findings, fmt.Sprintf("%s: no object to ask", m))
 			}
 			continue
 		}
 		switch got := d.rt.TypeEncoding(id, d.rt.SelID(m)); {
 		case got == "" && newerMessages[m]:
+			unasked = append(unasked, m.String())
 		case got == "":
 			findings = append(findings, fmt.Sprintf("%s: not answered", m))
 		case !objc.SameEncoding(decl.Encoding(), got):
@@ -40,7 +44,7 @@ func (d *Device) SelfCheck() (findings []string, checked int) {
 			checked++
 		}
 	}
-	return findings, checked
+	return findings, checked, unasked
 }
 
 // newerOwners and newerMessages may be missing on a system older than what brought them.

@@ -18,7 +18,11 @@ func doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
 		Usage: "check that gollm works on this machine: GPU, kernels, memory, a short story",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the report as JSON, to attach to a bug report"}},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all", Usage: "run every kernel test, not only those that find most: minutes"},
+			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON with every kernel test in it, to attach to a bug report"},
+			&cli.Uint64Flag{Name: "seed", Usage: "draw the kernels' inputs from `NUMBER`; 0 for a new one"},
+		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -44,7 +48,7 @@ func openSystemGPU() (*doctor.GPU, error) {
 }
 
 // tell continues the opening on a device.
-func tell(ctx context.Context, device string) (string, error) {
+func tell(ctx context.Context, device string) (text string, err error) {
 	f, err := gguf.OpenBytes("stories260K.gguf", stories260K)
 	if err != nil {
 		return "", err
@@ -54,31 +58,30 @@ func tell(ctx context.Context, device string) (string, error) {
 		f.Close()
 		return "", err
 	}
-	defer m.Close()
+	defer func() { err = errors.Join(err, m.Close()) }() // what the emulator has against how it was told
 	s, err := m.NewSession()
 	if err != nil {
 		return "", err
 	}
 	defer s.Close()
-	var text strings.Builder
 	for token, err := range s.Generate(ctx, m.Encode(opening), engine.GenerateOptions{MaxTokens: 40}) {
 		if err != nil {
 			return "", err
 		}
-		text.WriteString(token.Text)
+		text += token.Text
 	}
-	return text.String(), nil
+	return text, nil
 }
 
 // examine makes the checks and prints them: a line each as they are done, or
 // all as JSON. A check that failed is an error, and so exit status 1.
 func examine(ctx context.Context, c *cli.Command, o doctor.Options) error {
 	out, asJSON := c.Root().Writer, c.Bool("json")
-	o.Version = version()
+	o.Version, o.All, o.Seed = version(), c.Bool("all"), c.Uint64("seed")
 	var failed error // to write
 	o.Done = func(k doctor.Check) {
 		if !asJSON && failed == nil {
-			_, failed = fmt.Fprintf(out, "%-8s %-16s %s\n", k.Status, k.Name, strings.ReplaceAll(k.Detail, "\n", "\n"+strings.Repeat(" ", 26)))
+			_, failed = fmt.Fprintf(out, "%-8s %-22s %s\n", k.Status, k.Name, indented(k.Detail))
 		}
 	}
 	r, err := doctor.Run(ctx, o)
@@ -97,6 +100,16 @@ func examine(ctx context.Context, c *cli.Command, o doctor.Options) error {
 		return errors.Join(failed, fmt.Errorf("doctor: %d of %d checks failed", n, len(r.Checks)))
 	}
 	return failed
+}
+
+// indented is a detail below its beginning, and not all of it if it is long.
+func indented(detail string) string {
+	const most = 8
+	lines := strings.Split(detail, "\n")
+	if n := len(lines) - most; n > 0 {
+		lines = append(lines[:most], fmt.Sprintf("and %d lines more; --json has them all", n))
+	}
+	return strings.Join(lines, "\n"+strings.Repeat(" ", 32))
 }
 
 // verdict says in a line what the report is worth.

@@ -184,7 +184,7 @@ const slack = 4
 // record keeps the error nearest to its bound, and fails if it is beyond.
 func (t *trial) record(worst, bound float64, values int, what func() string) {
 	t.result.Values += values
-	if t.result.Values == values || !(worst*t.result.Bound <= t.result.Error*bound) {
+	if t.result.Bound == 0 || !(worst*t.result.Bound <= t.result.Error*bound) {
 		t.result.Error, t.result.Bound = worst, bound
 	}
 	if !(worst <= bound) {

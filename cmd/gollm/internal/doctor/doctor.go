@@ -4,7 +4,8 @@
 //
 //	doctor.go   the checks, one after another
 //	gpu.go      those of a GPU
-//	kernels.go  kernels against plain references
+//	kernels.go  the kernels against plain references, and their speed
+//	memory.go   what memory a GPU may use; memory_darwin.go asks the system
 package doctor
 
 import (
@@ -17,6 +18,7 @@ import (
 
 	"github.com/gollm/gollm/engine"
 	"github.com/gollm/gollm/metal"
+	"github.com/gollm/gollm/shaders/kerneltest"
 )
 
 // Status is what came of a check.
@@ -44,8 +46,13 @@ type Report struct {
 	CPUs    int    `json:"cpus"`
 	// Metal says what stood for the GPU: "gpu" a real one, "emulator", or "none":
 	// then no check says anything about Metal.
-	Metal  string  `json:"metal"`
-	Checks []Check `json:"checks"`
+	Metal  string             `json:"metal"`
+	Device *Device            `json:"device,omitempty"`
+	Memory *Memory            `json:"memory,omitempty"`
+	Checks []Check            `json:"checks"`
+	Seed   uint64             `json:"seed"` // of the kernels' inputs
+	Cases  []Case             `json:"cases,omitempty"`
+	Speeds []kerneltest.Speed `json:"speeds,omitempty"` // of a real GPU
 }
 
 // Failures counts the checks that failed.
@@ -70,63 +77,87 @@ type GPU struct {
 // Options are what Run works with.
 type Options struct {
 	Version string
+	All     bool   // every kernel test, and not only those that find most
+	Seed    uint64 // of the kernels' inputs; 0 for a new one
 	// Open opens the GPU; its error wraps metal.ErrUnavailable where there is none.
 	Open func() (*GPU, error)
 	// Devices are the engine's devices that must tell the story.
 	Devices []string
-	// Tell continues the story with a device, greedily, and returns the text.
+	// Tell continues the story with a device, greedily, and returns the text. Its error
+	// wraps metal.ErrUnavailable where there is no such device.
 	Tell func(ctx context.Context, device string) (string, error)
 	// Story is what it must begin with.
 	Story string
 	// Done is called after each check.
 	Done func(Check)
+
+	cases []kerneltest.Case // nil are all; tests have fewer
 }
 
 // errSkip is wrapped by the error of a check that found nothing to check.
 var errSkip = errors.New("not checked")
 
+// examination is a Run in progress.
+type examination struct {
+	Options
+	ctx    context.Context
+	report *Report
+}
+
 // Run makes all checks. What fails does not stop it; only ctx does, and then it
 // returns the context's error.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	r := &Report{Version: o.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Metal: "none", Checks: []Check{}}
-	check := func(name string, f func() (string, error)) {
-		if ctx.Err() != nil {
-			return
-		}
-		c := Check{Name: name, Status: OK}
-		start := time.Now()
-		var err error
-		c.Detail, err = f()
-		c.Seconds = time.Since(start).Seconds()
-		switch {
-		case errors.Is(err, errSkip):
-			c.Status, c.Detail = Skipped, err.Error()
-		case err != nil:
-			c.Status, c.Detail = Failed, err.Error()
-		}
-		if ctx.Err() == nil { // what an interrupt broke off has not failed
-			r.Checks = append(r.Checks, c)
-			o.Done(c)
-		}
+	for o.Seed == 0 {
+		o.Seed = uint64(time.Now().UnixNano()) % 1e9
 	}
-	o.checkGPU(r, check)
+	if o.cases == nil {
+		o.cases = kerneltest.Cases()
+	}
+	r := &Report{Version: o.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Metal: "none", Checks: []Check{}, Seed: o.Seed}
+	e := &examination{o, ctx, r}
+	e.checkGPU()
 	for _, d := range o.Devices {
-		check("story on "+d, func() (string, error) { return o.story(ctx, d) })
+		e.check("story on "+d, func() (string, error) { return e.story(d) })
 	}
 	return r, ctx.Err()
 }
 
-// story checks that a device tells the story.
-func (o *Options) story(ctx context.Context, device string) (string, error) {
+// check makes one check and reports it.
+func (e *examination) check(name string, f func() (string, error)) {
+	if e.ctx.Err() != nil {
+		return
+	}
+	c := Check{Name: name, Status: OK}
 	start := time.Now()
-	got, err := o.Tell(ctx, device)
+	var err error
+	c.Detail, err = f()
+	c.Seconds = time.Since(start).Seconds()
+	switch {
+	case errors.Is(err, errSkip):
+		c.Status, c.Detail = Skipped, err.Error()
+	case err != nil:
+		c.Status, c.Detail = Failed, err.Error()
+	}
+	if e.ctx.Err() == nil { // what an interrupt broke off has not failed
+		e.report.Checks = append(e.report.Checks, c)
+		e.Done(c)
+	}
+}
+
+// story checks that a device tells the story.
+func (e *examination) story(device string) (string, error) {
+	start := time.Now()
+	got, err := e.Tell(e.ctx, device)
+	if errors.Is(err, metal.ErrUnavailable) {
+		return "", fmt.Errorf("%w: %v", errSkip, err)
+	}
 	if err != nil {
 		return "", err
 	}
-	if !strings.HasPrefix(got, o.Story) {
-		return "", fmt.Errorf("wrong text: %q, should begin %q", got, o.Story)
+	if !strings.HasPrefix(got, e.Story) {
+		return "", fmt.Errorf("wrong text: %q, should begin %q", got, e.Story)
 	}
-	return fmt.Sprintf("the expected %d characters, in %.2f s", len(o.Story), time.Since(start).Seconds()), nil
+	return fmt.Sprintf("the expected %d characters, in %.2f s", len(e.Story), time.Since(start).Seconds()), nil
 }
 
 // Devices are the engine's devices worth a story: ref is what the others are

@@ -2,13 +2,13 @@ package doctor
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/metal/emu"
+	"github.com/gollm/gollm/shaders/kerneltest"
 )
 
 // TestMain runs nothing where kernels cannot be compiled, and says so; with CI
@@ -25,9 +25,10 @@ func TestMain(m *testing.M) {
 }
 
 // examine checks an emulated GPU that prepare has done something to.
-func examine(t *testing.T, prepare func(*emu.Machine)) *Report {
+func examine(t *testing.T, cases []kerneltest.Case, prepare func(*emu.Machine)) *Report {
 	t.Helper()
 	r, err := Run(t.Context(), Options{
+		cases: cases,
 		Open: func() (*GPU, error) {
 			m, err := emu.Open(emu.Options{Hazards: true})
 			if err != nil {
@@ -45,9 +46,16 @@ func examine(t *testing.T, prepare func(*emu.Machine)) *Report {
 }
 
 func TestHealthyGPU(t *testing.T) {
-	r := examine(t, func(*emu.Machine) {})
-	if r.Metal != "emulator" || r.Failures() != 0 || len(r.Checks) != 5+len(kernelChecks) {
-		t.Errorf("%+v", r)
+	r := examine(t, nil, func(*emu.Machine) {})
+	ops := map[string]bool{}
+	for _, c := range r.Cases {
+		ops[c.Op] = true
+		if c.Failure != "" || c.Values == 0 || !(c.Seconds > 0) {
+			t.Errorf("%+v", c)
+		}
+	}
+	if r.Metal != "emulator" || r.Failures() != 0 || len(ops) < 15 || len(r.Checks) != 6+len(ops) {
+		t.Errorf("%d ops, %+v", len(ops), r)
 	}
 	for _, c := range r.Checks {
 		if c.Status != OK || c.Detail == "" {
@@ -58,7 +66,8 @@ func TestHealthyGPU(t *testing.T) {
 
 // TestSickGPU is a GPU whose second command buffer fails, and one that breaks a rule.
 func TestSickGPU(t *testing.T) {
-	r := examine(t, func(m *emu.Machine) { m.Inject(emu.PageFault, 1) })
+	few := kerneltest.Cases()[:2]
+	r := examine(t, few, func(m *emu.Machine) { m.Inject(emu.PageFault, 1) })
 	if r.Failures() != 1 {
 		t.Errorf("%d failures", r.Failures())
 	}
@@ -67,31 +76,13 @@ func TestSickGPU(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	r = examine(t, func(m *emu.Machine) {
+	r = examine(t, few, func(m *emu.Machine) {
 		if _, err := m.Device().NewBuffer(16, metal.Shared); err != nil { // and never released
 			t.Fatal(err)
 		}
 	})
 	if last := r.Checks[len(r.Checks)-1]; r.Failures() != 1 || last.Name != "rules" || last.Status != Failed {
 		t.Errorf("a leak: %+v", r.Checks)
-	}
-}
-
-func TestDiffer(t *testing.T) {
-	nan := float32(math.NaN())
-	for _, c := range []struct {
-		got  []float32
-		want []float64
-		far  float64
-	}{
-		{[]float32{1, -2}, []float64{1, -2}, 0},
-		{[]float32{1, -2.5}, []float64{1, -2}, 0.25},
-		{[]float32{nan, -2}, []float64{1, -2}, math.Inf(1)},
-		{[]float32{1}, []float64{1, 1}, math.Inf(1)},
-	} {
-		if far := differ(c.got, c.want); far != c.far {
-			t.Errorf("%v for %v: %g, want %g", c.got, c.want, far, c.far)
-		}
 	}
 }
 

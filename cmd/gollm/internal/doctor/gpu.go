@@ -3,63 +3,79 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
 
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/kerneltest"
 )
 
+// Device is what a GPU says of itself.
+type Device struct {
+	Name         string         `json:"name"`
+	Architecture string         `json:"architecture"`
+	Families     []metal.Family `json:"families"` // MTLGPUFamily's numbers
+	Language     string         `json:"language"` // the newest MSL
+	Unified      bool           `json:"unified_memory"`
+
+	MaxBuffer            int64 `json:"max_buffer"`             // bytes
+	MaxThreads           int   `json:"max_threads"`            // of a threadgroup
+	MaxThreadgroupMemory int   `json:"max_threadgroup_memory"` // bytes
+}
+
 // checkGPU makes the checks of a GPU, if there is one.
-func (o *Options) checkGPU(r *Report, check func(string, func() (string, error))) {
+func (e *examination) checkGPU() {
 	var g *GPU
-	check("device", func() (string, error) {
+	e.check("device", func() (string, error) {
 		var err error
-		if g, err = o.Open(); err != nil {
+		if g, err = e.Open(); err != nil {
 			g = nil
 			if errors.Is(err, metal.ErrUnavailable) {
-				return "", fmt.Errorf("%w: no Metal here (%v); kernels, messages and memory of a GPU are not checked", errSkip, err)
+				return "", fmt.Errorf("%w: %v", errSkip, err)
 			}
 			return "", err
 		}
-		r.Metal = "gpu"
+		e.report.Metal = "gpu"
 		if g.Emulated {
-			r.Metal = "emulator"
+			e.report.Metal = "emulator"
 		}
-		return g.describe(), nil
+		return e.describe(g), nil
 	})
 	if g == nil {
 		return
 	}
-	check("messages", func() (string, error) {
-		findings, checked := g.Device.SelfCheck()
+	e.check("memory", func() (string, error) { return e.memory(g) })
+	e.check("messages", func() (string, error) {
+		findings, checked, unasked := g.Device.SelfCheck()
+		all := checked + len(unasked) + len(findings)
 		if len(findings) > 0 {
-			return "", fmt.Errorf("%d declarations are not as the system has them: %s", len(findings), strings.Join(findings, "; "))
+			return "", fmt.Errorf("%d of %d declarations are not as the system has them:\n%s", len(findings), all, strings.Join(findings, "\n"))
 		}
-		return fmt.Sprintf("%d declarations are as the system has them", checked), nil
+		text := fmt.Sprintf("%d of %d declarations are as the system has them", checked, all)
+		if len(unasked) > 0 {
+			text += "; there was no object to ask for " + strings.Join(unasked, ", ")
+		}
+		return text, nil
 	})
-	check("compiler", g.compile)
-	b, err := newRig(g.Device)
-	if err != nil {
-		check("queue", func() (string, error) { return "", err })
+	if g.Device.Supports(metal.Apple7) {
+		e.checkKernels(g)
 	} else {
-		for _, k := range kernelChecks {
-			check("kernel "+k.name, func() (string, error) { return k.run(b) })
-		}
-		check("memory", func() (string, error) { return b.bandwidth(g.Emulated) })
-		b.release()
+		e.check("kernels", func() (string, error) {
+			return "", fmt.Errorf("%w: they need a GPU of family Apple7 (M1) or later; without one gollm runs on the CPU", errSkip)
+		})
 	}
 	if g.Emulated {
-		check("rules", func() (string, error) { return "the checks above broke none of Metal's rules", g.Close() })
+		e.check("rules", func() (string, error) { return "the checks above broke none of Metal's rules", g.Close() })
 	} else if err := g.Close(); err != nil {
-		check("device given back", func() (string, error) { return "", err })
+		e.check("device given back", func() (string, error) { return "", err })
 	}
 }
 
 // describe says what the GPU is.
-func (g *GPU) describe() string {
+func (e *examination) describe(g *GPU) string {
 	d, l := g.Device, g.Device.Limits()
+	e.report.Device = &Device{Name: d.Name(), Architecture: d.Architecture(), Families: d.Families(), Language: d.LanguageVersion().String(), Unified: d.HasUnifiedMemory(),
+		MaxBuffer: l.MaxBuffer, MaxThreads: l.MaxThreads.Width, MaxThreadgroupMemory: l.MaxThreadgroupMemory}
 	name := d.Name()
 	if g.Emulated {
 		name = "emulated " + name
@@ -68,84 +84,22 @@ func (g *GPU) describe() string {
 	for _, f := range d.Families() {
 		families = append(families, fmt.Sprint(int(f)))
 	}
-	return fmt.Sprintf("%s %s, families %s, MSL %v, working set %.1f GB, buffers to %.1f GB, threadgroups to %d threads and %d bytes, unified memory %v",
-		name, d.Architecture(), strings.Join(families, " "), d.LanguageVersion(), float64(l.RecommendedWorkingSet)/1e9, float64(l.MaxBuffer)/1e9,
-		l.MaxThreads.Width, l.MaxThreadgroupMemory, d.HasUnifiedMemory())
+	return fmt.Sprintf("%s %s, MSL %v, threadgroups to %d threads and %d bytes, families %s", name, d.Architecture(), d.LanguageVersion(),
+		l.MaxThreads.Width, l.MaxThreadgroupMemory, strings.Join(families, " "))
 }
 
-// compile compiles every source, for every tensor type.
-func (g *GPU) compile() (string, error) {
-	names := shaders.Names()
-	errs := make([]error, len(names))
-	kernels := make([]int, len(names))
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var group sync.WaitGroup
-	for i, name := range names {
-		group.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			text, err := shaders.Source(name)
-			if err == nil {
-				var lib *metal.Library
-				if lib, err = newLibrary(g.Device, name, text, nil); err == nil {
-					kernels[i] = len(lib.Names())
-					lib.Release()
-				}
-			}
-			errs[i] = err
-		})
-	}
-	group.Wait()
-	n := 0
-	for _, k := range kernels {
-		n += k
-	}
-	return fmt.Sprintf("%d kernels of %d sources compiled", n, len(names)), errors.Join(errs...)
-}
-
-// newLibrary compiles as the engine does.
-func newLibrary(d *metal.Device, name, text string, macros map[string]string) (*metal.Library, error) {
-	return d.NewLibrary(text, metal.CompileOptions{Label: name, Language: min(d.LanguageVersion(), metal.MSL3_1), Math: metal.MathRelaxed, Macros: macros})
-}
-
-// bandwidth reads a matrix of random halves as decoding reads weights, and tells
-// how fast: the best of some runs, by the GPU's clock.
-func (b *rig) bandwidth(emulated bool) (string, error) {
-	const width, runs = 4096, 8
-	rows := 32768 // 256 MiB: more than any cache holds
-	if emulated {
-		rows = 32
-	}
-	l := shaders.MatVec(shaders.F16, shaders.MatVecParams{Width: width, Rows: uint32(rows)}, shaders.Parts{})
-	w, err := b.memory(2 * width * rows)
+// checkKernels compiles all kernels, runs their tests, and times some.
+func (e *examination) checkKernels(g *GPU) {
+	rig, err := kerneltest.New(g.Device, kerneltest.Options{Seed: e.Seed, Hardware: !g.Emulated})
 	if err != nil {
-		return "", err
+		e.check("queue", func() (string, error) { return "", err })
+		return
 	}
-	x, err := b.floats(make([]float32, width))
-	if err != nil {
-		return "", err
-	}
-	out, err := b.memory(4 * rows)
-	if err != nil {
-		return "", err
-	}
-	clear(w.Bytes()) // memory that nothing wrote may be no memory yet
-	defer b.free()
-	best := 0.0
-	for range runs {
-		seconds, err := b.launch(shaders.F16, l, map[int]*metal.Buffer{shaders.LinearWeights: w, shaders.LinearX: x, shaders.LinearOut: out})
-		if err != nil {
-			return "", err
-		}
-		if seconds > 0 {
-			best = max(best, float64(l.Read+l.Written)/seconds)
-		}
-	}
-	switch {
-	case emulated:
-		return fmt.Sprintf("%d bytes read; not timed, since an emulator's speed is no GPU's", l.Read), nil
-	case best == 0:
-		return "", errors.New("the GPU's clock says that reading took no time")
-	}
-	return fmt.Sprintf("%.0f GB/s, reading %d MiB of weights with %s", best/1e9, l.Read>>20, l.Kernel.Name), nil
+	defer rig.Close()
+	e.check("compiler", func() (string, error) {
+		kernels, err := rig.Compile()
+		return fmt.Sprintf("%d kernels of %d sources compiled", len(kernels), len(shaders.Names())), err
+	})
+	e.runCases(rig)
+	e.check("speed", func() (string, error) { return e.speed(rig, g.Emulated) })
 }

@@ -1,304 +1,126 @@
 package doctor
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"math"
-	"math/rand/v2"
-	"unsafe"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
 
-	"github.com/gollm/gollm/gguf"
-	"github.com/gollm/gollm/gguf/quant"
-	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/kerneltest"
 )
 
-// rig runs kernels one at a time.
-type rig struct {
-	device  *metal.Device
-	queue   *metal.Queue
-	buffers []*metal.Buffer
-	rng     *rand.Rand
+// Case is a kernel test and what came of it.
+type Case struct {
+	kerneltest.Case
+	kerneltest.Result
+	Seconds float64 `json:"seconds"` // with the time it took to compile and to compute the reference
+	Failure string  `json:"failure,omitempty"`
 }
 
-func newRig(d *metal.Device) (*rig, error) {
-	q, err := d.NewQueue(metal.QueueOptions{Label: "doctor", EncoderStatus: true})
-	if err != nil {
-		return nil, err
-	}
-	// The same numbers every time: a bug report says what can be repeated.
-	return &rig{device: d, queue: q, rng: rand.New(rand.NewPCG(1, 2))}, nil
-}
-
-func (b *rig) release() {
-	b.free()
-	b.queue.Release()
-}
-
-// free gives the buffers of a check back.
-func (b *rig) free() {
-	for _, m := range b.buffers {
-		m.Release()
-	}
-	b.buffers = nil
-}
-
-func (b *rig) memory(n int) (*metal.Buffer, error) {
-	m, err := b.device.NewBuffer((n+15)&^15, metal.Shared)
-	if err == nil {
-		b.buffers = append(b.buffers, m)
-	}
-	return m, err
-}
-
-func (b *rig) bytes(v []byte) (*metal.Buffer, error) {
-	m, err := b.memory(len(v))
-	if err == nil {
-		copy(m.Bytes(), v)
-	}
-	return m, err
-}
-
-func (b *rig) floats(v []float32) (*metal.Buffer, error) {
-	return b.bytes(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v)))
-}
-
-func (b *rig) normal(n int) []float32 {
-	v := make([]float32, n)
-	for i := range v {
-		v[i] = float32(b.rng.NormFloat64())
-	}
-	return v
-}
-
-// launch compiles a kernel and runs it once, and returns the seconds the GPU took.
-func (b *rig) launch(typ shaders.Type, l shaders.Launch, buffers map[int]*metal.Buffer) (float64, error) {
-	text, err := shaders.Source(l.Kernel.Source)
-	if err != nil {
-		return 0, err
-	}
-	lib, err := newLibrary(b.device, l.Kernel.Source, text, shaders.Macros(typ))
-	if err != nil {
-		return 0, err
-	}
-	defer lib.Release()
-	f, err := lib.Function(l.Kernel.Name, metal.Constants(l.Kernel.ConstantValues()))
-	if err != nil {
-		return 0, err
-	}
-	defer f.Release()
-	p, err := b.device.NewPipeline(f, metal.PipelineOptions{Label: l.Kernel.Name})
-	if err != nil {
-		return 0, err
-	}
-	defer p.Release()
-	cb, err := b.queue.CommandBuffer()
-	if err != nil {
-		return 0, err
-	}
-	defer cb.Release()
-	err = cb.Compute(metal.ComputeOptions{}, func(e *metal.ComputeEncoder) error {
-		e.SetPipeline(p)
-		e.SetBytes(0, l.Params)
-		for i, m := range buffers {
-			e.SetBuffer(i, m, 0)
+// runCases runs the kernels' tests: a check an op, its cases as many at once as there
+// are processors.
+func (e *examination) runCases(rig *kerneltest.Rig) {
+	var ops []string
+	cases := map[string][]kerneltest.Case{}
+	for _, c := range e.cases {
+		if c.Long && !e.All {
+			continue
 		}
-		if l.Shared > 0 {
-			e.SetThreadgroupMemory(0, l.Shared)
+		if cases[c.Op] == nil {
+			ops = append(ops, c.Op)
 		}
-		g, t := l.Groups, l.Threads
-		e.DispatchThreadgroups(metal.Size{Width: g[0], Height: g[1], Depth: g[2]}, metal.Size{Width: t[0], Height: t[1], Depth: t[2]})
-		return nil
-	})
-	if err != nil {
-		return 0, err
+		cases[c.Op] = append(cases[c.Op], c)
 	}
-	if err := cb.Commit(); err != nil {
-		return 0, err
-	}
-	if err := cb.Wait(); err != nil {
-		return 0, err
-	}
-	start, end := cb.GPUTime()
-	return end - start, nil
-}
-
-// kernelChecks are kernels with their references in double precision. run says
-// how far off the kernel is.
-var kernelChecks = []struct {
-	name string
-	run  func(*rig) (string, error)
-}{
-	{"norm", (*rig).norm},
-	{"matvec", func(b *rig) (string, error) { return b.projections(1) }},
-	{"matvec_n", func(b *rig) (string, error) { return b.projections(3) }},
-	{"matmul", func(b *rig) (string, error) { return b.projections(33) }},
-	{"top_k", (*rig).topK},
-}
-
-// tolerance bounds the error of a result as a part of the largest: what the
-// kernels' own tests allow is 5e-6, on the emulator's arithmetic.
-const tolerance = 2e-5
-
-// differ returns the largest error as a part of the largest value wanted. NaN is
-// an error without bound.
-func differ(got []float32, want []float64) float64 {
-	if len(got) < len(want) {
-		return math.Inf(1)
-	}
-	worst, largest := 0.0, 0.0
-	for i, w := range want {
-		e := math.Abs(float64(got[i]) - w)
-		if math.IsNaN(e) {
-			return math.Inf(1)
-		}
-		worst, largest = max(worst, e), max(largest, math.Abs(w))
-	}
-	return worst / largest
-}
-
-// results are n floats of a buffer.
-func results(m *metal.Buffer, n int) []float32 {
-	v := make([]float32, n)
-	for i := range v {
-		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(m.Bytes()[4*i:]))
-	}
-	return v
-}
-
-// projections projects columns of activations with weights of every type.
-func (b *rig) projections(columns int) (string, error) {
-	worst, of := 0.0, ""
-	for _, t := range shaders.Types {
-		e, err := b.project(t, columns)
-		if err != nil {
-			return "", fmt.Errorf("%s: %w", t, err)
-		}
-		if !(e <= tolerance) {
-			return "", fmt.Errorf("%s: error %.2g, more than %.2g", t, e, tolerance)
-		}
-		if e >= worst {
-			worst, of = e, t.String()
-		}
-	}
-	return fmt.Sprintf("%d tensor types, %d columns: error at most %.1e (%s)", len(shaders.Types), columns, worst, of), nil
-}
-
-func (b *rig) project(t shaders.Type, columns int) (float64, error) {
-	defer b.free()
-	const width, rows = 512, 67
-	typ, err := gguf.ParseType(t.String())
-	if err != nil {
-		return 0, err
-	}
-	data, weights := make([]byte, rows*typ.RowBytes(width)), make([]float32, rows*width)
-	if err := quant.Encode(typ, data, b.normal(rows*width)); err != nil {
-		return 0, err
-	}
-	if err := quant.Decode(typ, weights, data); err != nil {
-		return 0, err
-	}
-	x := b.normal(columns * width)
-	var want []float64
-	for c := range columns {
-		for r := range rows {
-			sum := 0.0
-			for i := range width {
-				sum += float64(weights[r*width+i]) * float64(x[c*width+i])
+	for _, op := range ops {
+		e.check("kernel "+op, func() (string, error) {
+			done := make([]Case, len(cases[op]))
+			var group sync.WaitGroup
+			slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+			for i, c := range cases[op] {
+				group.Go(func() {
+					slots <- struct{}{}
+					defer func() { <-slots }()
+					if e.ctx.Err() != nil {
+						return
+					}
+					start := time.Now()
+					result, err := rig.Run(c)
+					done[i] = Case{Case: c, Result: result, Seconds: time.Since(start).Seconds()}
+					if err != nil {
+						done[i].Failure = err.Error()
+					}
+				})
 			}
-			want = append(want, sum)
-		}
+			group.Wait()
+			if err := e.ctx.Err(); err != nil {
+				return "", err
+			}
+			e.report.Cases = append(e.report.Cases, done...)
+			return sum(done)
+		})
 	}
-	w, err := b.bytes(data)
-	if err != nil {
-		return 0, err
-	}
-	in, err := b.floats(x)
-	if err != nil {
-		return 0, err
-	}
-	out, err := b.memory(4 * len(want))
-	if err != nil {
-		return 0, err
-	}
-	p := shaders.MatVecParams{Width: width, Rows: rows}
-	var l shaders.Launch
-	switch {
-	case columns == 1:
-		l = shaders.MatVec(t, p, shaders.Parts{})
-	case columns <= shaders.MaxColumns:
-		l = shaders.MatVecN(t, p, shaders.Parts{}, columns)
-	default:
-		l = shaders.MatMul(t, shaders.MatMulParams{Width: width, Rows: rows, Columns: uint32(columns)}, shaders.Parts{})
-	}
-	if _, err := b.launch(t, l, map[int]*metal.Buffer{shaders.LinearWeights: w, shaders.LinearX: in, shaders.LinearOut: out}); err != nil {
-		return 0, err
-	}
-	return differ(results(out, len(want)), want), nil
 }
 
-// norm divides rows by their root mean square.
-func (b *rig) norm() (string, error) {
-	defer b.free()
-	const rows, width, eps = 5, 515, 1e-5
-	x, weight := b.normal(rows*width), b.normal(width)
-	var want []float64
-	for r := range rows {
-		squares := 0.0
-		for _, v := range x[r*width : (r+1)*width] {
-			squares += float64(v) * float64(v)
+// sum says how the cases of an op went.
+func sum(cases []Case) (string, error) {
+	const show = 5 // failures; the JSON has all
+	var failures []string
+	var worst Case
+	seconds := 0.0
+	for _, c := range cases {
+		seconds += c.Seconds
+		if c.Failure != "" {
+			failures = append(failures, c.Failure)
 		}
-		for i, v := range x[r*width : (r+1)*width] {
-			want = append(want, float64(v)/math.Sqrt(squares/width+eps)*float64(weight[i]))
+		if c.Bound > 0 && (worst.Bound == 0 || c.Error*worst.Bound > worst.Error*c.Bound) {
+			worst = c
 		}
 	}
-	in, err := b.floats(x)
-	if err != nil {
-		return "", err
+	if n := len(failures); n > 0 {
+		more := ""
+		if n > show {
+			failures, more = failures[:show], fmt.Sprintf("\nand %d more; --json has them all", n-show)
+		}
+		return "", fmt.Errorf("%d of %d cases failed:\n%s%s", n, len(cases), strings.Join(failures, "\n"), more)
 	}
-	w, err := b.floats(weight)
-	if err != nil {
-		return "", err
+	text := fmt.Sprintf("%3d cases in %4.1f s, ", len(cases), seconds)
+	if worst.Bound == 0 {
+		return text + "exact", nil
 	}
-	out, err := b.memory(4 * len(want))
-	if err != nil {
-		return "", err
-	}
-	l := shaders.Norm(rows, width, width, shaders.NormOptions{Weight: true, Weights: width, Eps: eps})
-	if _, err := b.launch(shaders.F32, l, map[int]*metal.Buffer{shaders.NormX: in, shaders.NormOut: out, shaders.NormWeight: w}); err != nil {
-		return "", err
-	}
-	e := differ(results(out, len(want)), want)
-	if !(e <= tolerance) {
-		return "", fmt.Errorf("error %.2g, more than %.2g", e, tolerance)
-	}
-	return fmt.Sprintf("error %.1e", e), nil
+	name := strings.TrimPrefix(worst.String(), worst.Op+"/")
+	return text + fmt.Sprintf("error at most %.1e of %.0e (%s)", worst.Error, worst.Bound, name), nil
 }
 
-// topK finds the largest of a vocabulary.
-func (b *rig) topK() (string, error) {
-	defer b.free()
-	const width, at = 32003, 31007
-	x := b.normal(width)
-	x[at] = 100
-	in, err := b.floats(x)
+// timed are the types whose speed is told: the most used, and those hardest to read.
+var timed = []shaders.Type{shaders.F16, shaders.Q8_0, shaders.Q4_0, shaders.Q4_K, shaders.Q6_K, shaders.MXFP4}
+
+// speed measures how fast memory is copied, and weights of some types are read as decoding
+// reads them: the best of some runs, by the GPU's clock.
+func (e *examination) speed(rig *kerneltest.Rig, emulated bool) (string, error) {
+	bytes, width, rows, runs := 256<<20, 4096, 65536, 8 // more than any cache holds
+	if emulated {
+		bytes, rows, runs = 1<<20, 32, 1
+	}
+	copied, err := rig.TimeCopy(bytes, runs)
 	if err != nil {
 		return "", err
 	}
-	ids, err := b.memory(4)
-	if err != nil {
-		return "", err
+	speeds := []kerneltest.Speed{copied}
+	var shares []string
+	for _, t := range timed {
+		s, err := rig.TimeMatVec(t, width, rows, 1, runs)
+		if err != nil {
+			return "", errors.Join(err, e.ctx.Err())
+		}
+		speeds = append(speeds, s)
+		shares = append(shares, fmt.Sprintf("%s %.0f %%", t, 100*s.Rate()/copied.Rate()))
 	}
-	values, err := b.memory(4)
-	if err != nil {
-		return "", err
+	if emulated {
+		return fmt.Sprintf("%d kernels timed; an emulator's times say nothing about a GPU", len(speeds)), nil
 	}
-	buffers := map[int]*metal.Buffer{shaders.SampleX: in, shaders.SampleIDs: ids, shaders.SampleValues: values}
-	if _, err := b.launch(shaders.F32, shaders.TopK(1, width, 1), buffers); err != nil {
-		return "", err
-	}
-	if id, v := binary.LittleEndian.Uint32(ids.Bytes()), results(values, 1)[0]; id != at || v != 100 {
-		return "", fmt.Errorf("the largest of %d is number %d with %g, the kernel says %d with %g", width, at, 100.0, id, v)
-	}
-	return fmt.Sprintf("the largest of %d", width), nil
+	e.report.Speeds = speeds
+	return fmt.Sprintf("%.0f GB/s copying %d MiB; of that, reading weights of %d×%d: %s", copied.Rate()/1e9, bytes>>20, rows, width, strings.Join(shares, ", ")), nil
 }
