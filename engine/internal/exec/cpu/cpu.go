@@ -87,6 +87,7 @@ type runner struct {
 	workers []worker
 	need    need
 	input   input
+	groups  map[program.Tensor]*groups
 	ropes   map[*program.Rope]*ropeTable
 	ones    []float32 // for products with nothing
 
@@ -105,11 +106,13 @@ type worker struct {
 	tile  tile
 
 	attention attentionTile
+	packed    packed
 }
 
 // need is what the ops ask of a worker's memory.
 type need struct {
 	row, score, columns int
+	packed              int // values of a panel of activations
 	tile                needTile
 }
 
@@ -117,7 +120,7 @@ type need struct {
 func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits program.Limits) (program.Runner, error) {
 	r := &runner{
 		Set: e.kernels, exec: e, program: p, limits: limits, kv: kv, vocab: p.Vocab(),
-		layout: p.Layout(limits), ropes: map[*program.Rope]*ropeTable{},
+		layout: p.Layout(limits), ropes: map[*program.Rope]*ropeTable{}, groups: map[program.Tensor]*groups{},
 	}
 	if err := kv.Check(p, limits); err != nil {
 		return nil, fmt.Errorf("cpu: %w", err)
@@ -139,13 +142,14 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 			return nil, fmt.Errorf("cpu: op %d: %w", i, err)
 		}
 	}
-	r.input.allocate(r.Columns)
+	r.input.allocate()
 	r.runs = make([]run, 0, limits.Tokens)
 	r.decodeKV, _ = quant.Decoder(kv.Type)
 	r.workers = make([]worker, e.team.n)
 	for i := range r.workers {
 		r.workers[i] = worker{row: aligned[float32](r.need.row), score: aligned[float32](r.need.score)}
 		r.workers[i].tile.allocate(r.Rows, r.need.columns)
+		r.workers[i].packed.allocate(r.need.packed)
 		r.workers[i].attention.allocate(r.need.tile, r.Lanes)
 	}
 	return r, nil

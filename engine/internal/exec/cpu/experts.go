@@ -80,8 +80,9 @@ func choose(chosen []int32, x, bias []float32) {
 	}
 }
 
-// projectExperts adds the steps of a projection by experts. An item is some rows
-// of one expert for one token.
+// projectExperts adds the steps of a projection by experts. Where experts have
+// tokens enough an item is some rows of one expert, for all of those; otherwise for
+// one token.
 func (r *runner) projectExperts(op *program.ProjectExperts) error {
 	x, experts, out := r.matrix(op.X), r.matrix(op.Experts), r.matrix(op.Out)
 	w, err := r.newWeights(op.Linear.Weight)
@@ -92,15 +93,34 @@ func (r *runner) projectExperts(op *program.ProjectExperts) error {
 	if err != nil {
 		return err
 	}
+	g := r.groupsOf(op.Experts, w.Rows()/out.width)
 	if w.integer {
-		r.roundRows(op.X)
+		r.roundRows(op.X, r.maxRows(op.X), func() bool { return !g.many(r) })
+		r.packPanels(op.X, g)
 	} else {
+		r.packFloats(op.X, g)
 		r.need.row = max(r.need.row, w.Cols())
 	}
+	r.need.columns = max(r.need.columns, r.padded(r.maxRows(op.Experts)))
 	k := experts.width
 	chunk := r.chunkRows(w, k*out.width)
 	parts := (out.width + chunk - 1) / chunk
-	r.add(func() int { return r.count(experts) * k * parts }, func(wk *worker, item int) {
+	span := r.rowsOfItem(out.width)
+	spans := (out.width + span - 1) / span
+	items := func() int {
+		if g.many(r) {
+			return g.experts * spans
+		}
+		return r.count(experts) * k * parts
+	}
+	r.add(items, func(wk *worker, item int) {
+		if g.many(r) {
+			if b := g.of(item / spans); b.n > 0 {
+				from := item % spans * span
+				r.product(wk, w, finish, b, out, item/spans, from, min(span, out.width-from))
+			}
+			return
+		}
 		pair, from := item/parts, item%parts*chunk
 		token, to := pair/k, min(from+chunk, out.width)
 		e := int(experts.indices(token)[pair%k])

@@ -16,20 +16,33 @@ type input struct {
 	q       []int16
 	d, s, h []float32
 	acts    []kernel.Act
-	wide    []byte // of each row what Act.W points to, wideStep apart
+	wide    []byte // of each row what Act.W points to
 	// Panels of Columns rows: integers [K/32][16][Columns][2] with [K/32][4][Columns]
 	// scales and sums, or floats [K][Columns].
 	panels []int16
 	scales []float32
 	floats []float32
 
-	rounded, packed, packedFloat program.Tensor // what they are made of
+	rounded             *rounding // what they are made of
+	packed, packedFloat packing
 
 	// Most values of a row times rows, and rows, to allocate.
-	integers, integerRows, panelValues, floatValues, wideBytes int
+	integers, integerRows, wideBytes, panelValues, floatValues int
 }
 
-func (in *input) allocate(columns int) {
+// rounding is a tensor whose rows are rounded where somebody wants them.
+type rounding struct {
+	of     program.Tensor
+	wanted []func() bool
+}
+
+// packing is what panels are made of: a tensor's rows, perhaps grouped.
+type packing struct {
+	of     program.Tensor
+	groups *groups
+}
+
+func (in *input) allocate() {
 	in.q = aligned[int16](in.integers)
 	in.d, in.s, in.h = aligned[float32](in.integers/32), aligned[float32](in.integers/32), aligned[float32](in.integers/16)
 	in.acts = make([]kernel.Act, in.integerRows)
@@ -44,17 +57,28 @@ func (r *runner) padded(rows int) int { return (rows + r.Columns - 1) / r.Column
 // maxRows is the most rows a tensor has.
 func (r *runner) maxRows(t program.Tensor) int { return r.program.Info(t).MaxRows(r.limits) }
 
-// roundRows adds the step that rounds the rows of t, unless that is done.
-func (r *runner) roundRows(t program.Tensor) {
-	in, x, rows := &r.input, r.matrix(t), r.maxRows(t)
-	in.integers, in.integerRows = max(in.integers, rows*x.width), max(in.integerRows, rows)
-	in.wideBytes = max(in.wideBytes, rows*r.WideBytes(x.width))
-	if in.rounded == t {
+// roundRows adds the step that rounds the rows of t, unless it is there. They are
+// wanted where the function says so, and then are at most the given number.
+func (r *runner) roundRows(t program.Tensor, most int, wanted func() bool) {
+	in, x := &r.input, r.matrix(t)
+	in.integers, in.integerRows = max(in.integers, most*x.width), max(in.integerRows, most)
+	in.wideBytes = max(in.wideBytes, most*r.WideBytes(x.width))
+	if in.rounded != nil && in.rounded.of == t {
+		in.rounded.wanted = append(in.rounded.wanted, wanted)
 		return
 	}
-	in.rounded = t
+	of := &rounding{t, []func() bool{wanted}}
+	in.rounded = of
+	rows := func() int {
+		for _, wanted := range of.wanted {
+			if wanted() {
+				return r.count(x)
+			}
+		}
+		return 0
+	}
 	k, wide := x.width, r.WideBytes(x.width)
-	r.add(r.counter(x), func(_ *worker, i int) {
+	r.add(rows, func(_ *worker, i int) {
 		q, d, s, h := in.q[i*k:(i+1)*k], in.d[i*k/32:(i+1)*k/32], in.s[i*k/32:(i+1)*k/32], in.h[i*k/16:(i+1)*k/16]
 		r.Quantize(q, d, s, h, x.row(i))
 		in.acts[i] = kernel.Act{Q: &q[0], D: &d[0], S: &s[0], H: &h[0]}
@@ -66,65 +90,81 @@ func (r *runner) roundRows(t program.Tensor) {
 	})
 }
 
-// packPanels adds the step that packs the rounded rows of t, if there are many.
-func (r *runner) packPanels(t program.Tensor) {
+// packed is a worker's memory for the rows of a panel, rounded.
+type packed struct {
+	q       []int16 // [Columns][K]
+	d, s, h []float32
+}
+
+func (p *packed) allocate(values int) {
+	p.q = aligned[int16](values)
+	p.d, p.s, p.h = aligned[float32](values/32), aligned[float32](values/32), aligned[float32](values/16)
+}
+
+// packPanels adds the step that rounds and packs the rows of t, if there are many.
+func (r *runner) packPanels(t program.Tensor, g *groups) {
 	in, x := &r.input, r.matrix(t)
-	rows := r.padded(r.maxRows(t))
-	in.panelValues = max(in.panelValues, rows*x.width)
-	if in.packed == t {
+	in.panelValues = max(in.panelValues, r.panelRows(t, g)*x.width)
+	r.need.packed = max(r.need.packed, r.Columns*x.width)
+	if in.packed == (packing{t, g}) {
 		return
 	}
-	in.packed = t
+	in.packed = packing{t, g}
 	k, c := x.width, r.Columns
-	r.add(r.panelCount(x), func(_ *worker, p int) {
-		first := p * c
-		n := min(c, r.count(x)-first)
-		panel, scales := in.panels[first*k:][:c*k], in.scales[first*k/8:][:c*k/8]
-		if n < c {
-			clear(panel)
-			clear(scales)
+	r.add(r.panelCount(x, g), func(wk *worker, p int) {
+		w := &wk.packed
+		rows := r.rowsOfPanel(x, g, p)
+		for i := range rows.n {
+			at := i * k / 32
+			r.Quantize(w.q[i*k:][:k], w.d[at:][:k/32], w.s[at:][:k/32], w.h[2*at:][:k/16], x.row(rows.row(i)))
 		}
-		for i := range n {
-			packPairs(panel[2*i:], in.q[(first+i)*k:][:k], 2*c)
-			at := (first + i) * k / 32
-			d, s, h := in.d[at:at+k/32], in.s[at:at+k/32], in.h[2*at:2*at+k/16]
-			for b := range d {
-				o := b*4*c + i
-				scales[o], scales[o+c], scales[o+2*c], scales[o+3*c] = d[b], s[b], h[2*b], h[2*b+1]
-			}
+		if rows.n < c { // the rest counts for nothing, but must be numbers
+			clear(w.q[rows.n*k : c*k])
+			clear(w.d[rows.n*k/32 : c*k/32])
+			clear(w.s[rows.n*k/32 : c*k/32])
+			clear(w.h[rows.n*k/16 : c*k/16])
 		}
+		kernel.Pack(r.Set, in.panels[p*c*k:][:c*k], w.q, k/2, k/2)
+		packScales(in.scales[p*c*k/8:][:c*k/8], w.d, w.s, w.h, c)
 	})
 }
 
-// packPairs spreads pairs of words, step words apart.
+// packScales writes [K/32][4][columns] of d, s [columns][K/32] and h [columns][K/16].
 //
 //go:noinline
-func packPairs(dst, src []int16, step int) {
-	for i := 0; i+1 < len(src); i += 2 {
-		o := i / 2 * step
-		dst[o], dst[o+1] = src[i], src[i+1]
+func packScales(dst, d, s, h []float32, columns int) {
+	n := len(dst) / (4 * columns)
+	for c := range columns {
+		d, s, h := d[c*n:][:n], s[c*n:][:n], h[c*2*n:][:2*n]
+		for b, v := range d {
+			to := dst[b*4*columns+c:][:3*columns+1]
+			to[0], to[columns], to[2*columns], to[3*columns] = v, s[b], h[2*b], h[2*b+1]
+		}
 	}
 }
 
 // packFloats adds the step that packs the rows of t as floats, if there are many.
-func (r *runner) packFloats(t program.Tensor) {
+func (r *runner) packFloats(t program.Tensor, g *groups) {
 	in, x := &r.input, r.matrix(t)
-	rows := r.padded(r.maxRows(t))
-	in.floatValues = max(in.floatValues, rows*x.width)
-	if in.packedFloat == t {
+	in.floatValues = max(in.floatValues, r.panelRows(t, g)*x.width)
+	if in.packedFloat == (packing{t, g}) {
 		return
 	}
-	in.packedFloat = t
+	in.packedFloat = packing{t, g}
 	k, c := x.width, r.Columns
-	r.add(r.panelCount(x), func(_ *worker, p int) {
+	r.add(r.panelCount(x, g), func(_ *worker, p int) {
 		panel := in.floats[p*c*k:][:c*k]
-		n := min(c, r.count(x)-p*c)
-		if n < c {
+		rows := r.rowsOfPanel(x, g, p)
+		if rows.n == c && g == nil {
+			kernel.Pack(r.Set, panel, x.data[p*c*k:][:c*k], k, k)
+			return
+		}
+		if rows.n < c {
 			clear(panel)
 		}
-		for i := range n {
+		for i := range rows.n {
 			o := i
-			for _, v := range x.row(p*c + i) {
+			for _, v := range x.row(rows.row(i)) {
 				panel[o] = v
 				o += c
 			}
@@ -132,13 +172,50 @@ func (r *runner) packFloats(t program.Tensor) {
 	})
 }
 
+// panelRows is the most rows that panels of t's rows have.
+func (r *runner) panelRows(t program.Tensor, g *groups) int {
+	rows := r.maxRows(t)
+	if g == nil {
+		return r.padded(rows)
+	}
+	// Each group may end with a panel that is not full.
+	pairs := r.limits.Tokens * g.each
+	return r.padded(pairs) + min(pairs, g.experts)*r.Columns
+}
+
 // panelCount is the number of panels of x's rows, 0 if they are few.
-func (r *runner) panelCount(x matrix) func() int {
+func (r *runner) panelCount(x matrix, g *groups) func() int {
 	return func() int {
+		if g != nil {
+			return g.panels(r)
+		}
 		n := r.count(x)
 		if n <= few {
 			return 0
 		}
 		return (n + r.Columns - 1) / r.Columns
 	}
+}
+
+// rows is the rows of a panel: n from first on, or of pairs in the order of groups.
+type rows struct {
+	first, n int
+	order    []int32
+	per      int // pairs that have one row
+}
+
+func (p rows) row(i int) int {
+	if p.order == nil {
+		return p.first + i
+	}
+	return int(p.order[p.first+i]) / p.per
+}
+
+// rowsOfPanel returns the rows of x that make panel p.
+func (r *runner) rowsOfPanel(x matrix, g *groups, p int) rows {
+	if g != nil {
+		return g.rowsOfPanel(x, r.Columns, p)
+	}
+	first := p * r.Columns
+	return rows{first: first, n: min(r.Columns, r.count(x)-first)}
 }

@@ -65,19 +65,27 @@ func (w weights) columnsAtOnce() int {
 	return min(most, ((w.Cols()+steps-1)/steps+255)&^255)
 }
 
-// product writes n rows of out, of columns from to from+rows: at most rowsMax.
-func (r *runner) product(wk *worker, w weights, f finish, x, out matrix, n, from, rows int) {
-	t := &wk.tile
-	columns, step := r.padded(n), w.columnsAtOnce()
+// batch is the activations of a product: n rows, packed as panels from the given one
+// on. The products are row order[i] of the result, or row i.
+type batch struct {
+	panel, n int
+	order    []int32
+}
+
+// product writes columns from to from+rows, at most rowsMax, of out: the
+// products of the rows of b with weights of the given expert, 0 without experts.
+func (r *runner) product(wk *worker, w weights, f finish, b batch, out matrix, expert, from, rows int) {
+	t, row := &wk.tile, expert*out.width+from
+	columns, step := r.padded(b.n), w.columnsAtOnce()
 	panels := (rows + r.Rows - 1) / r.Rows
 	for k := 0; k < w.Cols(); k += step {
 		cols := min(step, w.Cols()-k)
 		for i := range panels {
-			first := from + i*r.Rows
+			first := i * r.Rows
 			if w.integer {
-				r.expand(t, w, i, first, min(r.Rows, from+rows-first), k, cols)
+				r.expand(t, w, i, row+first, min(r.Rows, rows-first), k, cols)
 			} else {
-				r.expandFloats(t, w, i, first, min(r.Rows, from+rows-first), k, cols)
+				r.expandFloats(t, w, i, row+first, min(r.Rows, rows-first), k, cols)
 			}
 		}
 		for c := 0; c < columns; c += r.Columns {
@@ -87,20 +95,24 @@ func (r *runner) product(wk *worker, w weights, f finish, x, out matrix, n, from
 					clear(acc)
 				}
 				if w.integer {
-					r.multiply(t, w, acc, i, c, k, cols)
+					r.multiply(t, w, acc, i, b.panel*r.Columns+c, k, cols)
 				} else {
-					at := c*x.width + k*r.Columns
+					at := (b.panel*r.Columns+c)*w.Cols() + k*r.Columns
 					r.GemmFloat(acc, t.panelFloats[i*r.Rows*floatStride:], r.input.floats[at:], cols)
 				}
 			}
 		}
 	}
-	for c := range n {
-		y := out.row(c)[from : from+rows]
+	for c := range b.n {
+		to := c
+		if b.order != nil {
+			to = int(b.order[c])
+		}
+		y := out.row(to)[from : from+rows]
 		for i := range panels {
 			copy(y[i*r.Rows:], t.sums[(i*columns+c)*r.Rows:][:r.Rows])
 		}
-		f.apply(y, 0, from)
+		f.apply(y, expert, row)
 	}
 }
 

@@ -31,10 +31,10 @@ func (r *runner) project(op *program.Project) error {
 		return err
 	}
 	if w.integer {
-		r.roundRows(op.X)
-		r.packPanels(op.X)
+		r.roundRows(op.X, min(few, r.maxRows(op.X)), func() bool { return r.count(x) <= few })
+		r.packPanels(op.X, nil)
 	} else {
-		r.packFloats(op.X)
+		r.packFloats(op.X, nil)
 		r.need.row = max(r.need.row, w.Cols())
 	}
 	r.need.columns = max(r.need.columns, r.padded(r.maxRows(op.X)))
@@ -54,7 +54,7 @@ func (r *runner) project(op *program.Project) error {
 		n := r.count(x)
 		if n > few {
 			from := item * span
-			r.product(wk, w, finish, x, out, n, from, min(span, out.width-from))
+			r.product(wk, w, finish, batch{n: n}, out, 0, from, min(span, out.width-from))
 			return
 		}
 		from := item * chunk

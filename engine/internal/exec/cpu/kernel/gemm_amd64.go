@@ -21,3 +21,6 @@ func gemmMin2AVX2(acc *float32, w *int16, wd *float32, wm *float32, x *int16, xd
 //
 //go:noescape
 func gemmFloatAVX2(acc *float32, w *float32, x *float32, n int)
+
+//go:noescape
+func packAVX2(dst *int32, src *int32, ld int, n int, columns int)

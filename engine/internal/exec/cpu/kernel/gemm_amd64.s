@@ -943,3 +943,159 @@ TEXT ·gemmFloatAVX2(SB), NOSPLIT|NOFRAME, $0-32
 	QUAD $0x01602484117cc1c4; WORD $0x0000 // vmovups %ymm0, 352(%r12)
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
+
+// func packAVX2(dst *int32, src *int32, ld int, n int, columns int)
+TEXT ·packAVX2(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ dst+0(FP), R12
+	MOVQ src+8(FP), R13
+	MOVQ ld+16(FP), R14
+	MOVQ n+24(FP), R15
+	MOVQ columns+32(FP), DI
+	PCALIGN $64
+	QUAD $0x00000000bd048d48 // leaq (,%rdi,4), %rax
+	QUAD $0x00000000b50c8d4a // leaq (,%r14,4), %rcx
+	LONG $0x04ff8349 // cmpq $4, %r15
+	LONG $0x01778c0f; WORD $0x0000 // jl .LBB5_8
+	LONG $0x03e6c149 // shlq $3, %r14
+	LONG $0xfd578d49 // leaq -3(%r15), %rdx
+	WORD $0x3aeb // jmp .LBB5_2
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	WORD $0xf631 // xorl %esi, %esi
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xc69d0f40 // setge %sil
+	LONG $0x36048d44 // leal (%rsi,%rsi), %r8d
+	WORD $0xfe40; BYTE $0xc6 // incb %sil
+	LONG $0xf7c9e2c4; BYTE $0xf1 // shlxq %rsi, %rcx, %rsi
+	WORD $0x0149; BYTE $0xf5 // addq %rsi, %r13
+	LONG $0x84248d4f // leaq (%r12,%r8,4), %r12
+	LONG $0x08c48349 // addq $8, %r12
+	LONG $0x02c08349 // addq $2, %r8
+	WORD $0x294c; BYTE $0xc7 // subq %r8, %rdi
+	LONG $0x01f58e0f; WORD $0x0000 // jle .LBB5_20
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0x00e88c0f; WORD $0x0000 // jl .LBB5_16
+	WORD $0x8948; BYTE $0xd3 // movq %rdx, %rbx
+	WORD $0x894d; BYTE $0xfa // movq %r15, %r10
+	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
+	WORD $0x894d; BYTE $0xe0 // movq %r12, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
+	WORD $0x8949; BYTE $0xd9 // movq %rbx, %r9
+	LONG $0x0610f8c5 // vmovups (%rsi), %xmm0
+	LONG $0x0e148d4c // leaq (%rsi,%rcx), %r10
+	LONG $0x1078c1c4; BYTE $0x0a // vmovups (%r10), %xmm1
+	WORD $0x0149; BYTE $0xca // addq %rcx, %r10
+	LONG $0x1078c1c4; BYTE $0x12 // vmovups (%r10), %xmm2
+	WORD $0x0149; BYTE $0xca // addq %rcx, %r10
+	LONG $0x1078c1c4; BYTE $0x1a // vmovups (%r10), %xmm3
+	LONG $0xe114f8c5 // vunpcklps %xmm1, %xmm0, %xmm4
+	LONG $0xc115f8c5 // vunpckhps %xmm1, %xmm0, %xmm0
+	LONG $0xcb14e8c5 // vunpcklps %xmm3, %xmm2, %xmm1
+	LONG $0xd315e8c5 // vunpckhps %xmm3, %xmm2, %xmm2
+	LONG $0xd916d8c5 // vmovlhps %xmm1, %xmm4, %xmm3
+	LONG $0x1178c1c4; BYTE $0x18 // vmovups %xmm3, (%r8)
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	LONG $0xc915d9c5 // vunpckhpd %xmm1, %xmm4, %xmm1
+	LONG $0x1178c1c4; BYTE $0x08 // vmovups %xmm1, (%r8)
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	LONG $0xca16f8c5 // vmovlhps %xmm2, %xmm0, %xmm1
+	LONG $0x1178c1c4; BYTE $0x08 // vmovups %xmm1, (%r8)
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	LONG $0xc215f9c5 // vunpckhpd %xmm2, %xmm0, %xmm0
+	LONG $0x1178c1c4; BYTE $0x00 // vmovups %xmm0, (%r8)
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	LONG $0x10c68348 // addq $16, %rsi
+	LONG $0xfc538d4d // leaq -4(%r11), %r10
+	LONG $0xfcc38348 // addq $-4, %rbx
+	LONG $0x07fb8349 // cmpq $7, %r11
+	WORD $0x8b77 // ja .LBB5_4
+	LONG $0x045a8d4d // leaq 4(%r10), %r11
+	LONG $0x04fb8349 // cmpq $4, %r11
+	LONG $0xff2d8e0f; WORD $0xffff // jle .LBB5_19
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	WORD $0x597c // jl .LBB5_17
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	WORD $0x1e8b // movl (%rsi), %ebx
+	WORD $0x8941; BYTE $0x18 // movl %ebx, (%r8)
+	WORD $0x1c8b; BYTE $0x0e // movl (%rsi,%rcx), %ebx
+	LONG $0x04588941 // movl %ebx, 4(%r8)
+	LONG $0x36148d4e // leaq (%rsi,%r14), %r10
+	WORD $0x8b41; BYTE $0x1a // movl (%r10), %ebx
+	LONG $0x08588941 // movl %ebx, 8(%r8)
+	LONG $0x0a1c8b41 // movl (%r10,%rcx), %ebx
+	LONG $0x0c588941 // movl %ebx, 12(%r8)
+	LONG $0x04c68348 // addq $4, %rsi
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	WORD $0xff49; BYTE $0xc9 // decq %r9
+	LONG $0x01f98349 // cmpq $1, %r9
+	WORD $0xd177 // ja .LBB5_7
+	LONG $0xfffeece9; BYTE $0xff // jmp .LBB5_19
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	WORD $0x894d; BYTE $0xe0 // movq %r12, %r8
+	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
+	WORD $0x894d; BYTE $0xfa // movq %r15, %r10
+	WORD $0x854d; BYTE $0xff // testq %r15, %r15
+	LONG $0xfece8e0f; WORD $0xffff // jle .LBB5_19
+	WORD $0xff49; BYTE $0xc2 // incq %r10
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	WORD $0x1e8b // movl (%rsi), %ebx
+	WORD $0x8941; BYTE $0x18 // movl %ebx, (%r8)
+	WORD $0x1c8b; BYTE $0x0e // movl (%rsi,%rcx), %ebx
+	LONG $0x04588941 // movl %ebx, 4(%r8)
+	LONG $0x04c68348 // addq $4, %rsi
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	WORD $0xff49; BYTE $0xca // decq %r10
+	LONG $0x01fa8349 // cmpq $1, %r10
+	WORD $0xe477 // ja .LBB5_18
+	LONG $0xfffe9fe9; BYTE $0xff // jmp .LBB5_19
+	WORD $0x854d; BYTE $0xff // testq %r15, %r15
+	LONG $0x00b98e0f; WORD $0x0000 // jle .LBB5_20
+	WORD $0xff49; BYTE $0xc7 // incq %r15
+	LONG $0x03e6c149 // shlq $3, %r14
+	WORD $0x2ceb // jmp .LBB5_10
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
+	LONG $0x000002ba; BYTE $0x00 // movl $2, %edx
+	LONG $0x000001be; BYTE $0x00 // movl $1, %esi
+	LONG $0xf7c9e2c4; BYTE $0xf1 // shlxq %rsi, %rcx, %rsi
+	WORD $0x0149; BYTE $0xf5 // addq %rsi, %r13
+	LONG $0x94248d4d // leaq (%r12,%rdx,4), %r12
+	WORD $0x2948; BYTE $0xd7 // subq %rdx, %rdi
+	LONG $0x00848e0f; WORD $0x0000 // jle .LBB5_20
+	WORD $0x894d; BYTE $0xf9 // movq %r15, %r9
+	WORD $0x894d; BYTE $0xe2 // movq %r12, %r10
+	WORD $0x894d; BYTE $0xeb // movq %r13, %r11
+	WORD $0x894c; BYTE $0xfa // movq %r15, %rdx
+	WORD $0x894c; BYTE $0xe6 // movq %r12, %rsi
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	LONG $0x03ff8348 // cmpq $3, %rdi
+	WORD $0x497e // jle .LBB5_11
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	WORD $0x8b41; BYTE $0x18 // movl (%r8), %ebx
+	WORD $0x1e89 // movl %ebx, (%rsi)
+	LONG $0x081c8b41 // movl (%r8,%rcx), %ebx
+	WORD $0x5e89; BYTE $0x04 // movl %ebx, 4(%rsi)
+	LONG $0x300c8d4f // leaq (%r8,%r14), %r9
+	WORD $0x8b41; BYTE $0x19 // movl (%r9), %ebx
+	WORD $0x5e89; BYTE $0x08 // movl %ebx, 8(%rsi)
+	LONG $0x091c8b41 // movl (%r9,%rcx), %ebx
+	WORD $0x5e89; BYTE $0x0c // movl %ebx, 12(%rsi)
+	LONG $0x04c08349 // addq $4, %r8
+	WORD $0x0148; BYTE $0xc6 // addq %rax, %rsi
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0x01fa8348 // cmpq $1, %rdx
+	WORD $0xd37f // jg .LBB5_14
+	LONG $0x000004ba; BYTE $0x00 // movl $4, %edx
+	LONG $0x000002be; BYTE $0x00 // movl $2, %esi
+	WORD $0x91eb // jmp .LBB5_13
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	WORD $0x8b41; BYTE $0x13 // movl (%r11), %edx
+	WORD $0x8941; BYTE $0x12 // movl %edx, (%r10)
+	LONG $0x0b148b41 // movl (%r11,%rcx), %edx
+	LONG $0x04528941 // movl %edx, 4(%r10)
+	LONG $0x04c38349 // addq $4, %r11
+	WORD $0x0149; BYTE $0xc2 // addq %rax, %r10
+	WORD $0xff49; BYTE $0xc9 // decq %r9
+	LONG $0x01f98349 // cmpq $1, %r9
+	WORD $0xe27f // jg .LBB5_11
+	LONG $0xffff5de9; BYTE $0xff // jmp .LBB5_12
+	BYTE $0xc3 // retq

@@ -19,6 +19,7 @@ func goSet() *Set {
 		sumFloat:  [types]floatFunc{gguf.F32: sumF32Go, gguf.F16: sumF16Go, gguf.Q8_0: sumQ8_0Go},
 		gemmFloat: gemmFloatGo,
 		transpose: transposeGo,
+		pack:      packGo,
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16Go, gguf.Q8_0: narrowQ8_0Go},
 		scores:    scoresGo,
 		softcap:   softcapGo,
@@ -94,6 +95,15 @@ func transposeGo(dst *byte, step int, src *byte, ld, n, rows int) {
 	for k := range n {
 		for r := range rows {
 			*(*uint32)(unsafe.Add(unsafe.Pointer(dst), k*step+4*r)) = *(*uint32)(unsafe.Add(unsafe.Pointer(src), r*ld+4*k))
+		}
+	}
+}
+
+func packGo(dst, src *int32, ld, n, columns int) {
+	to, from := unsafe.Slice(dst, n*columns), unsafe.Slice(src, (columns-1)*ld+n)
+	for c := range columns {
+		for i, v := range from[c*ld:][:n] {
+			to[i*columns+c] = v
 		}
 	}
 }

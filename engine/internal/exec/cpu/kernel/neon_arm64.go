@@ -96,3 +96,6 @@ func gemmFloatNEON(acc *float32, w *float32, x *float32, n int)
 //
 //go:noescape
 func transposeNEON(dst *byte, step int, src *byte, ld int, n int, rows int)
+
+//go:noescape
+func packNEON(dst *int32, src *int32, ld int, n int, columns int)

@@ -4041,3 +4041,155 @@ TEXT ·transposeNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x910042d6 // add x22, x22, #16
 	WORD $0x54fffbcc // b.gt .LBB30_1
 	WORD $0xd65f03c0 // ret
+
+// func packNEON(dst *int32, src *int32, ld int, n int, columns int)
+TEXT ·packNEON(SB), NOSPLIT|NOFRAME, $0-40
+	MOVD dst+0(FP), R20
+	MOVD src+8(FP), R21
+	MOVD ld+16(FP), R22
+	MOVD n+24(FP), R23
+	MOVD columns+32(FP), R24
+	PCALIGN $64
+	WORD $0xd37ef708 // lsl x8, x24, #2
+	WORD $0xd37ef6c9 // lsl x9, x22, #2
+	WORD $0xf10012ff // cmp x23, #4
+	WORD $0x54000aeb // b.lt .LBB31_12
+	WORD $0xd37df2ca // lsl x10, x22, #3
+	WORD $0xd1000eeb // sub x11, x23, #3
+	WORD $0x5280004c // mov w12, #2
+	WORD $0x5280008d // mov w13, #4
+	WORD $0x5280002e // mov w14, #1
+	WORD $0x14000009 // b .LBB31_3
+	WORD $0xf1000f1f // cmp x24, #3
+	WORD $0x9a8ed5cf // cinc x15, x14, gt
+	WORD $0x9a8cc1b0 // csel x16, x13, x12, gt
+	WORD $0x9acf212f // lsl x15, x9, x15
+	WORD $0x8b100a94 // add x20, x20, x16, lsl #2
+	WORD $0xeb100318 // subs x24, x24, x16
+	WORD $0x8b0f02b5 // add x21, x21, x15
+	WORD $0x54000fad // b.le .LBB31_19
+	WORD $0xf100131f // cmp x24, #4
+	WORD $0x540006eb // b.lt .LBB31_9
+	WORD $0xaa0b03f3 // mov x19, x11
+	WORD $0xaa1703f1 // mov x17, x23
+	WORD $0xaa1503ef // mov x15, x21
+	WORD $0xaa1403f0 // mov x16, x20
+	WORD $0x8b0901f6 // add x22, x15, x9
+	WORD $0x3cc105e0 // ldr q0, [x15], #16
+	WORD $0x8b0902d9 // add x25, x22, x9
+	WORD $0x3dc002c1 // ldr q1, [x22]
+	WORD $0x8b090336 // add x22, x25, x9
+	WORD $0x3dc00322 // ldr q2, [x25]
+	WORD $0x3dc002c3 // ldr q3, [x22]
+	WORD $0x4e813804 // zip1 v4.4s, v0.4s, v1.4s
+	WORD $0x4e817800 // zip2 v0.4s, v0.4s, v1.4s
+	WORD $0x8b080216 // add x22, x16, x8
+	WORD $0xf1001e3f // cmp x17, #7
+	WORD $0x4e833845 // zip1 v5.4s, v2.4s, v3.4s
+	WORD $0x4e837842 // zip2 v2.4s, v2.4s, v3.4s
+	WORD $0xd1001231 // sub x17, x17, #4
+	WORD $0x4ea41c81 // mov v1.16b, v4.16b
+	WORD $0x4ec57883 // zip2 v3.2d, v4.2d, v5.2d
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ec27800 // zip2 v0.2d, v0.2d, v2.2d
+	WORD $0x6e1804a1 // mov v1.d[1], v5.d[0]
+	WORD $0x6e180444 // mov v4.d[1], v2.d[0]
+	WORD $0x3d800201 // str q1, [x16]
+	WORD $0x8b0802d0 // add x16, x22, x8
+	WORD $0x3d8002c3 // str q3, [x22]
+	WORD $0x8b080219 // add x25, x16, x8
+	WORD $0xaa1303f6 // mov x22, x19
+	WORD $0x3d800204 // str q4, [x16]
+	WORD $0x8b080330 // add x16, x25, x8
+	WORD $0xd1001273 // sub x19, x19, #4
+	WORD $0x3d800320 // str q0, [x25]
+	WORD $0x54fffc68 // b.hi .LBB31_5
+	WORD $0x91001233 // add x19, x17, #4
+	WORD $0xf100127f // cmp x19, #4
+	WORD $0x54fffa4d // b.le .LBB31_2
+	WORD $0xf100131f // cmp x24, #4
+	WORD $0x540002ab // b.lt .LBB31_10
+	WORD $0xb94001f1 // ldr w17, [x15]
+	WORD $0x8b0a01f3 // add x19, x15, x10
+	WORD $0xd10006d6 // sub x22, x22, #1
+	WORD $0xf10006df // cmp x22, #1
+	WORD $0xb9000211 // str w17, [x16]
+	WORD $0xb86969f1 // ldr w17, [x15, x9]
+	WORD $0x910011ef // add x15, x15, #4
+	WORD $0xb9000611 // str w17, [x16, #4]
+	WORD $0xb9400271 // ldr w17, [x19]
+	WORD $0xb9000a11 // str w17, [x16, #8]
+	WORD $0xb8696a71 // ldr w17, [x19, x9]
+	WORD $0xb9000e11 // str w17, [x16, #12]
+	WORD $0x8b080210 // add x16, x16, x8
+	WORD $0x54fffe68 // b.hi .LBB31_8
+	WORD $0x17ffffc1 // b .LBB31_2
+	WORD $0xf10002ff // cmp x23, #0
+	WORD $0xaa1403f0 // mov x16, x20
+	WORD $0xaa1503ef // mov x15, x21
+	WORD $0xaa1703f1 // mov x17, x23
+	WORD $0x54fff78d // b.le .LBB31_2
+	WORD $0x91000631 // add x17, x17, #1
+	WORD $0xb94001f3 // ldr w19, [x15]
+	WORD $0xd1000631 // sub x17, x17, #1
+	WORD $0xf100063f // cmp x17, #1
+	WORD $0xb9000213 // str w19, [x16]
+	WORD $0xb86969f3 // ldr w19, [x15, x9]
+	WORD $0x910011ef // add x15, x15, #4
+	WORD $0xb9000613 // str w19, [x16, #4]
+	WORD $0x8b080210 // add x16, x16, x8
+	WORD $0x54ffff08 // b.hi .LBB31_11
+	WORD $0x17ffffb1 // b .LBB31_2
+	WORD $0xf10006ff // cmp x23, #1
+	WORD $0x5400066b // b.lt .LBB31_19
+	WORD $0xd37df2ca // lsl x10, x22, #3
+	WORD $0x910006eb // add x11, x23, #1
+	WORD $0x14000008 // b .LBB31_15
+	WORD $0x5280002d // mov w13, #1
+	WORD $0x5280004c // mov w12, #2
+	WORD $0x9acd212d // lsl x13, x9, x13
+	WORD $0x8b0c0a94 // add x20, x20, x12, lsl #2
+	WORD $0xeb0c0318 // subs x24, x24, x12
+	WORD $0x8b0d02b5 // add x21, x21, x13
+	WORD $0x5400052d // b.le .LBB31_19
+	WORD $0xf1000f1f // cmp x24, #3
+	WORD $0xaa0b03ef // mov x15, x11
+	WORD $0xaa1403f0 // mov x16, x20
+	WORD $0xaa1503f1 // mov x17, x21
+	WORD $0xaa0b03ec // mov x12, x11
+	WORD $0xaa1403ed // mov x13, x20
+	WORD $0xaa1503ee // mov x14, x21
+	WORD $0x540002ed // b.le .LBB31_18
+	WORD $0xb94001cf // ldr w15, [x14]
+	WORD $0x8b0a01d0 // add x16, x14, x10
+	WORD $0xd100058c // sub x12, x12, #1
+	WORD $0xf100059f // cmp x12, #1
+	WORD $0xb90001af // str w15, [x13]
+	WORD $0xb86969cf // ldr w15, [x14, x9]
+	WORD $0x910011ce // add x14, x14, #4
+	WORD $0xb90005af // str w15, [x13, #4]
+	WORD $0xb940020f // ldr w15, [x16]
+	WORD $0xb90009af // str w15, [x13, #8]
+	WORD $0xb8696a0f // ldr w15, [x16, x9]
+	WORD $0xb9000daf // str w15, [x13, #12]
+	WORD $0x8b0801ad // add x13, x13, x8
+	WORD $0x54fffe6c // b.gt .LBB31_16
+	WORD $0x5280004d // mov w13, #2
+	WORD $0x5280008c // mov w12, #4
+	WORD $0x9acd212d // lsl x13, x9, x13
+	WORD $0x8b0c0a94 // add x20, x20, x12, lsl #2
+	WORD $0xeb0c0318 // subs x24, x24, x12
+	WORD $0x8b0d02b5 // add x21, x21, x13
+	WORD $0x54fffc8c // b.gt .LBB31_15
+	WORD $0x1400000b // b .LBB31_19
+	WORD $0xb940022c // ldr w12, [x17]
+	WORD $0xd10005ef // sub x15, x15, #1
+	WORD $0xf10005ff // cmp x15, #1
+	WORD $0xb900020c // str w12, [x16]
+	WORD $0xb8696a2c // ldr w12, [x17, x9]
+	WORD $0x91001231 // add x17, x17, #4
+	WORD $0xb900060c // str w12, [x16, #4]
+	WORD $0x8b080210 // add x16, x16, x8
+	WORD $0x54ffff0c // b.gt .LBB31_18
+	WORD $0x17ffffd2 // b .LBB31_14
+	WORD $0xd65f03c0 // ret

@@ -54,6 +54,7 @@ type Set struct {
 	dotFloat, dot4Float, sumFloat [types]floatFunc
 	gemmFloat                     func(acc, w, x *float32, n int)
 	transpose                     func(dst *byte, step int, src *byte, ld, n, rows int)
+	pack                          func(dst, src *int32, ld, n, columns int)
 
 	widen    [types]func(y *float32, w *byte, n int)
 	narrow   [types]func(y *byte, x *float32, n int)
@@ -186,6 +187,16 @@ func Transpose[T int16 | float32](s *Set, dst, src []T, ld, n int) {
 func (s *Set) TransposeFloats(dst []float32, step int, src []float32, ld, n, rows int) {
 	_, _ = dst[(n-1)*step+rows-1], src[(rows-1)*ld+n-1]
 	s.transpose((*byte)(unsafe.Pointer(&dst[0])), 4*step, (*byte)(unsafe.Pointer(&src[0])), 4*ld, n, rows)
+}
+
+// Pack makes a panel of Columns rows of elements, floats or pairs of words: dst
+// [n][Columns] of src, whose rows begin ld elements apart.
+//
+//go:noinline
+func Pack[T int16 | float32](s *Set, dst, src []T, ld, n int) {
+	per := 4 / int(unsafe.Sizeof(dst[0]))
+	_, _ = dst[n*s.Columns*per-1], src[((s.Columns-1)*ld+n)*per-1]
+	s.pack((*int32)(unsafe.Pointer(&dst[0])), (*int32)(unsafe.Pointer(&src[0])), ld, n, s.Columns)
 }
 
 // Widen reports whether t has a conversion to floats here, and does it.

@@ -64,6 +64,7 @@ func avx2Set() *Set {
 		sumFloat:  [types]floatFunc{gguf.F32: sumF32AVX2, gguf.F16: sumF16AVX2, gguf.Q8_0: sumQ8_0AVX2},
 		gemmFloat: gemmFloatAVX2,
 		transpose: transposeAVX2,
+		pack:      packAVX2,
 		widen:     [types]func(*float32, *byte, int){gguf.F16: widenF16AVX2, gguf.BF16: widenBF16AVX2},
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16AVX2, gguf.Q8_0: narrowQ8_0AVX2},
 		quantize:  quantizeAVX2,

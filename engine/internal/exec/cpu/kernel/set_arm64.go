@@ -30,6 +30,7 @@ func neonSet() *Set {
 		sumFloat:  [types]floatFunc{gguf.F32: sumF32NEON, gguf.F16: sumF16NEON, gguf.Q8_0: sumQ8_0NEON},
 		gemmFloat: gemmFloatNEON,
 		transpose: transposeNEON,
+		pack:      packNEON,
 		widen:     [types]func(*float32, *byte, int){gguf.F16: widenF16NEON, gguf.BF16: widenBF16NEON},
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16NEON, gguf.Q8_0: narrowQ8_0NEON},
 		quantize:  quantizeNEON,

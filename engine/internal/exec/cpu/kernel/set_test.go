@@ -299,6 +299,21 @@ func TestGemm(t *testing.T) {
 	})
 }
 
+func TestPack(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for _, n := range []int{1, 3, 4, 18} {
+			ld := n + 3
+			src, dst := normal(r, s.Columns*ld), make([]float32, s.Columns*n)
+			Pack(s, dst, src, ld, n)
+			for i, v := range dst {
+				if want := src[i%s.Columns*ld+i/s.Columns]; v != want {
+					t.Fatalf("n %d, element %d of row %d is %v, want %v", n, i/s.Columns, i%s.Columns, v, want)
+				}
+			}
+		}
+	})
+}
+
 func TestGemmFloat(t *testing.T) {
 	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
 		for _, n := range []int{1, 2, 7, 64} {

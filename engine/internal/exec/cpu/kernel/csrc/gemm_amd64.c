@@ -1,5 +1,6 @@
 // c2s:flags -mavx2 -mfma -mf16c -mbmi -mbmi2
 #include "gemm.h"
+#include "pack.h"
 
 // transposeAVX2 writes n columns of some rows, multiples of 8, of 32-bit elements; rows lie ld
 // bytes apart. Column k goes to dst + k·step.
@@ -62,3 +63,5 @@ UNROLL  for (int c = 0; c < 6; c++) {
     } while (--n > 0);
 UNROLL for (int i = 0; i < 12; i++) _mm256_storeu_ps(acc + 8 * i, s[i]);
 }
+
+PACK(packAVX2)

@@ -1,5 +1,6 @@
 // c2s:flags -march=armv8-a
 #include "neon.h"
+#include "pack.h"
 
 // The kernels of matvec.h. Sums of products of words take two instructions for 8;
 // Apple's cores do four a cycle, which keeps up with their memory.
@@ -203,3 +204,5 @@ UNROLL      for (int i = 0; i < 4; i++) { r[i] = vld1q_u32((const uint32_t *)p);
         dst += 4 * step; src += 16;
     } while ((n -= 4) > 0);
 }
+
+PACK(packNEON)
