@@ -78,3 +78,85 @@ func topKCases() (list []Case) {
 	}
 	return list
 }
+
+// greedy is what package sample picks at temperature 0: the first of the largest, -1 for what it refuses.
+func greedy(row []float32) int32 {
+	best, top := int32(-1), float32(math.Inf(-1))
+	for i, v := range row {
+		if v != v {
+			return -1
+		}
+		if v > top {
+			best, top = int32(i), v
+		}
+	}
+	if math.IsInf(float64(top), 1) {
+		return -1
+	}
+	return best
+}
+
+func argMaxCases() (list []Case) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	fill := func(v float32) func([]float32) {
+		return func(row []float32) {
+			for i := range row {
+				row[i] = v
+			}
+		}
+	}
+	for _, s := range []struct {
+		name        string
+		rows, width int
+		change      func(row []float32)
+	}{
+		{"one_value", 1, 1, nil},
+		{"less_than_a_simdgroup", 3, 7, nil},
+		{"rows_not_aligned", 3, 1023, nil},
+		{"odd_tail", 2, 5001, nil},
+		{"many_rounds", 2, 32000, nil},
+		{"all_equal", 2, 5000, fill(-3)},
+		{"negative", 2, 500, func(row []float32) {
+			for i := range row {
+				row[i] = -float32(math.Abs(float64(row[i])))
+			}
+		}},
+		{"few_levels", 4, 9000, func(row []float32) {
+			for i := range row {
+				row[i] = float32(math.Round(float64(row[i])))
+			}
+		}},
+		{"ties_far_apart", 2, 8192, func(row []float32) { row[8191], row[4097], row[4100] = 99, 99, 99 }},
+		{"zeros_of_both_signs", 1, 64, func(row []float32) {
+			fill(-1)(row)
+			row[9], row[5] = 0, float32(math.Copysign(0, -1))
+		}},
+		{"smallest_numbers", 1, 64, func(row []float32) {
+			fill(0)(row)
+			row[40], row[41] = math.SmallestNonzeroFloat32, 2*math.SmallestNonzeroFloat32
+		}},
+		{"one_finite", 1, 300, func(row []float32) {
+			fill(-inf)(row)
+			row[277] = -math.MaxFloat32
+		}},
+		{"none_finite", 1, 300, fill(-inf)},
+		{"infinite", 1, 300, func(row []float32) { row[7] = inf }},
+		{"not_a_number", 2, 300, func(row []float32) { row[299] = nan }},
+		{"negative_not_a_number", 2, 300, func(row []float32) { row[0] = float32(math.Copysign(math.NaN(), -1)) }},
+	} {
+		list = append(list, Case{Op: "argmax", Name: s.name, run: func(t *trial) {
+			x := t.normal(s.rows * s.width)
+			for i := 0; i < len(x) && s.change != nil; i += s.width {
+				s.change(x[i : i+s.width])
+			}
+			ids := t.alloc(4 * s.rows)
+			t.launch(step{shaders.ArgMax(s.rows, s.width), map[int]memory{shaders.SampleX: t.floats(x), shaders.SampleIDs: ids}})
+			var want []int32
+			for row := range s.rows {
+				want = append(want, greedy(x[row*s.width:(row+1)*s.width]))
+			}
+			same(t, "the numbers", ids.ints(), want)
+		}})
+	}
+	return list
+}

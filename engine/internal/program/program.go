@@ -142,22 +142,42 @@ type Runner interface {
 // every executor relies on, stated once. vocab, Program.Vocab, bounds the token
 // ids.
 func (s *Step) Check(limits Limits, kv *KVMemory, vocab int) error {
-	n := len(s.Tokens)
-	switch {
+	switch n := len(s.Tokens); {
 	case n == 0:
 		return fmt.Errorf("step has no tokens")
 	case n > limits.Tokens:
 		return fmt.Errorf("step has %d tokens, compiled for %d", n, limits.Tokens)
 	case len(s.Positions) != n || len(s.Sequences) != n:
 		return fmt.Errorf("step has %d tokens but %d positions and %d sequences", n, len(s.Positions), len(s.Sequences))
-	case len(s.Outputs) > limits.Outputs:
-		return fmt.Errorf("step has %d outputs, compiled for %d", len(s.Outputs), limits.Outputs)
 	}
 	for i, t := range s.Tokens {
 		if t < 0 || int(t) >= vocab {
 			return fmt.Errorf("token id %d at %d is outside the vocabulary of %d", t, i, vocab)
 		}
-		q := s.Sequences[i]
+	}
+	return s.checkRows(limits, kv)
+}
+
+// CheckFed is Check of a step whose tokens a Feeder has picked for the step
+// before: so many.
+func (s *Step) CheckFed(limits Limits, kv *KVMemory, picked int) error {
+	switch n := len(s.Positions); {
+	case n == 0:
+		return fmt.Errorf("step has no tokens")
+	case n > limits.Tokens:
+		return fmt.Errorf("step has %d tokens, compiled for %d", n, limits.Tokens)
+	case n != picked || len(s.Sequences) != n:
+		return fmt.Errorf("step has %d positions and %d sequences, the step before picked %d tokens", n, len(s.Sequences), picked)
+	}
+	return s.checkRows(limits, kv)
+}
+
+// checkRows checks all but the tokens.
+func (s *Step) checkRows(limits Limits, kv *KVMemory) error {
+	if len(s.Outputs) > limits.Outputs {
+		return fmt.Errorf("step has %d outputs, compiled for %d", len(s.Outputs), limits.Outputs)
+	}
+	for i, q := range s.Sequences {
 		if q < 0 || int(q) >= len(s.Tables) {
 			return fmt.Errorf("token %d: no sequence %d", i, q)
 		}
@@ -172,8 +192,8 @@ func (s *Step) Check(limits Limits, kv *KVMemory, vocab int) error {
 	}
 	last := int32(-1)
 	for _, o := range s.Outputs {
-		if o <= last || int(o) >= n {
-			return fmt.Errorf("output row %d of %d is out of order or range", o, n)
+		if o <= last || int(o) >= len(s.Positions) {
+			return fmt.Errorf("output row %d of %d is out of order or range", o, len(s.Positions))
 		}
 		last = o
 	}

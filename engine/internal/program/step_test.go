@@ -57,3 +57,32 @@ func TestStepCheck(t *testing.T) {
 		})
 	}
 }
+
+func TestStepCheckFed(t *testing.T) {
+	kv := &KVMemory{BlockSize: 4, Blocks: 3}
+	limits := Limits{Tokens: 2, Outputs: 2}
+	good := func() *Step {
+		return &Step{Positions: []int32{7, 3}, Sequences: []int32{0, 1}, Tables: [][]int32{{2, 0}, {1}}, Outputs: []int32{0, 1}}
+	}
+	if err := good().CheckFed(limits, kv, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, want string
+		change     func(*Step)
+	}{
+		{"empty", "no tokens", func(s *Step) { *s = Step{} }},
+		{"fewer_than_picked", "1 positions", func(s *Step) { s.Positions = s.Positions[:1] }},
+		{"more_than_compiled", "has 3 tokens, compiled for 2", func(s *Step) { s.Positions = make([]int32, 3) }},
+		{"position_past_table", "token 1: position 4 has no KV block", func(s *Step) { s.Positions[1] = 4 }},
+		{"output_past_tokens", "output row 2 of 2", func(s *Step) { s.Outputs[1] = 2 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := good()
+			c.change(s)
+			if err := s.CheckFed(limits, kv, 2); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}
