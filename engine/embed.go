@@ -30,7 +30,7 @@ type EmbedOptions struct {
 // It has Info.Width values.
 func (m *Model) Embed(ctx context.Context, tokens []int32, o EmbedOptions) ([]float32, error) {
 	if len(tokens) == 0 {
-		return nil, errNoTokens
+		return nil, fmt.Errorf("engine: %w", errNoTokens)
 	}
 	if len(tokens) > m.options.Context {
 		return nil, fmt.Errorf("engine: %w: %d tokens in a context of %d", ErrContextFull, len(tokens), m.options.Context)
@@ -57,7 +57,7 @@ func (m *Model) Embed(ctx context.Context, tokens []int32, o EmbedOptions) ([]fl
 	for i := 0; i < len(tokens); i += batch {
 		part := tokens[i:min(i+batch, len(tokens))]
 		if err := s.run(ctx, r, part, len(part)); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("engine: %w", err)
 		}
 		for j, v := range r.Result() {
 			if o.Pooling == PoolMean || i+j/width == len(tokens)-1 {

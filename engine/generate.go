@@ -63,7 +63,7 @@ func (s *Session) Generate(ctx context.Context, prompt []int32, o GenerateOption
 // was left.
 func (s *Session) generate(ctx context.Context, prompt []int32, o GenerateOptions, yield func(Token, error) bool) error {
 	if len(prompt) == 0 {
-		return errNoTokens
+		return fmt.Errorf("engine: %w", errNoTokens)
 	}
 	limit := s.model.options.Context
 	if len(prompt) >= limit {
@@ -80,20 +80,27 @@ func (s *Session) generate(ctx context.Context, prompt []int32, o GenerateOption
 	if err != nil {
 		return err
 	}
+	d := s.decode(sampler, logits, o.MaxTokens)
+	defer d.stop() // where the text ends, before the caller hears of it
 	text := s.model.tok.NewStream(tokenizer.DecodeOptions{UnparseSpecial: o.Special})
 	stop := newStopper(o.Stop)
+	start := time.Now()
 	for n := 1; ; n++ {
-		start := time.Now()
-		id, err := sampler.Sample(logits)
+		id, err := d.next(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("engine: generated token %d: %w", n, err)
+		}
+		if n > 1 { // the first is the prompt's
+			s.stats.GeneratedTokens++
+			s.stats.GenerateTime += time.Since(start)
+			start = time.Now()
 		}
 		if s.model.tok.IsEOG(id) && !o.IgnoreEnd {
+			d.stop()
 			rest, _ := stop.push(string(text.Flush()))
 			yield(Token{ID: id, Text: rest + stop.flush(), Finish: FinishEnd}, nil)
 			return nil
 		}
-		sampler.Accept(id)
 		t := Token{ID: id}
 		var stopped bool
 		t.Text, stopped = stop.push(string(text.Push(id)))
@@ -113,20 +120,11 @@ func (s *Session) generate(ctx context.Context, prompt []int32, o GenerateOption
 				t.Text += stop.flush()
 			}
 		}
+		if t.Finish != NotFinished {
+			d.stop()
+		}
 		if !yield(t, nil) || t.Finish != NotFinished {
 			return nil
 		}
-		if logits, err = s.eval(ctx, s.one(id)); err != nil {
-			return err
-		}
-		s.stats.GeneratedTokens++
-		s.stats.GenerateTime += time.Since(start)
 	}
-}
-
-// one returns a slice of one token without allocating: the place after the
-// session's own tokens, where eval will append it.
-func (s *Session) one(id int32) []int32 {
-	buf := append(s.tokens, id)
-	return buf[len(s.tokens):]
 }

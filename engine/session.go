@@ -30,7 +30,7 @@ type Session struct {
 var ErrContextFull = kv.ErrFull
 
 // errNoTokens is returned for empty prompts: a model needs something to go on.
-var errNoTokens = errors.New("engine: no tokens to evaluate")
+var errNoTokens = errors.New("no tokens to evaluate")
 
 // Stats counts a session's work.
 type Stats struct {
@@ -108,12 +108,14 @@ func (s *Session) Eval(ctx context.Context, tokens []int32) ([]float32, error) {
 	start := time.Now()
 	logits, err := s.eval(ctx, tokens)
 	s.stats.PromptTime += time.Since(start)
-	if err == nil {
-		s.stats.PromptTokens += len(tokens)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
 	}
-	return logits, err
+	s.stats.PromptTokens += len(tokens)
+	return logits, nil
 }
 
+// eval is Eval without counting.
 func (s *Session) eval(ctx context.Context, tokens []int32) ([]float32, error) {
 	if err := s.room(tokens); err != nil {
 		return nil, err
@@ -139,7 +141,7 @@ func (s *Session) EvalEach(ctx context.Context, tokens []int32, first int, f fun
 	start := time.Now()
 	defer func() { s.stats.PromptTime += time.Since(start) }()
 	if err := s.room(tokens); err != nil {
-		return err
+		return fmt.Errorf("engine: %w", err)
 	}
 	vocab := s.model.family.Common().Vocab
 	if s.every == nil {
@@ -159,7 +161,7 @@ func (s *Session) EvalEach(ctx context.Context, tokens []int32, first int, f fun
 			outputs = s.most
 		}
 		if err := s.run(ctx, s.every, tokens[i:i+n], outputs); err != nil {
-			return err
+			return fmt.Errorf("engine: %w", err)
 		}
 		s.stats.PromptTokens += n
 		logits := s.every.Result()
@@ -181,11 +183,11 @@ func (s *Session) room(tokens []int32) error {
 	vocab := s.model.family.Common().Vocab
 	for i, t := range tokens {
 		if t < 0 || int(t) >= vocab {
-			return fmt.Errorf("engine: token %d is %d, outside the vocabulary of %d", i, t, vocab)
+			return fmt.Errorf("token %d is %d, outside the vocabulary of %d", i, t, vocab)
 		}
 	}
 	if have, limit := len(s.tokens), s.model.options.Context; have+len(tokens) > limit {
-		return fmt.Errorf("engine: %w: %d tokens in use, %d more do not fit the context of %d", ErrContextFull, have, len(tokens), limit)
+		return fmt.Errorf("%w: %d tokens in use, %d more do not fit the context of %d", ErrContextFull, have, len(tokens), limit)
 	}
 	return nil
 }
@@ -197,7 +199,7 @@ func (s *Session) run(ctx context.Context, r program.Runner, tokens []int32, out
 		return err
 	}
 	if err := s.seq.Grow(len(tokens)); err != nil {
-		return fmt.Errorf("engine: %w", err)
+		return err
 	}
 	st := &s.step
 	st.Tables[0] = s.seq.Table()
@@ -212,7 +214,7 @@ func (s *Session) run(ctx context.Context, r program.Runner, tokens []int32, out
 	}
 	if err := r.Run(st); err != nil {
 		s.seq.Truncate(len(s.tokens))
-		return fmt.Errorf("engine: %w", err)
+		return err
 	}
 	s.tokens = append(s.tokens, tokens...)
 	return nil

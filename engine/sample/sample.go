@@ -5,6 +5,7 @@
 package sample
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -111,6 +112,26 @@ func (s *Sampler) Reset() {
 	clear(s.count)
 }
 
+// ErrNotFinite is returned for logits that nothing can be picked from: one is NaN,
+// or the largest is not finite.
+var ErrNotFinite = errors.New("sample: logits hold no finite value, or NaN")
+
+// Greedy reports whether Sample picks the first of the largest logits as they are:
+// there is no temperature, no bias, no penalty, and no filter that may cut the
+// most likely token. Whoever has that token already need not call Sample.
+func (s *Sampler) Greedy() bool {
+	p := &s.p
+	return p.Temperature == 0 && !p.typical() && len(p.Bias) == 0 && !p.penalises()
+}
+
+// typical reports whether Typical filters.
+func (p *Params) typical() bool { return p.Typical > 0 && p.Typical < 1 }
+
+// penalises reports whether recent tokens' logits are changed.
+func (p *Params) penalises() bool {
+	return p.RepeatLast > 0 && (p.RepeatPenalty != 0 && p.RepeatPenalty != 1 || p.FrequencyPenalty != 0 || p.PresencePenalty != 0)
+}
+
 // Sample picks a token from logits, one for each of the vocabulary, which it
 // may change. It does not Accept it. Logits of -Inf are never picked; NaN is
 // an error.
@@ -126,9 +147,9 @@ func (s *Sampler) Sample(logits []float32) (int32, error) {
 	s.penalise(logits)
 	best, ok := argmax(logits)
 	if !ok {
-		return 0, fmt.Errorf("sample: logits hold no finite value, or NaN")
+		return 0, ErrNotFinite
 	}
-	typical := s.p.Typical > 0 && s.p.Typical < 1
+	typical := s.p.typical()
 	if s.p.Temperature == 0 && !typical {
 		// Every filter but Typical keeps the most likely token.
 		return best, nil

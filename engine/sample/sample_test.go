@@ -156,6 +156,38 @@ func TestGreedy(t *testing.T) {
 	}
 }
 
+// A greedy sampler picks the first of the largest whatever came before.
+func TestGreedyReported(t *testing.T) {
+	for _, c := range []struct {
+		p    Params
+		want bool
+	}{
+		{Params{}, true},
+		{Params{TopK: 40, TopP: 0.95, MinP: 0.05, RepeatPenalty: 1, RepeatLast: 64}, true},
+		{Params{RepeatPenalty: 1.1}, true}, // looks at no tokens
+		{Params{Typical: 1}, true},
+		{Default(), false},
+		{Params{Typical: 0.5}, false},
+		{Params{RepeatPenalty: 1.1, RepeatLast: 8}, false},
+		{Params{FrequencyPenalty: 0.1, RepeatLast: 8}, false},
+		{Params{PresencePenalty: -0.1, RepeatLast: 8}, false},
+		{Params{Bias: map[int32]float32{1: 2}}, false},
+	} {
+		s, err := New(c.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Greedy() != c.want {
+			t.Errorf("%+v: greedy is %v", c.p, !c.want)
+		}
+		s.Accept(1)
+		s.Accept(1)
+		if id, err := s.Sample([]float32{0, 5, 5, 4.9}); c.want && (id != 1 || err != nil) {
+			t.Errorf("%+v: picked %d, %v", c.p, id, err)
+		}
+	}
+}
+
 func TestTypicalMayCutTheLargest(t *testing.T) {
 	// One token of probability a half, many of little: the entropy is nearer to
 	// the little ones' information.

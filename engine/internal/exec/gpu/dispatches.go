@@ -52,12 +52,12 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 	fused := p.Fuse(canFuse)
 	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, layout: fused.Layout(limits), ropes: map[*program.Rope]rope{},
 		arena: new(metal.Buffer), hidden: place{buffer: new(metal.Buffer)}, parts: new(metal.Buffer), step: &stepBuffer{}}
-	at := r.step.divide(limits)
+	r.step.divide(limits, tableRoom)
 	for _, s := range p.KV {
 		kv.Layers = append(kv.Layers, program.KVLayer{Shape: s})
 		r.caches = append(r.caches, cache{place{new(metal.Buffer), 0, 1}, place{new(metal.Buffer), 0, 1}})
 	}
-	q := &Planner{r: r, Scratch: Scratch{Activations: 4 * int64(r.layout.Size), Step: 4 * int64(at)}}
+	q := &Planner{r: r, Scratch: Scratch{Activations: 4 * int64(r.layout.Size), Step: int64(r.step.bytes())}}
 	if !p.Hidden.None() {
 		q.Scratch.Hidden = 4 * int64(limits.Tokens*p.Info(p.Hidden).Width)
 	}
@@ -89,7 +89,7 @@ func (q *Planner) Step(tokens, outputs, end int) ([]Dispatch, error) {
 	if 2*tiles > tokens {
 		tiles = 0
 	}
-	plan, err := q.r.lower(shape{tokens, outputs, 1 << bits.Len(uint(pages-1)), tiles})
+	plan, err := q.r.lower(shape{tokens, outputs, 1 << bits.Len(uint(pages-1)), tiles, false})
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func count(t *testing.T, d *metal.Device, c archtest.Case) map[string]int {
 	if err != nil {
 		t.Fatalf("%s: %v", c.Name, err)
 	}
-	plan, err := r.lower(shape{1, 1, 1, 0})
+	plan, err := r.lower(shape{tokens: 1, outputs: 1, pages: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,15 +20,27 @@ type lowering struct {
 
 // lower returns the launches of a shape, without their pipelines.
 func (r *runner) lower(s shape) (*plan, error) {
-	l := &lowering{runner: r, shape: s, plan: &plan{step: r.step.buffer}}
+	l := &lowering{runner: r, shape: s, plan: &plan{}}
 	for i, op := range r.program.Ops {
 		l.op, l.rule, l.at = op, "", i
 		if err := l.lower(); err != nil {
 			return nil, fmt.Errorf("gpu: op %d %s: %w", i, program.Name(op), err)
 		}
 	}
+	if s.pick {
+		l.op, l.rule, l.at = nil, "pick", len(r.program.Ops)
+		l.pick()
+	}
 	l.plan.order()
+	l.plan.cut(s.tokens)
 	return l.plan, nil
+}
+
+// pick chooses the next step's tokens, one for each output.
+func (l *lowering) pick() {
+	result := l.program.Result
+	l.emit(shaders.ArgMax(l.outputs, l.width(result)), l.in(shaders.SampleX, result),
+		binding{shaders.SampleIDs, place{l.step.buffer, 4 * l.step.tokens.at, 4 * l.outputs}, toNext})
 }
 
 // emit appends a launch, unless it has no rows to work on.
@@ -84,7 +96,7 @@ func (l *lowering) out(index int, t program.Tensor) binding {
 
 // stepped is a section of the step buffer.
 func (l *lowering) stepped(index int, s section) binding {
-	return binding{index, place{l.step.buffer, 4 * s.at, 4 * s.n}, constant}
+	return binding{index, place{l.step.buffer, 4 * s.at, 4 * s.n}, ofStep}
 }
 
 // cache is a layer's keys or values.

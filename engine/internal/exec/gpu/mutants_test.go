@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
@@ -59,16 +60,37 @@ func TestMutants(t *testing.T) {
 	if err := r.Run(step(0, 150)); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []int{1, 12} { // split positions, and tiles of rows
-		s := step(150, n)
+	for _, c := range []struct {
+		n    int
+		pick bool
+	}{{1, false}, {12, false}, {1, true}} { // split positions, tiles of rows, a token picked
+		n, s := c.n, step(150, c.n)
+		// run returns the step's logits and the token picked.
+		run := func() ([]float32, int32, error) {
+			if !c.pick {
+				err := r.Run(s)
+				return r.Result(), 0, err
+			}
+			if err := r.Feed(s); err != nil {
+				return nil, 0, err
+			}
+			picked, err := r.Picked()
+			if err != nil {
+				return nil, 0, err
+			}
+			at := r.tensor(r.program.Result, 1)
+			logits := words(r.arena)[at.offset/4:][:at.size/4]
+			return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(logits))), len(logits)), picked[0], nil
+		}
 		before := r.contents()
-		if err := r.Run(s); err != nil {
+		logits, token, err := run()
+		if err != nil {
 			t.Fatal(err)
 		}
-		want := slices.Clone(r.Result())
+		want := slices.Clone(logits)
 		var plan *plan
 		for shape, p := range r.plans {
-			if shape.tokens == n {
+			if shape.tokens == n && shape.pick == c.pick {
 				plan = p
 			}
 		}
@@ -77,10 +99,12 @@ func TestMutants(t *testing.T) {
 		seen := func() bool {
 			for range 6 {
 				restore(before)
-				if r.Run(s) != nil || len(m.TakeViolations()) > 0 {
+				r.discard() // what the plan as it was encoded
+				logits, picked, err := run()
+				if err != nil || picked != token || len(m.TakeViolations()) > 0 {
 					return true
 				}
-				for i, v := range r.Result() {
+				for i, v := range logits {
 					if !(math.Abs(float64(v-want[i])) < 1e-3) {
 						return true
 					}
@@ -132,6 +156,7 @@ func TestMutants(t *testing.T) {
 		}
 		t.Logf("steps of %d tokens: up to %d of %d barriers, %d swaps, %d sizes", n, *mutants, len(barriers), len(swaps), len(shorts))
 		restore(before)
+		r.discard() // what the plan as it was encoded
 		m.TakeViolations()
 		if seen() {
 			t.Errorf("steps of %d tokens: the plan is not what it was", n)

@@ -3,8 +3,6 @@ package gpu
 import (
 	"errors"
 	"fmt"
-	"math/bits"
-	"slices"
 	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/program"
@@ -34,16 +32,22 @@ type runner struct {
 	caches   []cache
 	ropes    map[*program.Rope]rope
 
-	plans  map[shape]*plan
-	clock  uint64
-	result []float32
+	plans map[shape]*plan
+	clock uint64
 
-	// Of the command buffer being encoded.
-	current  *plan
-	from, to int
-	encode   func(*metal.ComputeEncoder) error
-	flying   []*metal.CommandBuffer
+	turn    int // of the step started last
+	flights [turns]flight
+	flying  int // how many steps are under way, that of turn the youngest
+	picks   int // tokens that the step started last picks for the next one
+	spare   spare
+	result  []float32
+	picked  []int32
+
+	encoding encoding
+	encoder  func(*metal.ComputeEncoder) error
 }
+
+var _ program.Feeder = (*runner)(nil)
 
 // cache is where a layer's keys and values are.
 type cache struct{ keys, values place }
@@ -76,8 +80,15 @@ func (e *Executor) newRunner(p *program.Program, kv *program.KVMemory, limits pr
 	}
 	fused := p.Fuse(canFuse)
 	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, vocab: p.Vocab(), layout: fused.Layout(limits), ropes: map[*program.Rope]rope{}, plans: map[shape]*plan{}}
-	r.encode = func(enc *metal.ComputeEncoder) error {
-		r.current.encode(enc, r.from, r.to)
+	// A generated token takes few command buffers: the lists are grown once.
+	const most = 8
+	for i := range r.flights {
+		r.flights[i].buffers = make([]*metal.CommandBuffer, 0, most)
+	}
+	r.spare.buffers = make([]*metal.CommandBuffer, 0, most)
+	r.encoder = func(enc *metal.ComputeEncoder) error {
+		e := &r.encoding
+		e.plan.encode(enc, e.from, e.to, &e.shift)
 		return nil
 	}
 	e.mu.Lock()
@@ -200,6 +211,9 @@ func words(b *metal.Buffer) []uint32 {
 func (r *runner) compileKernels() error {
 	var shapes []shape
 	one := min(1, r.limits.Outputs)
+	if one > 0 && r.program.Hidden.None() {
+		shapes = append(shapes, shape{tokens: 1, outputs: 1, pages: 1, pick: true})
+	}
 	for n := 1; n <= min(shaders.MaxColumns, r.limits.Tokens); n++ {
 		for m := 0; m <= min(n, r.limits.Outputs); m++ {
 			shapes = append(shapes, shape{tokens: n, outputs: m, pages: 1, tiles: n / 2})
@@ -211,7 +225,7 @@ func (r *runner) compileKernels() error {
 	}
 	for _, n := range []int{groupTokens - 1, r.limits.Tokens} {
 		n = min(n, r.limits.Tokens)
-		shapes = append(shapes, shape{n, one, 1, n / 2}, shape{n, one, 1, 0}, shape{n, min(n, r.limits.Outputs), 1, n / 2})
+		shapes = append(shapes, shape{n, one, 1, n / 2, false}, shape{n, one, 1, 0, false}, shape{n, min(n, r.limits.Outputs), 1, n / 2, false})
 	}
 	var list []want
 	seen := map[pipelineKey]bool{}
@@ -262,101 +276,6 @@ func (r *runner) planOf(s shape) (*plan, error) {
 	return p, nil
 }
 
-// Run implements program.Runner. An error of the GPU leaves the runner usable,
-// but for those after which the system takes no more work from the process; then
-// every further Run says so. The KV cache holds anything at the step's positions
-// after an error, and what it held at all others.
-func (r *runner) Run(s *program.Step) error {
-	r.result = nil
-	if err := r.usable(); err != nil {
-		return err
-	}
-	if err := s.Check(r.limits, r.kv, r.vocab); err != nil {
-		return fmt.Errorf("gpu: %w", err)
-	}
-	if r.resident != nil {
-		r.resident.Touch()
-	}
-	pages, tiles, moved, err := r.step.write(s, r.kv)
-	if err != nil {
-		return err
-	}
-	if moved {
-		clear(r.plans)
-	}
-	p, err := r.planOf(shape{len(s.Tokens), len(s.Outputs), 1 << bits.Len(uint(pages-1)), tiles})
-	if err != nil {
-		return err
-	}
-	if err := r.run(p); err != nil {
-		return r.failed(s, err)
-	}
-	if len(s.Outputs) > 0 {
-		at := r.tensor(r.program.Result, len(s.Outputs))
-		mem := r.arena.Bytes()[at.offset:]
-		r.result = unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(mem))), at.size/4)
-	}
-	return nil
-}
-
-// Result implements program.Runner.
-func (r *runner) Result() []float32 { return r.result }
-
-// bytesPerBuffer bounds the memory that the launches of one command buffer move,
-// so that none holds the GPU for so long that the system ends it: tenths of a
-// second on the slowest chip.
-const bytesPerBuffer = 4 << 30
-
-// run encodes the plan into command buffers, and waits for them.
-func (r *runner) run(p *plan) (err error) {
-	defer func() {
-		for i, cb := range r.flying {
-			if e := cb.Wait(); err == nil {
-				err = e // of the first that failed: those after it fail in its wake
-			}
-			cb.Release()
-			r.flying[i] = nil
-		}
-		r.flying = r.flying[:0]
-		r.current = nil
-	}()
-	r.current = p
-	for r.from, r.to = 0, 0; r.to < len(p.launches); r.from = r.to {
-		for moved := int64(0); r.to < len(p.launches) && (moved == 0 || moved < bytesPerBuffer); r.to++ {
-			moved += max(1, p.launches[r.to].Read+p.launches[r.to].Written)
-		}
-		cb, err := r.queue.CommandBuffer()
-		if err != nil {
-			return err
-		}
-		err = cb.Compute(metal.ComputeOptions{}, r.encode) // a label would cost a string for every step
-		if err == nil {
-			err = cb.Commit()
-		}
-		if err != nil {
-			cb.Release()
-			return err
-		}
-		r.flying = append(r.flying, cb)
-	}
-	return nil
-}
-
-// failed says which step an error of the GPU happened to, and notes whether
-// there can be another.
-func (r *runner) failed(s *program.Step, err error) error {
-	err = fmt.Errorf("gpu: step of %d tokens from position %d: %w", len(s.Tokens), s.Positions[0], err)
-	var m *metal.Error
-	if errors.As(err, &m) && m.Domain == "MTLCommandBufferErrorDomain" && slices.Contains([]int{metal.CodeIgnored, metal.CodeNotPermitted, metal.CodeDeviceRemoved}, m.Code) {
-		r.e.mu.Lock()
-		if r.e.lost == nil {
-			r.e.lost = err
-		}
-		r.e.mu.Unlock()
-	}
-	return err
-}
-
 // usable returns why no step can run any more, if so.
 func (r *runner) usable() error {
 	r.e.mu.Lock()
@@ -384,6 +303,11 @@ func (r *runner) Close() error {
 }
 
 func (r *runner) release() {
+	for i := range r.flights {
+		_ = r.flights[i].land() // nobody asks any more
+	}
+	r.flying = 0
+	r.discard()
 	if r.resident != nil {
 		r.queue.RemoveResidencySet(r.resident)
 		r.resident.Release()
