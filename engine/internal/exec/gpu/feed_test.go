@@ -148,6 +148,7 @@ func TestFeedAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate.WaitFor(event, 1)
+	defer event.Set(1) // whatever happens, or nothing ends
 	if err := gate.Commit(); err != nil {
 		t.Fatal(err)
 	}
