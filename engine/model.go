@@ -29,7 +29,8 @@ type Options struct {
 	// Batch is the most tokens of a prompt processed in one step, 0 for 512.
 	// Larger steps are faster and need more scratch memory.
 	Batch int
-	// Threads is the number of CPU threads, 0 for one a processor.
+	// Threads is the number of CPU threads, 0 for one for each performance core
+	// that this process may use. More than GOMAXPROCS are not used.
 	Threads int
 	// KVType is what keys and values are cached in: "f16", which "" means; "q8_0", about
 	// half the memory, for models whose heads are multiples of 32; "f32", twice the
@@ -113,7 +114,7 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 		o.Batch = 512
 	}
 	if o.Threads <= 0 {
-		o.Threads = runtime.GOMAXPROCS(0)
+		o.Threads = defaultThreads()
 	}
 	if o.Device != "" && !slices.Contains(Devices(), o.Device) {
 		return nil, fmt.Errorf("engine: no device %q here (have %v)", o.Device, Devices())

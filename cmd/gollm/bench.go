@@ -29,7 +29,8 @@ combination is measured.`,
 			&cli.StringSliceFlag{Name: "pg", Usage: "`PROMPT,GEN` tokens of both"},
 			&cli.StringSliceFlag{Name: "n-depth", Aliases: []string{"d"}, Usage: "tokens in the context before", Value: []string{"0"}},
 			&cli.StringSliceFlag{Name: "batch-size", Aliases: []string{"b"}, Usage: "tokens of a prompt processed at once", Value: []string{"512"}},
-			&cli.StringSliceFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one a processor", Value: []string{"0"}},
+			&cli.StringSliceFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one for each performance core", Value: []string{"0"}},
+			preciseFlag(),
 			&cli.StringFlag{Name: "device", Usage: "where to run: " + strings.Join(engine.Devices(), ", ")},
 			layersFlag(),
 			&cli.IntFlag{Name: "repetitions", Aliases: []string{"r"}, Usage: "times each test is measured", Value: 5},
@@ -114,7 +115,7 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 	for _, path := range models {
 		for _, b := range batches {
 			for _, n := range threads {
-				o := engine.Options{Context: context, Batch: b, Threads: n, KVType: cache, Device: c.String("device"), GPULayers: gpuLayers(c)}
+				o := engine.Options{Context: context, Batch: b, Threads: n, Precise: c.Bool("precise"), KVType: cache, Device: c.String("device"), GPULayers: gpuLayers(c)}
 				if err := benchModel(ctx, c, path, o, tests, table); err != nil {
 					return err
 				}

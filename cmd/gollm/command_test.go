@@ -201,10 +201,10 @@ func TestHelp(t *testing.T) {
 	}
 	for name, flags := range map[string][]string{
 		"run": {"--model FILE, -m FILE", "--prompt", "-p", "--file", "-f", "-n int", "-c int", "--ngl int", "-t int", "-b int", "--temp", "--top-k", "--top-p",
-			"--min-p", "--repeat-penalty", "--seed", "--device", "--system", "--no-template", "--display-prompt", "--stop"},
-		"bench":      {"-m FILE", "-p", "-n", "--pg", "-d", "-r", "-t", "-b", "-o", "md, csv, json, jsonl, sql"},
-		"perplexity": {"-f", "-c int", "--kl-divergence-base", "--kl-divergence"},
-		"logits":     {"--ids"},
+			"--min-p", "--repeat-penalty", "--seed", "--device", "--precise", "--system", "--no-template", "--display-prompt", "--stop"},
+		"bench":      {"-m FILE", "-p", "-n", "--pg", "-d", "-r", "-t", "-b", "--precise", "-o", "md, csv, json, jsonl, sql"},
+		"perplexity": {"-f", "-c int", "--kl-divergence-base", "--kl-divergence", "--precise"},
+		"logits":     {"--ids", "--precise"},
 		"info":       {"FILE", "--json"},
 		"tokenize":   {"-f", "-p", "--ids", "--no-bos", "--no-parse-special", "--show-count", "--stdin"},
 		"quantize":   {"IN OUT TYPE", "Q4_K_M", "--dry-run", "--allow-requantize", "--threads", "-t"},

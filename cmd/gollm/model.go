@@ -34,8 +34,9 @@ func modelFlags() []cli.Flag {
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the GGUF `FILE`; any part of a split model"},
 		&cli.IntFlag{Name: "ctx-size", Aliases: []string{"c"}, Usage: "most tokens of prompt and answer; -1 takes the model's own length, 0 that but at most 8192"},
 		&cli.IntFlag{Name: "batch-size", Aliases: []string{"b"}, Usage: "tokens of a prompt processed at once", Value: 512},
-		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one a processor"},
+		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU threads; 0 takes one for each performance core"},
 		layersFlag(),
+		preciseFlag(),
 		&cli.StringFlag{Name: "device", Usage: "where to run: " + strings.Join(engine.Devices(), ", ")},
 	}, cacheFlags()...)
 }
@@ -93,6 +94,11 @@ func cacheType(c *cli.Command) (string, error) {
 	return k, nil
 }
 
+// preciseFlag is a flag of every command that runs a model.
+func preciseFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "precise", Usage: "on the CPU, multiply quantised weights with floats, not with activations rounded to 15 bits: slower"}
+}
+
 // mostThreads is more than any machine has processors for.
 const mostThreads = 4096
 
@@ -102,6 +108,7 @@ func modelOptions(c *cli.Command) (engine.Options, error) {
 		Context:   c.Int("ctx-size"),
 		Batch:     c.Int("batch-size"),
 		Threads:   c.Int("threads"),
+		Precise:   c.Bool("precise"),
 		Device:    c.String("device"),
 		GPULayers: gpuLayers(c),
 	}

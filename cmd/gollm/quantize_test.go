@@ -47,6 +47,47 @@ func TestQuantizedPerplexity(t *testing.T) {
 	}
 }
 
+// TestPrecise: with --precise the CPU's logits of a quantised model are those of the
+// reference, to which rounded activations would not come so near.
+func TestPrecise(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "q8.gguf")
+	run := func(args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		if status := gollm(append([]string{"gollm"}, args...), strings.NewReader(""), &stdout, &stderr); status != 0 {
+			t.Fatal(stderr.String())
+		}
+		return stdout.String()
+	}
+	run("quantize", "../../testdata/stories260K.gguf", path, "Q8_0")
+	logits := func(flags ...string) (values []float64) {
+		t.Helper()
+		for _, f := range strings.Fields(run(append([]string{"logits", "-m", path, "--ids", "1,403,407,261,378"}, flags...)...)) {
+			v, err := strconv.ParseFloat(f, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, v)
+		}
+		return values
+	}
+	want := logits("--device", "ref")
+	apart := func(got []float64) (most float64) {
+		if len(got) != len(want) {
+			t.Fatalf("%d values, want %d", len(got), len(want))
+		}
+		for i := range want {
+			most = max(most, math.Abs(got[i]-want[i]))
+		}
+		return most
+	}
+	precise, rounded := apart(logits("--device", "cpu", "--precise")), apart(logits("--device", "cpu"))
+	t.Logf("from the reference: %.2g precise, %.2g without", precise, rounded)
+	if !(precise <= 1e-3 && rounded <= 5e-2) {
+		t.Errorf("from the reference: %.2g precise, %.2g without", precise, rounded)
+	}
+}
+
 func TestQuantizeCommand(t *testing.T) {
 	const stories = "../../testdata/stories260K.gguf"
 	dir := t.TempDir()
