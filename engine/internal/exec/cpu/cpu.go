@@ -65,7 +65,7 @@ func (e *Executor) Close() error {
 }
 
 // step is a part of an op: run is called for each item, by any worker, in any
-// order. items is asked by every worker, once a step.
+// order. items is asked once a step, when those before are done.
 type step struct {
 	items func() int
 	run   func(w *worker, item int)

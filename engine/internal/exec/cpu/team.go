@@ -10,13 +10,21 @@ import (
 
 // team is a fixed set of goroutines, and the caller of run, that go through the
 // steps of a runner together.
+//
+// The items of a step are dealt out in as many runs as there are members: who reads
+// weights from end to end has them fetched ahead by the processor, and finds some in
+// its own cache when the next token comes. A member that has done its own takes
+// others', from the end.
 type team struct {
 	n       int
 	barrier barrier
-	next    atomic.Int64 // item of the current step that nobody has taken
-	_       [56]byte
+	items   []items // of each member
 
-	runner *runner // what to run; nil to stop
+	// Written by the last to come to the barrier, read when it has let go.
+	runner *runner // what runs; nil to stop
+	at     int     // the current step
+
+	asked  *runner // what is to be run next
 	closed bool
 	exit   sync.WaitGroup
 
@@ -24,17 +32,49 @@ type team struct {
 	failure atomic.Pointer[error]
 }
 
+// items are a member's that nobody has taken: the first in the upper half, the end
+// in the lower.
+type items struct {
+	atomic.Uint64
+	_ [56]byte
+}
+
+// first takes the first item, last the last.
+func (s *items) first() (item int, ok bool) {
+	for {
+		v := s.Load()
+		if uint32(v>>32) >= uint32(v) {
+			return 0, false
+		}
+		if s.CompareAndSwap(v, v+1<<32) {
+			return int(v >> 32), true
+		}
+	}
+}
+
+func (s *items) last() (item int, ok bool) {
+	for {
+		v := s.Load()
+		if uint32(v>>32) >= uint32(v) {
+			return 0, false
+		}
+		if s.CompareAndSwap(v, v-1) {
+			return int(uint32(v)) - 1, true
+		}
+	}
+}
+
 func newTeam(n int) *team {
 	if most := runtime.GOMAXPROCS(0); n <= 0 || n > most {
 		n = most
 	}
-	t := &team{n: n}
-	t.barrier.init(n)
+	t := &team{n: n, items: make([]items, n)}
+	t.barrier.init(n, t.advance)
 	for id := 1; id < n; id++ {
 		t.exit.Go(func() {
 			debug.SetPanicOnFault(true)
 			for {
-				t.barrier.wait(id, nil)
+				t.barrier.wait(id, -1)
 				if t.runner == nil {
 					return
 				}
@@ -48,9 +88,8 @@ func newTeam(n int) *team {
 // run runs all steps of r. The caller is the team's first member.
 func (t *team) run(r *runner) error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	t.runner = r
-	t.next.Store(0)
-	t.barrier.wait(0, nil)
+	t.asked = r
+	t.barrier.wait(0, -1)
 	t.work(0)
 	err := t.failure.Load()
 	if err == nil {
@@ -62,11 +101,36 @@ func (t *team) run(r *runner) error {
 	return *err
 }
 
+// advance makes the step after a done one, -1 where a run begins, that has any items the
+// current one, and deals them out. The last to come to the barrier calls it.
+func (t *team) advance(done int) {
+	if done < 0 {
+		t.runner = t.asked
+	}
+	r := t.runner
+	if r == nil {
+		return
+	}
+	for t.at = done + 1; t.at < len(r.steps); t.at++ {
+		n := 0
+		if t.failure.Load() == nil { // otherwise values are not what the step may rely on
+			n = r.steps[t.at].items()
+		}
+		if n == 0 {
+			continue
+		}
+		for i := range t.items {
+			t.items[i].Store(uint64(n*i/t.n)<<32 | uint64(n*(i+1)/t.n))
+		}
+		return
+	}
+}
+
 // work is a member's part of a run. Whatever it runs into, it comes to the
 // barrier of each step.
 func (t *team) work(id int) {
 	r := t.runner
-	for at := 0; at < len(r.steps); {
+	for at := t.at; at < len(r.steps); {
 		t.steps(r, id, &at)
 	}
 }
@@ -75,20 +139,28 @@ func (t *team) work(id int) {
 func (t *team) steps(r *runner, id int, at *int) {
 	defer t.catch()
 	w := &r.workers[id]
-	for ; *at < len(r.steps); *at++ {
-		// After a failure values are not what later steps may rely on.
+	for *at < len(r.steps) {
 		if t.failure.Load() == nil {
 			s := &r.steps[*at]
-			items := int64(s.items())
-			for {
-				item := t.next.Add(1) - 1
-				if item >= items {
+			for own := &t.items[id]; ; {
+				item, ok := own.first()
+				if !ok {
 					break
 				}
-				s.run(w, int(item))
+				s.run(w, item)
+			}
+			for i := 1; i < t.n; i++ {
+				for other := &t.items[(id+i)%t.n]; ; {
+					item, ok := other.last()
+					if !ok {
+						break
+					}
+					s.run(w, item)
+				}
 			}
 		}
-		t.barrier.wait(id, &t.next)
+		t.barrier.wait(id, *at)
+		*at = t.at
 	}
 }
 
@@ -125,8 +197,8 @@ func (t *team) close() {
 		return
 	}
 	t.closed = true
-	t.runner = nil
-	t.barrier.wait(0, nil)
+	t.asked = nil
+	t.barrier.wait(0, -1)
 	t.exit.Wait()
 }
 
@@ -136,7 +208,8 @@ func (t *team) close() {
 // program has, sleeps.
 type barrier struct {
 	n       int32
-	_       [60]byte
+	last    func(done int)
+	_       [48]byte
 	arrived atomic.Int32
 	_       [60]byte
 	turn    atomic.Uint32
@@ -159,22 +232,21 @@ const (
 	spins        = 10000
 )
 
-// init readies the barrier for n members.
-func (b *barrier) init(n int) {
-	b.n, b.sleeper = int32(n), make([]sleeper, n)
+// init readies the barrier for n members. The last of them to come calls last
+// before anyone goes on.
+func (b *barrier) init(n int, last func(done int)) {
+	b.n, b.last, b.sleeper = int32(n), last, make([]sleeper, n)
 	for i := range b.sleeper {
 		b.sleeper[i].wake = make(chan struct{}, 1)
 	}
 }
 
-// wait returns when all n members have called it. The last to come sets counter
-// to 0 before anyone goes on.
-func (b *barrier) wait(id int, counter *atomic.Int64) {
+// wait returns when all n members have called it, with the same argument, which is
+// last's.
+func (b *barrier) wait(id, done int) {
 	turn := b.turn.Load()
 	if b.arrived.Add(1) == b.n {
-		if counter != nil {
-			counter.Store(0)
-		}
+		b.last(done)
 		b.arrived.Store(0)
 		b.turn.Add(1)
 		for i := range b.sleeper {

@@ -14,8 +14,8 @@ import (
 func TestBarrier(t *testing.T) {
 	const members, turns = 5, 1000
 	var b barrier
-	b.init(members)
-	var counter atomic.Int64
+	last := 0
+	b.init(members, func(turn int) { last = turn })
 	var came [turns]atomic.Int32
 	var stop atomic.Bool
 	var waker, group sync.WaitGroup
@@ -28,14 +28,16 @@ func TestBarrier(t *testing.T) {
 	for id := range members {
 		group.Go(func() {
 			for turn := range turns {
-				counter.Add(1)
 				if rand.IntN(300) == 0 {
 					time.Sleep(10 * time.Millisecond)
 				} else if rand.IntN(3) == 0 {
 					runtime.Gosched()
 				}
 				came[turn].Add(1)
-				b.wait(id, &counter)
+				b.wait(id, turn)
+				if last != turn {
+					t.Errorf("turn %d: what its last member did is not to be seen", turn)
+				}
 				if n := came[turn].Load(); n != members {
 					t.Errorf("turn %d: left when %d of %d had come", turn, n, members)
 					return
