@@ -13,6 +13,7 @@ import (
 // second copy of the weights is kept.
 const (
 	rowsMax      = 64  // rows of weights in an item
+	partLeast    = 8   // panels of activations in an item
 	wordColumns  = 768 // most columns written out at a time, whole blocks of every type
 	floatColumns = 512
 	spare        = 8 // Transpose moves 8 columns at a time
@@ -49,9 +50,27 @@ func (t *tile) allocate(rows, most int) {
 }
 
 // rowsOfItem is how many rows of weights make an item: as many as share the
-// reading of the activations, unless workers would be without work.
+// reading of the activations, unless workers would be without work, or would wait
+// for one that has an item more.
 func (r *runner) rowsOfItem(rows int) int {
-	return r.Rows * max(1, min(rowsMax, rows/(3*r.exec.team.n))/r.Rows)
+	n := rowsMax
+	for n > r.Rows && rows < 8*r.exec.team.n*n {
+		n /= 2
+	}
+	return n
+}
+
+// partsOf is how many items n rows of activations are divided among, where rows of
+// weights alone are too few items for the workers. Each part writes the weights out
+// again, so it is not small.
+func (r *runner) partsOf(n, items int) int {
+	return max(1, min((4*r.exec.team.n+items-1)/items, n/(partLeast*r.Columns)))
+}
+
+// part returns the rows of part i.
+func (r *runner) part(n, parts, i int) (from, to int) {
+	each := r.padded((n + parts - 1) / parts)
+	return min(n, i*each), min(n, (i+1)*each)
 }
 
 // columnsAtOnce is how many columns of weights are written out at a time: the same number
@@ -66,10 +85,10 @@ func (w weights) columnsAtOnce() int {
 }
 
 // batch is the activations of a product: n rows, packed as panels from the given one
-// on. The products are row order[i] of the result, or row i.
+// on. The products are row order[i] of the result, or row first+i.
 type batch struct {
-	panel, n int
-	order    []int32
+	panel, n, first int
+	order           []int32
 }
 
 // product writes columns from to from+rows, at most rowsMax, of out: the
@@ -90,7 +109,11 @@ func (r *runner) product(wk *worker, w weights, f finish, b batch, out matrix, e
 		}
 		for c := 0; c < columns; c += r.Columns {
 			for i := range panels {
-				acc := t.sums[(i*columns+c)*r.Rows:][:r.Columns*r.Rows]
+				at := i * columns
+				if step < w.Cols() {
+					at += c // otherwise the sums are done with at once, and stay in the cache
+				}
+				acc := t.sums[at*r.Rows:][:r.Columns*r.Rows]
 				if k == 0 {
 					clear(acc)
 				}
@@ -100,19 +123,35 @@ func (r *runner) product(wk *worker, w weights, f finish, b batch, out matrix, e
 					at := (b.panel*r.Columns+c)*w.Cols() + k*r.Columns
 					r.GemmFloat(acc, t.panelFloats[i*r.Rows*floatStride:], r.input.floats[at:], cols)
 				}
+				if k+cols == w.Cols() {
+					first := i * r.Rows
+					r.finishTile(f, b, out, acc, c, expert, from+first, min(r.Rows, rows-first))
+				}
 			}
 		}
 	}
-	for c := range b.n {
-		to := c
+}
+
+// finishTile writes sums [Columns][Rows], of the rows of b from c on, to columns from
+// to from+width of out.
+func (r *runner) finishTile(f finish, b batch, out matrix, sums []float32, c, expert, from, width int) {
+	n := min(r.Columns, b.n-c)
+	if b.order == nil {
+		r.Unpack(out.data[(b.first+c)*out.width+from:], out.width, sums, n, width)
+	} else {
+		for i := range n {
+			copy(out.row(int(b.order[c+i]))[from:from+width], sums[i*r.Rows:])
+		}
+	}
+	if f.scale == nil && f.bias == nil {
+		return
+	}
+	for i := range n {
+		to := b.first + c + i
 		if b.order != nil {
-			to = int(b.order[c])
+			to = int(b.order[c+i])
 		}
-		y := out.row(to)[from : from+rows]
-		for i := range panels {
-			copy(y[i*r.Rows:], t.sums[(i*columns+c)*r.Rows:][:r.Rows])
-		}
-		f.apply(y, expert, row)
+		f.apply(out.row(to)[from:from+width], expert, expert*out.width+from)
 	}
 }
 

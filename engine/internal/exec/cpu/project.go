@@ -41,6 +41,7 @@ func (r *runner) project(op *program.Project) error {
 
 	chunk := r.chunkRows(w, out.width)
 	span := r.rowsOfItem(out.width)
+	spans := (out.width + span - 1) / span
 	items := func() int {
 		switch n := r.count(x); {
 		case n == 0:
@@ -48,13 +49,17 @@ func (r *runner) project(op *program.Project) error {
 		case n <= few:
 			return (out.width + chunk - 1) / chunk
 		}
-		return (out.width + span - 1) / span
+		return spans * r.partsOf(r.count(x), spans)
 	}
 	r.add(items, func(wk *worker, item int) {
 		n := r.count(x)
 		if n > few {
-			from := item * span
-			r.product(wk, w, finish, batch{n: n}, out, 0, from, min(span, out.width-from))
+			parts := r.partsOf(n, spans)
+			from := item / parts * span
+			first, end := r.part(n, parts, item%parts)
+			if first < end {
+				r.product(wk, w, finish, batch{panel: first / r.Columns, n: end - first, first: first}, out, 0, from, min(span, out.width-from))
+			}
 			return
 		}
 		from := item * chunk

@@ -24,3 +24,8 @@ func gemmFloatAVX2(acc *float32, w *float32, x *float32, n int)
 
 //go:noescape
 func packAVX2(dst *int32, src *int32, ld int, n int, columns int)
+
+// unpackAVX2 writes n rows of width floats, ld apart in dst, from accumulators: step apart.
+//
+//go:noescape
+func unpackAVX2(dst *float32, ld int, acc *float32, step int, n int, width int)

@@ -1099,3 +1099,75 @@ TEXT ·packAVX2(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0xe27f // jg .LBB5_11
 	LONG $0xffff5de9; BYTE $0xff // jmp .LBB5_12
 	BYTE $0xc3 // retq
+
+// func unpackAVX2(dst *float32, ld int, acc *float32, step int, n int, width int)
+TEXT ·unpackAVX2(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ dst+0(FP), R12
+	MOVQ ld+8(FP), R13
+	MOVQ acc+16(FP), R14
+	MOVQ step+24(FP), R15
+	MOVQ n+32(FP), DI
+	MOVQ width+40(FP), SI
+	PCALIGN $64
+	LONG $0x10fe8348 // cmpq $16, %rsi
+	LONG $0x00948c0f; WORD $0x0000 // jl .LBB6_6
+	LONG $0xf1468d48 // leaq -15(%rsi), %rax
+	WORD $0x19eb // jmp .LBB6_2
+	LONG $0xac248d4f // leaq (%r12,%r13,4), %r12
+	LONG $0xbe348d4f // leaq (%r14,%r15,4), %r14
+	LONG $0xff4f8d48 // leaq -1(%rdi), %rcx
+	LONG $0x01ff8348 // cmpq $1, %rdi
+	WORD $0x8948; BYTE $0xcf // movq %rcx, %rdi
+	LONG $0x00c58e0f; WORD $0x0000 // jle .LBB6_11
+	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
+	WORD $0x8949; BYTE $0xf1 // movq %rsi, %r9
+	WORD $0x894c; BYTE $0xf1 // movq %r14, %rcx
+	WORD $0x894c; BYTE $0xe2 // movq %r12, %rdx
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	WORD $0x894d; BYTE $0xcb // movq %r9, %r11
+	WORD $0x894d; BYTE $0xd0 // movq %r10, %r8
+	LONG $0x0110fcc5 // vmovups (%rcx), %ymm0
+	LONG $0x4910fcc5; BYTE $0x20 // vmovups 32(%rcx), %ymm1
+	LONG $0x0211fcc5 // vmovups %ymm0, (%rdx)
+	LONG $0x4a11fcc5; BYTE $0x20 // vmovups %ymm1, 32(%rdx)
+	LONG $0x40c18348 // addq $64, %rcx
+	LONG $0x40c28348 // addq $64, %rdx
+	LONG $0xf0c18349 // addq $-16, %r9
+	LONG $0xf0c28349 // addq $-16, %r10
+	LONG $0x1ffb8349 // cmpq $31, %r11
+	WORD $0xd27f // jg .LBB6_3
+	LONG $0x10c18349 // addq $16, %r9
+	LONG $0x11f98349 // cmpq $17, %r9
+	WORD $0x987c // jl .LBB6_5
+	QUAD $0x0000000000841f0f // padding
+	LONG $0x0110fac5 // vmovss (%rcx), %xmm0
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0x0211fac5 // vmovss %xmm0, (%rdx)
+	LONG $0x04c28348 // addq $4, %rdx
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x01f88349 // cmpq $1, %r8
+	WORD $0xe777 // ja .LBB6_12
+	LONG $0xffff72e9; BYTE $0xff // jmp .LBB6_5
+	WORD $0x8548; BYTE $0xf6 // testq %rsi, %rsi
+	WORD $0x4b7e // jle .LBB6_11
+	WORD $0xff48; BYTE $0xc6 // incq %rsi
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
+	WORD $0x8948; BYTE $0xf0 // movq %rsi, %rax
+	WORD $0x894c; BYTE $0xf1 // movq %r14, %rcx
+	WORD $0x894c; BYTE $0xe2 // movq %r12, %rdx
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x0110fac5 // vmovss (%rcx), %xmm0
+	LONG $0x04c18348 // addq $4, %rcx
+	LONG $0x0211fac5 // vmovss %xmm0, (%rdx)
+	LONG $0x04c28348 // addq $4, %rdx
+	WORD $0xff48; BYTE $0xc8 // decq %rax
+	LONG $0x01f88348 // cmpq $1, %rax
+	WORD $0xe77f // jg .LBB6_9
+	LONG $0xac248d4f // leaq (%r12,%r13,4), %r12
+	LONG $0xbe348d4f // leaq (%r14,%r15,4), %r14
+	LONG $0xff478d48 // leaq -1(%rdi), %rax
+	LONG $0x01ff8348 // cmpq $1, %rdi
+	WORD $0x8948; BYTE $0xc7 // movq %rax, %rdi
+	WORD $0xc27f // jg .LBB6_8
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq

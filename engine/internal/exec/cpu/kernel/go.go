@@ -20,6 +20,7 @@ func goSet() *Set {
 		gemmFloat: gemmFloatGo,
 		transpose: transposeGo,
 		pack:      packGo,
+		unpack:    unpackGo,
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16Go, gguf.Q8_0: narrowQ8_0Go},
 		scores:    scoresGo,
 		softcap:   softcapGo,
@@ -96,6 +97,13 @@ func transposeGo(dst *byte, step int, src *byte, ld, n, rows int) {
 		for r := range rows {
 			*(*uint32)(unsafe.Add(unsafe.Pointer(dst), k*step+4*r)) = *(*uint32)(unsafe.Add(unsafe.Pointer(src), r*ld+4*k))
 		}
+	}
+}
+
+func unpackGo(dst *float32, ld int, acc *float32, step, n, width int) {
+	to, from := unsafe.Slice(dst, (n-1)*ld+width), unsafe.Slice(acc, (n-1)*step+width)
+	for i := range n {
+		copy(to[i*ld:][:width], from[i*step:])
 	}
 }
 

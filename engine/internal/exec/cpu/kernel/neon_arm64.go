@@ -99,3 +99,8 @@ func transposeNEON(dst *byte, step int, src *byte, ld int, n int, rows int)
 
 //go:noescape
 func packNEON(dst *int32, src *int32, ld int, n int, columns int)
+
+// unpackNEON: see unpackAVX2.
+//
+//go:noescape
+func unpackNEON(dst *float32, ld int, acc *float32, step int, n int, width int)

@@ -4193,3 +4193,62 @@ TEXT ·packNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0x54ffff0c // b.gt .LBB31_18
 	WORD $0x17ffffd2 // b .LBB31_14
 	WORD $0xd65f03c0 // ret
+
+// func unpackNEON(dst *float32, ld int, acc *float32, step int, n int, width int)
+TEXT ·unpackNEON(SB), NOSPLIT|NOFRAME, $0-48
+	MOVD dst+0(FP), R20
+	MOVD ld+8(FP), R21
+	MOVD acc+16(FP), R22
+	MOVD step+24(FP), R23
+	MOVD n+32(FP), R24
+	MOVD width+40(FP), R25
+	PCALIGN $64
+	WORD $0xf100133f // cmp x25, #4
+	WORD $0x5400040b // b.lt .LBB32_8
+	WORD $0xd37ef6e8 // lsl x8, x23, #2
+	WORD $0xd37ef6a9 // lsl x9, x21, #2
+	WORD $0xd1000f2a // sub x10, x25, #3
+	WORD $0x14000005 // b .LBB32_3
+	WORD $0xf1000718 // subs x24, x24, #1
+	WORD $0x8b0802d6 // add x22, x22, x8
+	WORD $0x8b090294 // add x20, x20, x9
+	WORD $0x540004ed // b.le .LBB32_13
+	WORD $0xaa1f03ec // mov x12, xzr
+	WORD $0xaa0a03ef // mov x15, x10
+	WORD $0xaa1903ed // mov x13, x25
+	WORD $0x3cec6ac0 // ldr q0, [x22, x12]
+	WORD $0xd10011ae // sub x14, x13, #4
+	WORD $0xaa0f03eb // mov x11, x15
+	WORD $0xf1001dbf // cmp x13, #7
+	WORD $0x3cac6a80 // str q0, [x20, x12]
+	WORD $0x9100418c // add x12, x12, #16
+	WORD $0xd10011ef // sub x15, x15, #4
+	WORD $0xaa0e03ed // mov x13, x14
+	WORD $0x54ffff0c // b.gt .LBB32_4
+	WORD $0x910011cd // add x13, x14, #4
+	WORD $0xf10015bf // cmp x13, #5
+	WORD $0x54fffdcb // b.lt .LBB32_2
+	WORD $0x8b0c02cd // add x13, x22, x12
+	WORD $0x8b0c028c // add x12, x20, x12
+	WORD $0xbc4045a0 // ldr s0, [x13], #4
+	WORD $0xd100056b // sub x11, x11, #1
+	WORD $0xf100057f // cmp x11, #1
+	WORD $0xbc004580 // str s0, [x12], #4
+	WORD $0x54ffff88 // b.hi .LBB32_7
+	WORD $0x17ffffe6 // b .LBB32_2
+	WORD $0xf100073f // cmp x25, #1
+	WORD $0x540001cb // b.lt .LBB32_13
+	WORD $0x91000728 // add x8, x25, #1
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0xaa1603ea // mov x10, x22
+	WORD $0xaa1403eb // mov x11, x20
+	WORD $0xbc404540 // ldr s0, [x10], #4
+	WORD $0xd1000529 // sub x9, x9, #1
+	WORD $0xf100053f // cmp x9, #1
+	WORD $0xbc004560 // str s0, [x11], #4
+	WORD $0x54ffff8c // b.gt .LBB32_11
+	WORD $0x8b150a94 // add x20, x20, x21, lsl #2
+	WORD $0x8b170ad6 // add x22, x22, x23, lsl #2
+	WORD $0xf1000718 // subs x24, x24, #1
+	WORD $0x54fffeac // b.gt .LBB32_10
+	WORD $0xd65f03c0 // ret

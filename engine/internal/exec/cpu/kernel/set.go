@@ -55,6 +55,7 @@ type Set struct {
 	gemmFloat                     func(acc, w, x *float32, n int)
 	transpose                     func(dst *byte, step int, src *byte, ld, n, rows int)
 	pack                          func(dst, src *int32, ld, n, columns int)
+	unpack                        func(dst *float32, ld int, acc *float32, step, n, width int)
 
 	widen    [types]func(y *float32, w *byte, n int)
 	narrow   [types]func(y *byte, x *float32, n int)
@@ -197,6 +198,15 @@ func Pack[T int16 | float32](s *Set, dst, src []T, ld, n int) {
 	per := 4 / int(unsafe.Sizeof(dst[0]))
 	_, _ = dst[n*s.Columns*per-1], src[((s.Columns-1)*ld+n)*per-1]
 	s.pack((*int32)(unsafe.Pointer(&dst[0])), (*int32)(unsafe.Pointer(&src[0])), ld, n, s.Columns)
+}
+
+// Unpack writes the first width values of n columns of accumulators [n][Rows] to
+// rows of dst, which begin ld apart.
+//
+//go:noinline
+func (s *Set) Unpack(dst []float32, ld int, acc []float32, n, width int) {
+	_, _ = dst[(n-1)*ld+width-1], acc[(n-1)*s.Rows+width-1]
+	s.unpack(&dst[0], ld, &acc[0], s.Rows, n, width)
 }
 
 // Widen reports whether t has a conversion to floats here, and does it.

@@ -65,6 +65,7 @@ func avx2Set() *Set {
 		gemmFloat: gemmFloatAVX2,
 		transpose: transposeAVX2,
 		pack:      packAVX2,
+		unpack:    unpackAVX2,
 		widen:     [types]func(*float32, *byte, int){gguf.F16: widenF16AVX2, gguf.BF16: widenBF16AVX2},
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16AVX2, gguf.Q8_0: narrowQ8_0AVX2},
 		quantize:  quantizeAVX2,

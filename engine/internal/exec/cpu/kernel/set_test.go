@@ -314,6 +314,27 @@ func TestPack(t *testing.T) {
 	})
 }
 
+func TestUnpack(t *testing.T) {
+	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
+		for _, width := range []int{1, 7, s.Rows - 1, s.Rows} {
+			for _, n := range []int{1, s.Columns} {
+				ld := width + 5
+				acc, dst := normal(r, n*s.Rows), make([]float32, n*ld)
+				s.Unpack(dst, ld, acc, n, width)
+				for i, v := range dst {
+					want := float32(0)
+					if i%ld < width {
+						want = acc[i/ld*s.Rows+i%ld]
+					}
+					if v != want {
+						t.Fatalf("width %d, value %d of row %d is %v, want %v", width, i%ld, i/ld, v, want)
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestGemmFloat(t *testing.T) {
 	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
 		for _, n := range []int{1, 2, 7, 64} {

@@ -65,3 +65,18 @@ UNROLL for (int i = 0; i < 12; i++) _mm256_storeu_ps(acc + 8 * i, s[i]);
 }
 
 PACK(packAVX2)
+
+// unpackAVX2 writes n rows of width floats, ld apart in dst, from accumulators: step apart.
+KERNEL(unpackAVX2)(float *dst, int64_t ld, const float *acc, int64_t step, int64_t n, int64_t width) {
+    do {
+        float *y = dst; const float *x = acc;
+        int64_t i = width;
+        for (; i >= 16; i -= 16) {
+            __m256 a = _mm256_loadu_ps(x), b = _mm256_loadu_ps(x + 8);
+            _mm256_storeu_ps(y, a); _mm256_storeu_ps(y + 8, b);
+            x += 16; y += 16;
+        }
+        for (; i > 0; i--) { *y++ = *x++; PIN(y); }
+        dst += ld; acc += step;
+    } while (--n > 0);
+}

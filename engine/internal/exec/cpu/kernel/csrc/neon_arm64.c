@@ -206,3 +206,14 @@ UNROLL      for (int i = 0; i < 4; i++) { r[i] = vld1q_u32((const uint32_t *)p);
 }
 
 PACK(packNEON)
+
+// unpackNEON: see unpackAVX2.
+KERNEL(unpackNEON)(float *dst, int64_t ld, const float *acc, int64_t step, int64_t n, int64_t width) {
+    do {
+        float *y = dst; const float *x = acc;
+        int64_t i = width;
+        for (; i >= 4; i -= 4) { vst1q_f32(y, vld1q_f32(x)); x += 4; y += 4; }
+        for (; i > 0; i--) { *y++ = *x++; PIN(y); }
+        dst += ld; acc += step;
+    } while (--n > 0);
+}
