@@ -2,6 +2,7 @@ package msl
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
@@ -220,8 +221,8 @@ func (u *unit) declaration(i, hi int) *decl {
 			d.instantiation = true
 			j := skipAttributes(t, i)
 			for k := i; k < j; k++ {
-				if t[k].is("host_name") && k+2 < j && t[k+2].kind == text {
-					d.hostName = strings.Trim(t[k+2].text, `"`)
+				if t[k].is("host_name") && k+2 < j && t[k+1].is("(") {
+					d.hostName = literals(t[k+2 : j])
 				}
 			}
 		}
@@ -400,6 +401,22 @@ func attributes(t []token) []attribute {
 	return as
 }
 
+// literals joins the string literals t begins with, as C++ joins neighbours.
+func literals(t []token) string {
+	var b strings.Builder
+	for _, x := range t {
+		if x.kind != text {
+			break
+		}
+		s, err := strconv.Unquote(x.text)
+		if err != nil {
+			s = strings.Trim(x.text, `"`)
+		}
+		b.WriteString(s)
+	}
+	return b.String()
+}
+
 // without returns t with every [[…]] removed.
 func without(t []token) []token {
 	out := make([]token, 0, len(t))
@@ -502,8 +519,8 @@ func (u *unit) readEntries() {
 		case d.isKernel && d.isFunc && d.bodyHi > 0 && !d.isTemplate:
 			e := &entry{Name: t[d.name].text, Expr: d.scope + t[d.name].text, Params: paramsOf(d), tok: t[d.name], MaxThread: u.maxThreads(d)}
 			for _, a := range attributes(t[d.lo:d.bodyLo]) {
-				if a.name == "host_name" && len(a.args) == 1 {
-					e.Name = strings.Trim(a.args[0].text, `"`)
+				if name := literals(a.args); a.name == "host_name" && name != "" {
+					e.Name = name
 				}
 			}
 			if u.hasThreadgroupVars(d) {

@@ -211,6 +211,12 @@ func (u *unit) checkBody(d *decl) {
 			ok := false
 			for j := i; j < d.bodyHi && !t[j].is(";") && !t[j].is("="); j++ {
 				ok = ok || t[j].is("constant") || t[j].is("constexpr")
+				if t[j].is("(") { // a member function of a local structure has a body
+					if k := match(t, j); k > 0 && k+1 < d.bodyHi && (t[k+1].is("{") || t[k+1].is("const")) {
+						ok = true
+						break
+					}
+				}
 			}
 			if !ok {
 				u.errs.add(x, "static local variable must reside in constant address space")

@@ -107,10 +107,15 @@ func TestAccepted(t *testing.T) {
 		{"half_literals", "kernel void f(device half * y) { y[0] = 1.5h + half(2.0); y[1] *= 0.5; }"},
 		{"scalar_of_greater_rank", "kernel void f(device half4 * y, device float * s) { y[0] = s[0] * y[1]; y[1] *= 2.0f; y[2] = y[0] / s[1] + 1.0; }"},
 		{"bfloat_to_half", "typedef matrix<bfloat, 4, 4> bfloat4x4;\nkernel void f(device bfloat * b, device half * h, device bfloat4 * b4, device half4 * h4, device bfloat4x4 * m) { h[0] = half(b[0]); b[1] = (bfloat)h[1]; h4[0] = half4(b4[0]); b4[1] = (bfloat4)h4[1]; half z(b[2]); h[2] = z; half4x4 x = (half4x4)m[0]; h4[2] = x[1]; }"},
+		{"host_name_in_two_literals", "#define TYPE \"f32\"\ntemplate <typename T> kernel void f(device T * y) { y[0] = 1; }\ntemplate [[host_name(\"f_\" TYPE)]] kernel decltype(f<float>) f<float>;\n[[host_name(\"a\" \"b\")]] kernel void g(device int * y) { y[0] = 1; }"},
+		{"member_of_local_structure", "kernel void f(device int * y) { struct S { static int g(int x) { return x + 1; } }; y[0] = S::g(1); }"},
 		{"words_of_opencl", "kernel void f(device int * y) { int local = 1, global = 2, generic = 3; y[0] = local + global + generic; }"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			mustCompile(t, "#include <metal_stdlib>\nusing namespace metal;\n"+c.source+"\n", options())
+			l := mustCompile(t, "#include <metal_stdlib>\nusing namespace metal;\n"+c.source+"\n", options())
+			if got := strings.Join(l.Names(), " "); strings.HasPrefix(c.name, "host_name") && got != "ab f_f32" {
+				t.Errorf("kernels %q, want ab and f_f32", got)
+			}
 		})
 	}
 }
