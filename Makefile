@@ -18,7 +18,7 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench bench-vs-llamacpp fuzz clean asm test-arm64 metal-judge metal-arm64 clang compiler toolchain
+.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench bench-vs-llamacpp fuzz clean asm test-arm64 metal-judge metal-arm64 ptx clang compiler toolchain
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' Makefile
@@ -101,6 +101,21 @@ metal-judge: ## compile and run llama.cpp's Metal kernels in the emulator (LLAMA
 
 metal-arm64: ## Metal's messages by arm64's calling convention (needs qemu-user and libc6-arm64-cross)
 	GOARCH=arm64 $(GO) test -count=1 -exec 'qemu-aarch64 -L /usr/aarch64-linux-gnu' ./metal ./metal/emu ./metal/internal/objc
+
+# NVIDIA's assembler, which needs no GPU, out of the package that has the least besides it.
+PTXAS     ?= $(CACHE)/ptxas/nvidia/cuda_nvcc/bin/ptxas
+PTX        = $(GO) run ./metal/emu/internal/cuda/ptx -ptxas $(PTXAS)
+
+$(PTXAS):
+	@mkdir -p $(CACHE)/ptxas
+	python3 -m pip download -q --no-deps --only-binary :all: --platform manylinux2014_x86_64 -d $(CACHE)/ptxas nvidia-cuda-nvcc-cu12==12.9.86
+	cd $(CACHE)/ptxas && python3 -m zipfile -e nvidia_cuda_nvcc_cu12-*.whl . && chmod +x $@ && rm nvidia_cuda_nvcc_cu12-*.whl && touch $@
+
+ptx: $(PTXAS) ## assemble every kernel for NVIDIA GPUs, without one (Linux on x86-64; needs python3 with pip)
+	$(PTX) $(filter-out shaders/attention%,$(wildcard shaders/*.metal))
+	$(PTX) -set 0=64 -set 1=64 -set 6=8 shaders/attention.metal
+	$(PTX) -set 0=64 -set 1=64 -set 6=4 shaders/attention_tiles.metal
+	GOLLM_PTXAS=$(PTXAS) $(GO) test -count=1 ./metal/emu/internal/simt
 
 families: ## write docs/FAMILIES.md, the table of families with their errors
 	$(GO) run ./engine/internal/arch/record -table docs/FAMILIES.md

@@ -156,13 +156,23 @@ func (m *Machine) runEncoder(ctx context.Context, e *encoder) *nsError {
 	if m.opt.Hazards && !e.serial {
 		m.hazards(e)
 	}
+	cache, _ := m.executor.(kernel.Caching)
+	m.turn++
+	turn := m.turn
 	for _, i := range m.order(e) {
 		c := &e.commands[i]
+		if reads := c.reads(); cache != nil && len(reads) > 0 {
+			if err := cache.Flush(reads...); err != nil {
+				return internal(err)
+			}
+		}
 		if c.copy != nil {
 			c.copy.run()
+			m.turn++
+			c.copy.dst.data.(*buffer).generation = m.turn
 			continue
 		}
-		d := c.dispatch.kernelDispatch()
+		d := c.dispatch.kernelDispatch(turn)
 		g := d.Threadgroups
 		if g[0] == 0 || g[1] == 0 || g[2] == 0 {
 			continue // an indirect dispatch of nothing
@@ -180,8 +190,35 @@ func (m *Machine) runEncoder(ctx context.Context, e *encoder) *nsError {
 			return m.runFailed(e, d, err)
 		}
 	}
+	if cache != nil {
+		if err := cache.Flush(); err != nil {
+			return internal(err)
+		}
+	}
 	e.sample(m, e.end)
 	return nil
+}
+
+// reads names the buffers that a command reads or changes by way of the host's memory.
+func (c *command) reads() (buffers []uint64) {
+	switch {
+	case c.copy != nil:
+		for _, o := range []*object{c.copy.src, c.copy.dst} {
+			if o != nil {
+				buffers = append(buffers, o.data.(*buffer).gpu)
+			}
+		}
+	case c.dispatch != nil && c.dispatch.indirect != nil:
+		buffers = append(buffers, c.dispatch.indirect.data.(*buffer).gpu)
+	}
+	return buffers
+}
+
+// internal is a failure of the emulator's own.
+func internal(err error) *nsError {
+	ne := Internal.error()
+	ne.text = fmt.Sprintf("%s: %v", ne.text, err)
+	return ne
 }
 
 // runFailed says what an executor's error is to a Metal program.
@@ -196,9 +233,7 @@ func (m *Machine) runFailed(e *encoder, d *kernel.Dispatch, err error) *nsError 
 		ne.text += ": " + f.Error()
 		return ne
 	}
-	ne := Internal.error()
-	ne.text = fmt.Sprintf("%s: kernel %q: %v", ne.text, d.Kernel.Name(), err)
-	return ne
+	return internal(fmt.Errorf("kernel %q: %w", d.Kernel.Name(), err))
 }
 
 func (b *blit) run() {
@@ -215,8 +250,9 @@ func (b *blit) run() {
 // maxIndirect is more threadgroups than any grid means to have: the buffer was not written.
 const maxIndirect = 1 << 32
 
-// kernelDispatch is the dispatch as an executor wants it.
-func (d *dispatch) kernelDispatch() *kernel.Dispatch {
+// kernelDispatch is the dispatch as an executor wants it. What the program can write may have changed
+// since the last turn.
+func (d *dispatch) kernelDispatch(turn uint64) *kernel.Dispatch {
 	k := &kernel.Dispatch{
 		Kernel: d.pipeline.data.(*pipeline).kernel, Threadgroups: d.grid, ThreadsPerThreadgroup: d.threads,
 		Threads: d.exact, ThreadgroupMemory: d.threadgroup,
@@ -234,7 +270,13 @@ func (d *dispatch) kernelDispatch() *kernel.Dispatch {
 		}
 		k.Buffers[i] = kernel.Binding{Memory: b.memory(), Set: true, Label: "setBytes"}
 		if b.obj != nil {
-			k.Buffers[i].Label = b.obj.label
+			x := b.obj.data.(*buffer)
+			private := x.options&objc.MTLResourceStorageModePrivate != 0
+			n := x.generation
+			if !private && !x.fixed {
+				n = max(n, turn)
+			}
+			k.Buffers[i] = kernel.Binding{Memory: b.memory(), Set: true, Label: b.obj.label, Buffer: x.gpu, Whole: x.mem, Generation: n, Private: private}
 		}
 	}
 	return k

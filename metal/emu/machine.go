@@ -99,6 +99,7 @@ type Machine struct {
 
 	allocated   int64 // bytes of buffers
 	nextGPU     uint64
+	turn        uint64 // encoders and copies run so far
 	quarantine  []*mapping
 	quarantined int64
 	faults      []pendingFault

@@ -1,10 +1,14 @@
 package emu
 
 import (
+	"bufio"
 	"fmt"
+	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
+	"github.com/gollm/gollm/metal/emu/internal/kernel"
 	"github.com/gollm/gollm/metal/internal/objc"
 )
 
@@ -55,6 +59,8 @@ type buffer struct {
 	options     uint64
 	gpu         uint64  // gpuAddress
 	deallocator uintptr // block, 0: none
+	fixed       bool    // the program cannot write it either: a read-only mapping
+	generation  uint64  // of changes by copies and fills
 
 	writer  *encoder // the last that may have written it; with Options.Hazards
 	readers history  // those that read it since
@@ -64,6 +70,9 @@ type buffer struct {
 func (b *buffer) size(page int) int64 { return int64((len(b.mem) + page - 1) / page * page) }
 
 func (b *buffer) dealloc(m *Machine) {
+	if x, ok := m.executor.(kernel.Caching); ok {
+		x.Forget(b.gpu)
+	}
 	m.allocated -= b.size(m.opt.PageSize)
 	if b.own == nil {
 		if d := b.deallocator; d != 0 {
@@ -81,6 +90,30 @@ func (b *buffer) dealloc(m *Machine) {
 		m.quarantine[0].free()
 		m.quarantine = m.quarantine[1:]
 	}
+}
+
+// readOnly tells whether memory is mapped without the right to write it, as a model's file is.
+func readOnly(b []byte) bool {
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	lo := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
+	for hi, lines := lo+uint64(len(b)), bufio.NewScanner(f); lines.Scan(); {
+		var from, to uint64
+		var rights string
+		if n, _ := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &rights); n != 3 || to <= lo {
+			continue
+		}
+		if from > lo || strings.Contains(rights, "w") {
+			return false
+		}
+		if lo = to; lo >= hi {
+			return true
+		}
+	}
+	return false
 }
 
 // freeMemory unmaps everything when the machine is closed.
@@ -104,6 +137,9 @@ func (c *call) newBuffer(n uint64, options uint64, bytes []byte, deallocator uin
 		return 0
 	}
 	b := &buffer{mem: bytes, options: options, gpu: m.nextGPU, deallocator: deallocator}
+	if _, ok := m.executor.(kernel.Caching); ok && bytes != nil {
+		b.fixed = readOnly(bytes)
+	}
 	if bytes == nil {
 		if m.allocated+int64(n) > m.opt.Chip.Memory {
 			return 0 // as Metal: nil, and no reason

@@ -12,28 +12,28 @@ import (
 type driver struct {
 	context uintptr
 
-	setCurrent, alloc_, free_, toGPU, toHost, loadData, getFunction, setAttribute, launch_, synchronize, errorString uintptr
+	setCurrent, alloc_, free_, toGPU, toHost, loadData, getFunction, launch_, synchronize, errorString uintptr
 }
 
-const (
-	maxDynamicShared = 8 // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-	staticLimit      = 48 << 10
-)
-
-func open() (*driver, error) {
+// libcuda finds a function of the driver's library.
+func libcuda(name string) (uintptr, error) {
 	lib, err := purego.Dlopen("libcuda.so.1", purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
-		return nil, fmt.Errorf("no NVIDIA driver: %w", err)
+		return 0, fmt.Errorf("no NVIDIA driver: %w", err)
 	}
-	d := &driver{}
+	return purego.Dlsym(lib, name)
+}
+
+// open takes the first GPU. lookup finds the driver's functions.
+func open(lookup func(name string) (uintptr, error)) (d *driver, err error) {
+	d = &driver{}
 	var initialize, getDevice, retain uintptr
 	for name, p := range map[string]*uintptr{
 		"cuInit": &initialize, "cuDeviceGet": &getDevice, "cuDevicePrimaryCtxRetain": &retain, "cuCtxSetCurrent": &d.setCurrent,
 		"cuMemAlloc_v2": &d.alloc_, "cuMemFree_v2": &d.free_, "cuMemcpyHtoD_v2": &d.toGPU, "cuMemcpyDtoH_v2": &d.toHost,
-		"cuModuleLoadData": &d.loadData, "cuModuleGetFunction": &d.getFunction, "cuFuncSetAttribute": &d.setAttribute,
-		"cuLaunchKernel": &d.launch_, "cuCtxSynchronize": &d.synchronize, "cuGetErrorString": &d.errorString,
+		"cuModuleLoadDataEx": &d.loadData, "cuModuleGetFunction": &d.getFunction, "cuLaunchKernel": &d.launch_, "cuCtxSynchronize": &d.synchronize, "cuGetErrorString": &d.errorString,
 	} {
-		if *p, err = purego.Dlsym(lib, name); err != nil {
+		if *p, err = lookup(name); err != nil {
 			return nil, err
 		}
 	}
@@ -101,24 +101,27 @@ func (d *driver) download(b []byte, gpu uint64) error {
 	return d.call("cuMemcpyDtoH", d.toHost, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(gpu), uintptr(len(b)))
 }
 
-// load compiles PTX for the GPU and finds a kernel in it.
-func (d *driver) load(ptx []byte, symbol string) (uintptr, error) {
+// load compiles PTX for the GPU, for at most so many registers a thread (0: no limit), and finds a
+// kernel in it.
+func (d *driver) load(ptx []byte, symbol string, registers uint32) (uintptr, error) {
 	text, name := append(ptx, 0), append([]byte(symbol), 0)
 	module, fn := new(uintptr), new(uintptr)
-	if err := d.call("cuModuleLoadData", d.loadData, uintptr(unsafe.Pointer(module)), uintptr(unsafe.Pointer(unsafe.SliceData(text)))); err != nil {
+	// An option is a number, its value the word that would be a pointer: CU_JIT_MAX_REGISTERS is 0.
+	options, values, n := new(uint32), new(uintptr), uintptr(0)
+	if registers > 0 {
+		*values, n = uintptr(registers), 1
+	}
+	if err := d.call("cuModuleLoadDataEx", d.loadData, uintptr(unsafe.Pointer(module)), uintptr(unsafe.Pointer(unsafe.SliceData(text))),
+		n, uintptr(unsafe.Pointer(options)), uintptr(unsafe.Pointer(values))); err != nil {
 		return 0, err
 	}
 	err := d.call("cuModuleGetFunction", d.getFunction, uintptr(unsafe.Pointer(fn)), *module, uintptr(unsafe.Pointer(unsafe.SliceData(name))))
 	return *fn, err
 }
 
-// launch runs a kernel that takes one structure, and waits for it.
+// launch runs a kernel that takes one structure, and waits for it. shared is at most Metal's 32 KiB,
+// which a kernel has without being asked.
 func (d *driver) launch(fn uintptr, groups, threads [3]uint32, shared uint32, arg unsafe.Pointer) error {
-	if shared > staticLimit {
-		if err := d.call("cuFuncSetAttribute", d.setAttribute, fn, maxDynamicShared, uintptr(shared)); err != nil {
-			return err
-		}
-	}
 	args := &[1]unsafe.Pointer{arg}
 	if err := d.call("cuLaunchKernel", d.launch_, fn, uintptr(groups[0]), uintptr(groups[1]), uintptr(groups[2]), uintptr(threads[0]), uintptr(threads[1]), uintptr(threads[2]),
 		uintptr(shared), 0, uintptr(unsafe.Pointer(args)), 0); err != nil {

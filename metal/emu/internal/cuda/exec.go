@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sort"
 	"sync"
 	"unsafe"
 
@@ -15,24 +14,27 @@ import (
 // Executor runs kernels compiled for Target on the first NVIDIA GPU. It is safe for concurrent use;
 // dispatches run one after another.
 //
-// Each dispatch copies what is bound to the GPU and what may have been written back: the memory of
-// an emulated Mac is shared, and a GPU behind a bus has none of it.
+// The memory of an emulated Mac is shared, and a GPU behind a bus has none of it: see cache.go.
 type Executor struct {
 	mu      sync.Mutex
 	d       *driver
 	modules map[string]uintptr // functions by path and symbol
+	copies  map[uint64]*copied // by kernel.Binding.Buffer
 	pool    map[uint64][]uint64
+	turn    uint64
 }
 
-var _ kernel.Executor = (*Executor)(nil)
+var _ kernel.Caching = (*Executor)(nil)
 
 // New opens the GPU. It is an error if there is no driver or no GPU.
-func New() (*Executor, error) {
-	d, err := open()
+func New() (*Executor, error) { return newExecutor(libcuda) }
+
+func newExecutor(lookup func(name string) (uintptr, error)) (*Executor, error) {
+	d, err := open(lookup)
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
-	return &Executor{d: d, modules: map[string]uintptr{}, pool: map[uint64][]uint64{}}, nil
+	return &Executor{d: d, modules: map[string]uintptr{}, copies: map[uint64]*copied{}, pool: map[uint64][]uint64{}}, nil
 }
 
 // params is msl_params of msl_cuda.h.
@@ -40,44 +42,6 @@ type params struct {
 	buffer      [kernel.MaxBuffers]uint64
 	threadgroup [kernel.MaxBuffers]uint32
 	grid        [3]uint32
-	_           uint32
-}
-
-// extent is host memory that one or more bindings share, and its copy on the GPU.
-type extent struct {
-	lo, hi uint64
-	host   []byte
-	gpu    uint64
-	size   uint64
-	write  bool
-}
-
-// extents joins bindings that overlap: they are of one buffer, and the kernel must see them as one.
-func extents(k kernel.Kernel, d *kernel.Dispatch) []*extent {
-	var es []*extent
-	for _, a := range k.Args() {
-		b := d.Buffers[a.Index].Memory
-		if a.Kind == kernel.ArgThreadgroup || len(b) == 0 {
-			continue
-		}
-		lo := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
-		es = append(es, &extent{lo: lo, hi: lo + uint64(len(b)), host: b, write: a.Access&kernel.Write != 0})
-	}
-	sort.Slice(es, func(i, j int) bool { return es[i].lo < es[j].lo })
-	var out []*extent
-	for _, e := range es {
-		if n := len(out); n > 0 && e.lo < out[n-1].hi {
-			last := out[n-1]
-			if e.hi > last.hi {
-				last.host = unsafe.Slice(unsafe.SliceData(last.host), e.hi-last.lo)
-				last.hi = e.hi
-			}
-			last.write = last.write || e.write
-			continue
-		}
-		out = append(out, e)
-	}
-	return out
 }
 
 // Run runs one dispatch. A kernel that was launched cannot be stopped: ctx is looked at before.
@@ -100,11 +64,6 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) (err error) {
 		return err
 	}
 	defer release()
-	fn, err := e.function(path, k.Symbol())
-	if err != nil {
-		return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
-	}
-
 	var p params
 	var groups, threads [3]uint32
 	for i := range 3 {
@@ -119,6 +78,10 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) (err error) {
 		}
 		groups[i], threads[i], p.grid[i] = uint32(n), uint32(full), uint32(grid)
 	}
+	fn, err := e.function(path, k.Symbol(), threads[0]*threads[1]*threads[2])
+	if err != nil {
+		return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
+	}
 	shared := (k.StaticThreadgroupMemory() + 15) &^ 15
 	for _, a := range k.Args() {
 		if a.Kind == kernel.ArgThreadgroup {
@@ -126,62 +89,58 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) (err error) {
 			shared += (d.ThreadgroupMemory[a.Index] + 15) &^ 15
 		}
 	}
-	es := extents(k, d)
+	e.turn++
+	var passing []*copied // of memory that is this dispatch's alone
 	defer func() {
-		for _, x := range es {
-			if x.gpu != 0 {
-				e.pool[x.size] = append(e.pool[x.size], x.gpu)
-			}
+		for _, c := range passing {
+			e.pool[c.size] = append(e.pool[c.size], c.gpu)
 		}
 	}()
-	for _, x := range es {
-		if x.gpu, x.size, err = e.alloc(uint64(len(x.host))); err != nil {
-			return fmt.Errorf("cuda: kernel %q: %d bytes: %w", k.Name(), len(x.host), err)
-		}
-		if err := e.d.upload(x.gpu, x.host); err != nil {
-			return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
+	written := map[uint64]bool{} // buffers, by any of their bindings
+	for _, a := range k.Args() {
+		if a.Kind != kernel.ArgThreadgroup && a.Access&kernel.Write != 0 {
+			written[d.Buffers[a.Index].Buffer] = true
 		}
 	}
 	for _, a := range k.Args() {
-		b := d.Buffers[a.Index].Memory
-		if a.Kind == kernel.ArgThreadgroup || len(b) == 0 {
+		b := &d.Buffers[a.Index]
+		if a.Kind == kernel.ArgThreadgroup || len(b.Memory) == 0 {
 			continue
 		}
-		lo := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
-		for _, x := range es {
-			if lo >= x.lo && lo < x.hi {
-				p.buffer[a.Index] = x.gpu + lo - x.lo
+		writes := a.Access&kernel.Write != 0
+		var c *copied
+		if b.Buffer == 0 {
+			if c, err = e.upload(b.Memory); err == nil {
+				passing = append(passing, c)
 			}
+		} else {
+			c, err = e.resident(b, written[b.Buffer])
 		}
+		if err != nil {
+			return fmt.Errorf("cuda: kernel %q, argument %q: %w", k.Name(), a.Name, err)
+		}
+		c.dirty = c.dirty || writes
+		p.buffer[a.Index] = c.gpu + uint64(len(c.host)-len(b.Memory))
 	}
 	if err := e.d.launch(fn, groups, threads, uint32(shared), unsafe.Pointer(&p)); err != nil {
 		return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
 	}
-	for _, x := range es {
-		if x.write {
-			if err := e.d.download(x.host, x.gpu); err != nil {
-				return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
-			}
+	for _, c := range passing {
+		if err := e.writeBack(c); err != nil {
+			return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
 		}
 	}
 	return nil
 }
 
-// alloc finds GPU memory of at least n bytes; sizes are rounded to powers of two, to be found again.
-func (e *Executor) alloc(n uint64) (gpu, size uint64, err error) {
-	for size = 4096; size < n; size *= 2 {
+// function loads a kernel's PTX for threadgroups of so many threads, once. A thread has up to 255
+// registers and a block's have 65536 between them, so that of large threadgroups each may use fewer.
+func (e *Executor) function(path, symbol string, threads uint32) (uintptr, error) {
+	registers := uint32(0)
+	for n := uint32(256); n < threads; n *= 2 {
+		registers = 65536 / (2 * n)
 	}
-	if free := e.pool[size]; len(free) > 0 {
-		e.pool[size] = free[:len(free)-1]
-		return free[len(free)-1], size, nil
-	}
-	gpu, err = e.d.alloc(size)
-	return gpu, size, err
-}
-
-// function loads a kernel's PTX, once.
-func (e *Executor) function(path, symbol string) (uintptr, error) {
-	key := path + " " + symbol
+	key := fmt.Sprint(path, " ", symbol, " ", registers)
 	if fn := e.modules[key]; fn != 0 {
 		return fn, nil
 	}
@@ -189,7 +148,7 @@ func (e *Executor) function(path, symbol string) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	fn, err := e.d.load(ptx, symbol)
+	fn, err := e.d.load(ptx, symbol, registers)
 	if err != nil {
 		return 0, err
 	}
@@ -206,11 +165,10 @@ func (e *Executor) Close() error {
 		return err
 	}
 	defer release()
-	for _, ps := range e.pool {
-		for _, p := range ps {
-			e.d.free(p)
-		}
+	for _, c := range e.copies {
+		e.d.free(c.gpu)
 	}
-	e.pool = map[uint64][]uint64{}
+	e.copies = map[uint64]*copied{}
+	e.emptyPool()
 	return nil
 }

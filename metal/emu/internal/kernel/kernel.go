@@ -157,6 +157,12 @@ type Binding struct {
 	Memory []byte // from the bound offset to the end of the buffer
 	Set    bool   // false: nothing bound
 	Label  string // the buffer's label, or "setBytes"
+
+	// What an executor with a memory of its own needs to know, see [Caching].
+	Buffer     uint64 // names the buffer; 0: Memory is of this dispatch alone
+	Whole      []byte // the buffer, whose end Memory is
+	Generation uint64 // another number than before: Whole may have changed, and not by a kernel
+	Private    bool   // the program does not see the buffer
 }
 
 // Executor runs dispatches. Run is called for one dispatch after another or, where the encoder
@@ -167,6 +173,16 @@ type Executor interface {
 	// other error for a failure of the executor itself.
 	Run(ctx context.Context, d *Dispatch) error
 	Close() error
+}
+
+// Caching is an executor that keeps copies of buffers between dispatches, in a memory of its own.
+type Caching interface {
+	Executor
+	// Flush writes back what kernels wrote to the buffers named, or, if none is, to all that the
+	// program sees.
+	Flush(buffers ...uint64) error
+	// Forget drops the copy of a buffer that is no more.
+	Forget(buffer uint64)
 }
 
 // Rule names what a Fault broke.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/gollm/gollm/metal/emu/internal/cuda"
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
 	"github.com/gollm/gollm/metal/emu/internal/msl"
 )
@@ -71,7 +72,40 @@ func build(t testing.TB, source, name string, constants map[int]kernel.ConstantV
 	if err != nil {
 		t.Fatal(err)
 	}
+	if ptxas := os.Getenv("GOLLM_PTXAS"); ptxas != "" {
+		assemble(t, ptxas, source, name, constants)
+	}
 	return k
+}
+
+// assemble compiles the kernel for NVIDIA GPUs too and has their assembler take it.
+func assemble(t testing.TB, ptxas, source, name string, constants map[int]kernel.ConstantValue) {
+	t.Helper()
+	c, err := msl.NewCompiler(msl.Config{Target: cuda.Target()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := c.Compile(context.Background(), "#include <metal_stdlib>\nusing namespace metal;\n"+source, kernel.Options{LanguageVersion: 0x30002, Strict: true, MaxThreadgroupMemory: 32768})
+	if err != nil {
+		t.Fatalf("for NVIDIA GPUs: %v", err)
+	}
+	f, err := l.Function(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := f.Specialize(constants)
+	if err != nil {
+		t.Fatalf("for NVIDIA GPUs: %v", err)
+	}
+	path, err := k.(*msl.Kernel).Object(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, arch := range []string{"sm_80", "sm_90", "sm_120"} {
+		if _, err := cuda.Assemble(context.Background(), ptxas, path, arch); err != nil {
+			t.Errorf("kernel %q: %v", name, err)
+		}
+	}
 }
 
 func executor(t testing.TB, o Options) *Executor {
