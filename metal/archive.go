@@ -10,8 +10,8 @@ import (
 	"github.com/gollm/gollm/metal/internal/objc"
 )
 
-// BinaryArchive keeps compiled pipelines in a file, so that the next start need not compile them.
-// It may be used by many goroutines.
+// BinaryArchive keeps compiled pipelines in a file, so that the next start need not compile them:
+// [Device.OpenArchive], [PipelineOptions].Archive for every pipeline, Save. It may be used by many goroutines.
 type BinaryArchive struct {
 	d       *Device
 	id      uintptr

@@ -10,7 +10,8 @@ import (
 // ComputeOptions say how the dispatches of one encoder run.
 type ComputeOptions struct {
 	Label string
-	// Serial runs one dispatch after another. Otherwise they run at the same time, but for barriers.
+	// Serial runs one dispatch after another, as Metal's encoders do by default. Otherwise they run at the
+	// same time, but for barriers.
 	Serial bool
 	// Timestamps, if set, takes the GPU's clock when the encoder starts and ends, at these indices.
 	Timestamps *Timestamps
@@ -175,13 +176,14 @@ func (z Size) dim() objc.Dim {
 	return objc.Dim{W: uint64(z.Width), H: uint64(z.Height), D: uint64(z.Depth)}
 }
 
-// DispatchThreadgroups runs the kernel on a grid of threadgroups.
+// DispatchThreadgroups runs the kernel on a grid of threadgroups of so many threads each.
 func (e *ComputeEncoder) DispatchThreadgroups(grid, threads Size) {
 	sizes := [2]objc.Dim{grid.dim(), threads.dim()}
 	e.c.SendSizes(objc.ComputeCommandEncoderDispatchThreadgroups, e.id, &sizes, 2)
 }
 
-// DispatchThreads runs the kernel on a grid of threads; the last threadgroups may be partial.
+// DispatchThreads runs the kernel on a grid of threads, in threadgroups of the size threads; the last ones
+// may be partial.
 func (e *ComputeEncoder) DispatchThreads(grid, threads Size) {
 	sizes := [2]objc.Dim{grid.dim(), threads.dim()}
 	e.c.SendSizes(objc.ComputeCommandEncoderDispatchThreads, e.id, &sizes, 2)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
 	"github.com/gollm/gollm/metal/internal/objc"
 )
@@ -422,10 +423,11 @@ type metallib struct {
 
 func (l *metallib) parse(file []byte) error { return unseal(metallibMagic, file, l) }
 
-// WriteLibrary writes a file that OpenLibrary takes on the emulator in place of a real .metallib, whose
-// machine code for Apple's GPUs it cannot run.
-func WriteLibrary(path, source string, language uint32, macros map[string]string) error {
-	b, err := seal(metallibMagic, metallib{Source: source, Language: language, FastMath: true, Macros: macros})
+// WriteLibrary writes a file that Device.OpenLibrary takes on the emulator in place of a real .metallib,
+// whose bitcode for Apple's compiler it cannot read. The source is compiled, for that version and with
+// those macros, when the file is opened: errors in it appear then.
+func WriteLibrary(path, source string, language metal.LanguageVersion, macros map[string]string) error {
+	b, err := seal(metallibMagic, metallib{Source: source, Language: uint32(language), FastMath: true, Macros: macros})
 	if err == nil {
 		err = os.WriteFile(path, b, 0o644)
 	}

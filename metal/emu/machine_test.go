@@ -158,7 +158,7 @@ func TestMacros(t *testing.T) {
 func TestLibraryFile(t *testing.T) {
 	d := fake(t, Options{}).Device()
 	path := filepath.Join(t.TempDir(), "k.metallib")
-	if err := WriteLibrary(path, "add\nscale", uint32(metal.MSL3_1), nil); err != nil {
+	if err := WriteLibrary(path, "add\nscale", metal.MSL3_1, nil); err != nil {
 		t.Fatal(err)
 	}
 	l := must[*metal.Library](t)(d.OpenLibrary(path))
