@@ -44,11 +44,11 @@ func Example_violation() {
 		log.Fatal("the access outside the buffer was not found")
 	}
 	for _, v := range m.TakeViolations() {
-		fmt.Println(v.Rule)
+		fmt.Println(v.Rule == emu.BufferBounds, v.Rule)
 	}
 	fmt.Println(m.Close())
 	// Output:
-	// buffer-bounds
+	// true buffer-bounds
 	// <nil>
 }
 

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/gollm/gollm/metal/emu/internal/kernel"
 	"github.com/gollm/gollm/metal/internal/objc"
 )
 
@@ -78,6 +79,21 @@ const (
 	SampleIndex      Rule = "sample-index"              // inside the counter sample buffer
 	MissingBarrier   Rule = "missing-barrier"           // see Options.Hazards
 	UntrackedHazard  Rule = "untracked-hazard"          // see Options.Hazards
+)
+
+// Running kernels.
+const (
+	BufferBounds       = Rule(kernel.RuleBounds)           // an access outside the argument its pointer comes from
+	ThreadgroupBounds  = Rule(kernel.RuleThreadgroupRange) // an access outside a threadgroup argument or variable
+	ThreadBounds       = Rule(kernel.RuleLocalRange)       // an access outside a thread's own variable
+	ConstantBounds     = Rule(kernel.RuleConstantRange)    // an access outside a constant of the program
+	MisalignedAccess   = Rule(kernel.RuleAlignment)
+	DivergentBarrier   = Rule(kernel.RuleBarrier)       // a barrier that some threads of a threadgroup never reach
+	DivergentSimd      = Rule(kernel.RuleSimd)          // see Options.DivergentSIMD
+	ThreadgroupRace    = Rule(kernel.RuleRace)          // see Options.Races
+	UninitializedRead  = Rule(kernel.RuleUninitialized) // see Options.Races
+	UndefinedBehaviour = Rule(kernel.RuleUndefined)     // see Options.Sanitize
+	Trap               = Rule(kernel.RuleTrap)          // a division by zero, a stack overflow
 )
 
 // Violation is a rule broken: what Metal's validation layer would stop the program for, or what would
