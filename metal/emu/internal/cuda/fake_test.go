@@ -46,8 +46,9 @@ const (
 var current *library
 
 var callbacks = sync.OnceValue(func() map[string]uintptr {
-	word := func(p uintptr) *uint64 { return (*uint64)(*(*unsafe.Pointer)(unsafe.Pointer(&p))) }
-	bytesAt := func(p, n uintptr) []byte { return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&p))), n) }
+	at := func(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) } // vet cannot know that C may have it
+	word := func(p uintptr) *uint64 { return (*uint64)(at(p)) }
+	bytesAt := func(p, n uintptr) []byte { return unsafe.Slice((*byte)(at(p)), n) }
 	text := func(p uintptr) string {
 		n := uintptr(0)
 		for bytesAt(p, n+1)[n] != 0 {
@@ -59,7 +60,7 @@ var callbacks = sync.OnceValue(func() map[string]uintptr {
 	return map[string]uintptr{
 		"cuInit": purego.NewCallback(func(flags uintptr) uintptr { return current.called("cuInit", flags == 0) }),
 		"cuDeviceGet": purego.NewCallback(func(device, ordinal uintptr) uintptr {
-			*(*int32)(unsafe.Pointer(word(device))) = 7
+			*(*int32)(at(device)) = 7
 			return current.called("cuDeviceGet", ordinal == 0)
 		}),
 		"cuDevicePrimaryCtxRetain": purego.NewCallback(func(ctx, device uintptr) uintptr {
@@ -105,7 +106,7 @@ var callbacks = sync.OnceValue(func() map[string]uintptr {
 		}),
 		"cuModuleLoadDataEx": purego.NewCallback(func(module, image, n, options, values uintptr) uintptr {
 			*word(module) = moduleHandle
-			if n == 1 && *(*uint32)(unsafe.Pointer(word(options))) == 0 {
+			if n == 1 && *(*uint32)(at(options)) == 0 {
 				current.registers = *word(values)
 			}
 			return current.called("cuModuleLoadDataEx", n <= 1 && strings.Contains(text(image), ".visible .entry msl_entry_"))
@@ -118,7 +119,7 @@ var callbacks = sync.OnceValue(func() map[string]uintptr {
 			l := current
 			ok := fn == kernelHandle && stream == 0 && extra == 0 && args != 0
 			if ok && l.fail["cuLaunchKernel"] == 0 {
-				p := (*params)(unsafe.Pointer(word(uintptr(*word(args))))) // args is an array of pointers to the arguments
+				p := (*params)(at(uintptr(*word(args)))) // args is an array of pointers to the arguments
 				l.run(p, [3]uint32{uint32(gx), uint32(gy), uint32(gz)}, [3]uint32{uint32(tx), uint32(ty), uint32(tz)}, uint32(shared))
 			}
 			return l.called("cuLaunchKernel", ok)
