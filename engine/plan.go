@@ -19,8 +19,9 @@ type Plan struct {
 	Layers    int        `json:"layers"`
 	GPULayers int        `json:"gpu_layers"`
 	Memory    MemoryPlan `json:"memory"`
-	Decode    StepPlan   `json:"decode"`  // one token, the last that the context holds
-	Prefill   StepPlan   `json:"prefill"` // the first tokens of a prompt, read at once
+	First     StepPlan   `json:"decode_first"` // one token, with nothing before it
+	Decode    StepPlan   `json:"decode"`       // one token, the last that the context holds
+	Prefill   StepPlan   `json:"prefill"`      // the first tokens of a prompt, read at once
 }
 
 // MemoryPlan is the memory a model and one session take, in bytes.
@@ -83,6 +84,9 @@ func (m *Model) Plan() (*Plan, error) {
 		return nil, fmt.Errorf("engine: plan %s: %w", m.file.Name(), err)
 	}
 	p.Memory = m.planMemory(planner, part)
+	if p.First, err = step(planner, 1, 1); err != nil {
+		return nil, fmt.Errorf("engine: plan %s: %w", m.file.Name(), err)
+	}
 	if p.Decode, err = step(planner, 1, info.Context); err != nil {
 		return nil, fmt.Errorf("engine: plan %s: %w", m.file.Name(), err)
 	}

@@ -63,6 +63,7 @@ func plan(ctx context.Context, c *cli.Command) error {
 // chipTime is what a chip is predicted to take, in seconds.
 type chipTime struct {
 	bench.Chip
+	First   float64 `json:"decode_first"`
 	Decode  float64 `json:"decode"`
 	Prefill float64 `json:"prefill"`
 }
@@ -75,7 +76,7 @@ func writePlanJSON(w io.Writer, p *engine.Plan) error {
 		Chips        []chipTime `json:"chips"`
 	}{Plan: p, Formula: bench.Formula, DispatchCost: bench.DispatchCost.Seconds()}
 	for _, c := range bench.Chips {
-		out.Chips = append(out.Chips, chipTime{c, bench.Predict(&p.Decode, c).Seconds(), bench.Predict(&p.Prefill, c).Seconds()})
+		out.Chips = append(out.Chips, chipTime{c, bench.Predict(&p.First, c).Seconds(), bench.Predict(&p.Decode, c).Seconds(), bench.Predict(&p.Prefill, c).Seconds()})
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -109,12 +110,13 @@ func writePlan(w io.Writer, p *engine.Plan) error {
 	fmt.Fprintln(out, "The cost of a dispatch is assumed: what llama.cpp's published decode speeds leave unexplained by")
 	fmt.Fprintln(out, "bytes / bandwidth (half of 14 chips below 5.1 ms a token), over its about 580 dispatches. FLOPS are what its")
 	fmt.Fprintln(out, "published prompt speed comes to (pp512 of Llama-2-7B Q8_0). Bandwidths are nominal.")
+	fmt.Fprintln(out, "first: a decoded token with nothing before it; last: one at the end of the context, as above.")
 	table(func(t io.Writer) {
-		fmt.Fprintln(t, "  chip\tGB/s\tTFLOPS\tdecode ms\ttokens/s\tprefill ms\ttokens/s")
+		fmt.Fprintln(t, "  chip\tGB/s\tTFLOPS\tfirst ms\ttokens/s\t last ms\ttokens/s\tprefill ms\ttokens/s")
 		for _, c := range bench.Chips {
-			decode, prefill := bench.Predict(&p.Decode, c), bench.Predict(&p.Prefill, c)
-			fmt.Fprintf(t, "  %s\t%4.0f\t%6.1f\t%9.2f\t%8.1f\t%10.1f\t%8.0f\n", c.Name, c.Bandwidth/1e9, c.FLOPS/1e12,
-				milliseconds(decode), 1/decode.Seconds(), milliseconds(prefill), float64(p.Prefill.Tokens)/prefill.Seconds())
+			first, last, prefill := bench.Predict(&p.First, c), bench.Predict(&p.Decode, c), bench.Predict(&p.Prefill, c)
+			fmt.Fprintf(t, "  %s\t%4.0f\t%6.1f\t%8.2f\t%8.1f\t%8.2f\t%8.1f\t%10.1f\t%8.0f\n", c.Name, c.Bandwidth/1e9, c.FLOPS/1e12,
+				milliseconds(first), 1/first.Seconds(), milliseconds(last), 1/last.Seconds(), milliseconds(prefill), float64(p.Prefill.Tokens)/prefill.Seconds())
 		}
 	})
 	for line := range strings.Lines(out.String()) {
@@ -127,47 +129,83 @@ func writePlan(w io.Writer, p *engine.Plan) error {
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
-// printStep prints the dispatches of a step. Layers with the same dispatches as
-// the one before are printed once.
+// printStep prints the dispatches of a step. Layers with the same dispatches are
+// printed once, where the first of them is, with what they come to.
 func printStep(out io.Writer, table func(func(io.Writer)), title string, s *engine.StepPlan) {
 	fmt.Fprintf(out, "\n%s\n", title)
 	table(func(t io.Writer) {
 		fmt.Fprintf(t, "  op\tkernel\tgrid\tthreads\t%13s\t%13s\tbarrier\ttensor\n", "read", "written")
-		list, before := s.Dispatches, []engine.Dispatch(nil)
-		for len(list) > 0 {
-			n := 1
-			for n < len(list) && list[n].Layer == list[0].Layer {
-				n++
-			}
-			these := list[:n]
-			list = list[n:]
-			if layer := these[0].Layer; layer >= 0 {
-				if alike(these, before) {
-					fmt.Fprintf(t, "  layer %d\tas the one before\t\t\t\t\t\t\n", layer)
-					continue
+		for _, l := range distinct(s.Dispatches) {
+			indent := ""
+			if l.layers != nil {
+				indent = "  "
+				c := s.Layers[l.layers[0]]
+				which := "layers " + ranges(l.layers) + ", each; their tensors are the first's"
+				if len(l.layers) == 1 {
+					which = "layer " + ranges(l.layers)
 				}
-				fmt.Fprintf(t, "  layer %d\t\t\t\t\t\t\t\n", layer)
+				fmt.Fprintf(t, "  layer\t%d dispatches\t\t\t%13s\t%13s\t%7d\t%s\n", c.Dispatches, group(c.Read), group(c.Written), c.Barriers, which)
 			}
-			before = these
-			for _, d := range these {
+			for _, d := range l.dispatches {
 				barrier := ""
 				if d.Barrier {
 					barrier = "barrier"
 				}
-				fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%13s\t%13s\t%s\t%s\n", d.Op, d.Kernel, times(d.Groups), times(d.Threads), group(d.Read), group(d.Written), barrier, plain(d.Tensor))
+				fmt.Fprintf(t, "  %s%s\t%s\t%s\t%s\t%13s\t%13s\t%s\t%s\n", indent, d.Op, d.Kernel, times(d.Groups), times(d.Threads), group(d.Read), group(d.Written), barrier, plain(d.Tensor))
 			}
 		}
+		fmt.Fprintf(t, "  together\t%d dispatches\t\t\t%13s\t%13s\t%7d\tat most %s messages to encode them\n",
+			s.Total.Dispatches, group(s.Total.Read), group(s.Total.Written), s.Total.Barriers, group(s.Total.Messages))
 	})
-	if i := slices.IndexFunc(s.Layers, func(c engine.StepCost) bool { return c.Dispatches > 0 }); i >= 0 {
-		printCost(out, fmt.Sprintf("layer %d", i), s.Layers[i])
-	}
-	printCost(out, "all together", s.Total)
-	fmt.Fprintf(out, "FLOPs of matrix products and attention: %s\n", group(s.FLOPs))
+	fmt.Fprintf(out, "  FLOPs of matrix products and attention: %s\n", group(s.FLOPs))
 }
 
-func printCost(out io.Writer, what string, c engine.StepCost) {
-	fmt.Fprintf(out, "%s: %d dispatches, %d barriers, at most %d messages to encode them, %s bytes read, %s written\n",
-		what, c.Dispatches, c.Barriers, c.Messages, group(c.Read), group(c.Written))
+// layerKind is the layers that have the same dispatches, or what lies outside of
+// layers.
+type layerKind struct {
+	layers     []int             // none outside of layers
+	dispatches []engine.Dispatch // of the first
+}
+
+// distinct puts layers that are alike together, in the order of the first of each.
+func distinct(list []engine.Dispatch) (kinds []layerKind) {
+	for len(list) > 0 {
+		n, layer := 1, list[0].Layer
+		for n < len(list) && list[n].Layer == layer {
+			n++
+		}
+		these := list[:n]
+		list = list[n:]
+		if layer < 0 {
+			kinds = append(kinds, layerKind{nil, these})
+			continue
+		}
+		i := slices.IndexFunc(kinds, func(k layerKind) bool { return k.layers != nil && alike(k.dispatches, these) })
+		if i < 0 {
+			i = len(kinds)
+			kinds = append(kinds, layerKind{nil, these})
+		}
+		kinds[i].layers = append(kinds[i].layers, layer)
+	}
+	return kinds
+}
+
+// ranges writes ascending numbers as "0–4, 6, 8–10".
+func ranges(list []int) string {
+	var parts []string
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n] == list[0]+n {
+			n++
+		}
+		part := fmt.Sprint(list[0])
+		if n > 1 {
+			part += fmt.Sprintf("–%d", list[n-1])
+		}
+		parts = append(parts, part)
+		list = list[n:]
+	}
+	return strings.Join(parts, ", ")
 }
 
 // alike reports whether two layers have the same dispatches but for the names of

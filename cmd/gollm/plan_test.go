@@ -54,10 +54,12 @@ func TestPlanJSON(t *testing.T) {
 	var p struct {
 		Context         int
 		Memory          struct{ Weights, KV, Scratch, Total int }
+		First           step `json:"decode_first"`
 		Decode, Prefill step
 		Formula         string
 		Chips           []struct {
 			Name            string
+			First           float64 `json:"decode_first"`
 			Decode, Prefill float64
 		}
 	}
@@ -71,7 +73,7 @@ func TestPlanJSON(t *testing.T) {
 	if m := p.Memory; m.Weights == 0 || m.Scratch == 0 || m.Total != m.Weights+m.KV+m.Scratch {
 		t.Errorf("memory %+v does not add up", m)
 	}
-	for name, s := range map[string]step{"decode": p.Decode, "prefill": p.Prefill} {
+	for name, s := range map[string]step{"first": p.First, "decode": p.Decode, "prefill": p.Prefill} {
 		sum := cost{Dispatches: len(s.Dispatches), Messages: s.Total.Messages}
 		for _, d := range s.Dispatches {
 			sum.Read += d.Read
@@ -94,7 +96,7 @@ func TestPlanJSON(t *testing.T) {
 		t.Fatalf("%d chips, formula %q", len(p.Chips), p.Formula)
 	}
 	for _, c := range p.Chips {
-		if floor := float64(p.Decode.Total.Dispatches) * bench.DispatchCost.Seconds(); !(c.Decode > floor) || !(c.Prefill > 0) {
+		if floor := float64(p.Decode.Total.Dispatches) * bench.DispatchCost.Seconds(); !(c.Decode > floor) || !(c.First > 0) || !(c.Prefill > 0) {
 			t.Errorf("%+v: the dispatches alone take %g s", c, floor)
 		}
 	}
@@ -107,5 +109,13 @@ func TestPlanRefuses(t *testing.T) {
 			t.Errorf("%v: status %d", line, r.status)
 		}
 		r.oneLine(t)
+	}
+}
+
+func TestRanges(t *testing.T) {
+	for want, list := range map[string][]int{"": nil, "3": {3}, "0–1": {0, 1}, "0–4, 6, 8–10": {0, 1, 2, 3, 4, 6, 8, 9, 10}} {
+		if got := ranges(list); got != want {
+			t.Errorf("%v: %q, want %q", list, got, want)
+		}
 	}
 }
