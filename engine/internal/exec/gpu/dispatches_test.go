@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -22,7 +21,7 @@ func TestPlannerIsRunner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := New(emu.Test(t, emu.Options{PageSize: os.Getpagesize()}).Device(), f.Mappings())
+	e := New(machine(t, emu.Options{}).Device(), f.Mappings())
 	defer e.Close()
 	memory, err := program.NewKVMemory(e, p.KV, gguf.F16, 32, 4)
 	if err != nil {
@@ -107,7 +106,7 @@ func TestSeenFrom(t *testing.T) {
 // TestPlannerEveryFamily is TestPlannerIsRunner of every family's tiny model,
 // without the kernels.
 func TestPlannerEveryFamily(t *testing.T) {
-	d := emu.Test(t, emu.Options{PageSize: os.Getpagesize()}).Device()
+	d := machine(t, emu.Options{}).Device()
 	limits := program.Limits{Tokens: 40, Outputs: 1}
 	for _, c := range archtest.Cases() {
 		path := filepath.Join(t.TempDir(), "m.gguf")

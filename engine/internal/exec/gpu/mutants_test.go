@@ -24,9 +24,7 @@ var mutants = flag.Int("mutants", 8, "how many changes of a plan TestMutants tri
 // seen: by a rule of Metal's that is broken, an error of the GPU, or other
 // logits.
 func TestMutants(t *testing.T) {
-	if err := emu.CanCompile(); err != nil {
-		t.Skip(err)
-	}
+	canCompile(t)
 	seed := rand.Uint64()
 	t.Logf("seed %#x", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

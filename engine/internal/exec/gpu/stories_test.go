@@ -3,7 +3,6 @@ package gpu
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -131,10 +130,7 @@ func TestFaults(t *testing.T) {
 		{"DeviceRemoved", emu.DeviceRemoved, metal.CodeDeviceRemoved, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if err := emu.CanCompile(); err != nil {
-				t.Skip(err)
-			}
-			m := emu.Test(t, emu.Options{PageSize: os.Getpagesize()})
+			m := machine(t, emu.Options{})
 			e := New(m.Device(), f.Mappings())
 			defer e.Close()
 			want, err := newStoryteller(t, e, p).tell(prompt, 8)
@@ -184,11 +180,8 @@ func TestFaults(t *testing.T) {
 
 // TestWatchdog lets the system end a step that takes too long.
 func TestWatchdog(t *testing.T) {
-	if err := emu.CanCompile(); err != nil {
-		t.Skip(err)
-	}
 	f, p := openStories(t)
-	m := emu.Test(t, emu.Options{PageSize: os.Getpagesize(), Watchdog: time.Microsecond})
+	m := machine(t, emu.Options{Watchdog: time.Microsecond})
 	e := New(m.Device(), f.Mappings())
 	defer e.Close()
 	_, err := newStoryteller(t, e, p).next(prompt...)
@@ -200,11 +193,8 @@ func TestWatchdog(t *testing.T) {
 
 // TestKeepKernels compiles the kernels once for two executors.
 func TestKeepKernels(t *testing.T) {
-	if err := emu.CanCompile(); err != nil {
-		t.Skip(err)
-	}
 	f, p := openStories(t)
-	m := emu.Test(t, emu.Options{PageSize: os.Getpagesize()})
+	m := machine(t, emu.Options{})
 	dir := t.TempDir()
 	run := func() {
 		e := New(m.Device(), f.Mappings())
@@ -227,11 +217,8 @@ func TestKeepKernels(t *testing.T) {
 
 // TestOldSystem tells a story on macOS 13: MSL 3.0, no residency sets.
 func TestOldSystem(t *testing.T) {
-	if err := emu.CanCompile(); err != nil {
-		t.Skip(err)
-	}
 	f, p := openStories(t)
-	m := emu.Test(t, emu.Options{PageSize: os.Getpagesize(), Darwin: 22})
+	m := machine(t, emu.Options{Darwin: 22})
 	e := New(m.Device(), f.Mappings())
 	defer e.Close()
 	if _, err := newStoryteller(t, e, p).tell(prompt, 3); err != nil {
