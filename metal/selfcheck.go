@@ -9,8 +9,7 @@ import (
 // SelfCheck holds every message this package sends against the system it runs on: it makes one object
 // of each kind and compares the runtime's type encodings with the declarations the package was made
 // from. It returns a line for each message that is missing or of another type; how many are as declared; and
-// those it could not ask about: messages of newer systems that this one does not have, and of objects that only an
-// error makes.
+// those it could not ask about: messages of newer systems, which this one does not have.
 func (d *Device) SelfCheck() (findings []string, checked int, unasked []string) {
 	s := d.enter()
 	defer s.leave()
@@ -25,15 +24,21 @@ func (d *Device) SelfCheck() (findings []string, checked int, unasked []string) 
 				id = d.rt.ClassID("NSString")
 			}
 		}
+		var got string
 		if id == 0 {
-			if newerOwners[decl.Owner] {
-				unasked = append(unasked, m.String())
-			} else {
-				findings = append(findings, fmt.Sprintf("%s: no object to ask", m))
+			// Of an error, which a healthy GPU does not make, or of a newer system: the protocol tells as much.
+			if got = d.rt.ProtocolEncoding(decl.Owner, d.rt.SelID(m)); got == "" {
+				if newerOwners[decl.Owner] {
+					unasked = append(unasked, m.String())
+				} else {
+					findings = append(findings, fmt.Sprintf("%s: no object to ask", m))
+				}
+				continue
 			}
-			continue
+		} else {
+			got = d.rt.TypeEncoding(id, d.rt.SelID(m))
 		}
-		switch got := d.rt.TypeEncoding(id, d.rt.SelID(m)); {
+		switch {
 		case got == "" && newerMessages[m]:
 			unasked = append(unasked, m.String())
 		case got == "":
@@ -50,7 +55,7 @@ func (d *Device) SelfCheck() (findings []string, checked int, unasked []string) 
 // newerOwners and newerMessages may be missing on a system older than what brought them.
 var (
 	newerOwners = map[string]bool{"MTLArchitecture": true, "MTLResidencySet": true, "MTLResidencySetDescriptor": true,
-		"MTLCommandBufferEncoderInfo": true} // of an error, which a healthy GPU does not make
+		"MTLCommandBufferEncoderInfo": true} // where the runtime does not know the protocol
 	newerMessages = map[objc.Message]bool{
 		objc.BufferGpuAddress: true, objc.DeviceArchitecture: true, objc.CompileOptionsSetMathMode: true,
 		objc.CompileOptionsSetMathFloatingPointFunctions: true, objc.DeviceNewResidencySetWithDescriptor: true,

@@ -2,6 +2,7 @@ package emu
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,10 +106,13 @@ func (m *Machine) runtime() (*objc.Runtime, error) {
 		Call: purego.SyscallN, Callback: purego.NewCallback,
 		MsgSend: s.msgSend, PoolPush: s.push, PoolPop: s.pop,
 		Float: s.float, SizeOf: s.size,
-		Sel:           func(name string) uintptr { return selectorIDs[name] },
-		Class:         func(name string) uintptr { return m.class(name) },
-		BlockISA:      classBase,
-		TypeEncoding:  m.typeEncoding,
+		Sel:          func(name string) uintptr { return selectorIDs[name] },
+		Class:        func(name string) uintptr { return m.class(name) },
+		BlockISA:     classBase,
+		TypeEncoding: m.typeEncoding,
+
+		ProtocolEncoding: m.protocolEncoding,
+
 		DefaultDevice: m.defaultDevice,
 		EncoderInfos:  m.encoderInfos.id,
 		Darwin:        m.opt.Darwin,
@@ -139,6 +143,24 @@ func (m *Machine) typeEncoding(id, sel uintptr) string {
 		return ""
 	}
 	msg, _ := lookUp(o, selectorName(sel))
+	return withOffsets(msg)
+}
+
+// protocolEncoding is what protocol_getMethodDescription says.
+func (m *Machine) protocolEncoding(protocol string, sel uintptr) string {
+	if protocol == "MTLResidencySet" && m.opt.Darwin < 24 || protocol == "MTLArchitecture" || slices.Contains(objc.Classes, protocol) {
+		return "" // of a newer system, or a class
+	}
+	for i := range objc.Messages {
+		if d := objc.Message(i).Decl(); d.Owner == protocol && d.Selector == selectorName(sel) && !d.Class {
+			return withOffsets(objc.Message(i))
+		}
+	}
+	return ""
+}
+
+// withOffsets is a declaration's encoding with offsets, as a runtime has it.
+func withOffsets(msg objc.Message) string {
 	var b strings.Builder
 	for i, t := range objc.SplitEncoding(msg.Decl().Encoding()) {
 		fmt.Fprintf(&b, "%s%d", t, 8*i)

@@ -31,6 +31,9 @@ type Runtime struct {
 	// TypeEncoding is the runtime's own encoding of the method an object, or class object, answers a
 	// selector with, "" if it does not.
 	TypeEncoding func(id, sel uintptr) string
+	// ProtocolEncoding is what a protocol declares about a selector of its instances, "" if it does not
+	// or the runtime does not know the protocol.
+	ProtocolEncoding func(protocol string, sel uintptr) string
 
 	DefaultDevice func() uintptr // MTLCreateSystemDefaultDevice: a +1 id<MTLDevice>, or 0
 	EncoderInfos  uintptr        // MTLCommandBufferEncoderInfoErrorKey, an NSString that lives for ever

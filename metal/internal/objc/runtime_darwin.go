@@ -61,6 +61,7 @@ func openSystem() (*Runtime, error) {
 	}
 	classOf, method := sym("libobjc.A.dylib", "object_getClass"), sym("libobjc.A.dylib", "class_getInstanceMethod")
 	encoding := sym("libobjc.A.dylib", "method_getTypeEncoding")
+	getProtocol, describe := sym("libobjc.A.dylib", "objc_getProtocol"), sym("libobjc.A.dylib", "protocol_getMethodDescription")
 	sizeSend := rt.MsgSend
 	if runtime.GOARCH == "amd64" {
 		sizeSend = sym("libobjc.A.dylib", "objc_msgSend_stret")
@@ -87,6 +88,20 @@ func openSystem() (*Runtime, error) {
 		}
 		e, _, _ := purego.SyscallN(encoding, m)
 		return ReadCString(e)
+	}
+	protocol := named(getProtocol)
+	rt.ProtocolEncoding = func(name string, sel uintptr) string {
+		p := protocol(name)
+		if p == 0 {
+			return ""
+		}
+		for _, required := range []uintptr{1, 0} {
+			// A struct of a selector and a C string, in two registers.
+			if _, types, _ := purego.SyscallN(describe, p, sel, required, 1); types != 0 {
+				return ReadCString(types)
+			}
+		}
+		return ""
 	}
 	rt.DefaultDevice = func() uintptr {
 		if id, _, _ := purego.SyscallN(create); id != 0 {
