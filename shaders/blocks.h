@@ -17,8 +17,19 @@
 //
 // w is a multiple of 4 bytes into the tensor, whose own address is a multiple of 32, and loads keep to the
 // alignment of the block: 16 bytes for Q4_K and Q5_K, 8 for Q5_1 and IQ4_XS, 4 for Q4_1 and Q2_K, 2 for
-// the others; MXFP4's 17 bytes are read as the words around them. Each helper works on words of four bytes,
-// masked and converted four at a time: bytes loaded one by one cost as many instructions as words.
+// the others; MXFP4's 17 bytes are read as the words around them. Alignment to 2 does not mean loads of 2: a load of
+// the GPU is of up to four components and asks for the alignment of one (so Mesa's driver for these chips has it), which
+// in Metal is a packed vector. Counting loads a weight, in brackets with 2 bytes each:
+//
+//   Q4_0, IQ4_NL   d, 8 bytes                              2 / 16 values = 0.125   (5: 0.31)
+//   Q5_0           d and fifth bits, 8 bytes               2 / 16        = 0.125   (7: 0.44)
+//   Q8_0           d, 8 bytes                              2 / 8         = 0.25    (5: 0.63)
+//   Q3_K           third bits, quants, 3 of scales and d   5 / 32        = 0.156   (15: 0.47)
+//   Q6_K           3 of quants, scales, d                  5 / 32        = 0.156   (11 / 16: 0.69)
+//   Q4_K           header, 16 bytes                        2 / 32        = 0.0625
+//
+// Each helper works on words of four bytes, masked and converted four at a time: bytes loaded one by one cost as many
+// instructions as words.
 //
 // The layouts are ggml's (the file format's definition); gguf/quant has each as plain Go.
 #pragma once
@@ -28,8 +39,9 @@
 inline float4 bytes(uint u) { return float4(as_type<uchar4>(u)); }
 inline float4 signed_bytes(uint u) { return float4(as_type<char4>(u)); }
 
-// A word that is only aligned to 2 bytes.
-inline uint word(device const ushort *p) { return uint(p[0]) | uint(p[1]) << 16; }
+// One word and two that are only aligned to 2 bytes.
+inline uint word(device const ushort *p) { return as_type<uint>(ushort2(*(device const packed_ushort2 *)p)); }
+inline uint2 words(device const ushort *p) { return as_type<uint2>(ushort4(*(device const packed_ushort4 *)p)); }
 
 inline float half_at(ushort bits) { return float(as_type<half>(bits)); }
 // Two halves: scale in the low half of a word and scale or minimum of the mins in the high one.
@@ -95,10 +107,10 @@ struct Q4_0 : Block32 {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = -8 * scale[0];
+    const uint2 u = words(p + 1 + 4 * part);
     UNROLL for (uint i = 0; i < 2; i++) {
-      const uint u = word(p + 1 + 4 * part + 2 * i);
-      q[i] = ::bytes(u & 0x0f0f0f0fu);
-      q[i + 2] = ::bytes(u >> 4 & 0x0f0f0f0fu);
+      q[i] = ::bytes(u[i] & 0x0f0f0f0fu);
+      q[i + 2] = ::bytes(u[i] >> 4 & 0x0f0f0f0fu);
     }
   }
 };
@@ -124,13 +136,14 @@ struct Q5_0 : Block32 {
   enum { bytes = 22 };
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
-    scale[0] = half_at(p[0]);
+    const ushort3 head = *(device const packed_ushort3 *)p;
+    scale[0] = half_at(head.x);
     shift[0] = -16 * scale[0];
-    const uint high = word(p + 1) >> (8 * part);
+    const uint high = as_type<uint>(head.yz) >> (8 * part);
+    const uint2 u = words(p + 3 + 4 * part);
     UNROLL for (uint i = 0; i < 2; i++) {
-      const uint u = word(p + 3 + 4 * part + 2 * i);
-      q[i] = ::bytes((u & 0x0f0f0f0fu) | spread(high >> (4 * i)) << 4);
-      q[i + 2] = ::bytes((u >> 4 & 0x0f0f0f0fu) | spread(high >> (4 * i + 16)) << 4);
+      q[i] = ::bytes((u[i] & 0x0f0f0f0fu) | spread(high >> (4 * i)) << 4);
+      q[i + 2] = ::bytes((u[i] >> 4 & 0x0f0f0f0fu) | spread(high >> (4 * i + 16)) << 4);
     }
   }
 };
@@ -161,7 +174,9 @@ struct Q8_0 {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = 0;
-    UNROLL for (uint i = 0; i < 2; i++) q[i] = signed_bytes(word(p + 1 + 4 * part + 2 * i));
+    const uint2 u = words(p + 1 + 4 * part);
+    q[0] = signed_bytes(u.x);
+    q[1] = signed_bytes(u.y);
   }
 };
 
@@ -179,10 +194,10 @@ struct IQ4_NL : Block32 {
     device const ushort *p = (device const ushort *)(w + at);
     scale[0] = half_at(p[0]);
     shift[0] = 0;
+    const uint2 u = words(p + 1 + 4 * part);
     UNROLL for (uint i = 0; i < 2; i++) {
-      const uint u = word(p + 1 + 4 * part + 2 * i);
-      q[i] = iq4(u);
-      q[i + 2] = iq4(u >> 4);
+      q[i] = iq4(u[i]);
+      q[i + 2] = iq4(u[i] >> 4);
     }
   }
 };
@@ -237,8 +252,8 @@ struct IQ4_XS {
   }
 };
 
-// Q2_K, Q3_K and Q6_K: of each 128 values, a byte holds one of each of four runs of 32. A slice of the first two is 8
-// such bytes: 8 columns of each run. Its scales are those of sub-blocks 8·(part/4) + 2·r + part%4/2.
+// Q2_K, Q3_K and Q6_K: of each 128 values, a byte holds one of each of four runs of 32 (Q6_K: the 2 high bits). A slice
+// is 8 such bytes: 8 columns of each run. Its scales are those of sub-blocks 8·(part/4) + 2·r + part%4/2.
 struct Quarters {
   static uint column(uint part) { return part / 4 * 128 + part % 4 * 8; }
   static float at(device const uchar *, uint) { return 0; }
@@ -270,39 +285,41 @@ struct Q3_K : Quarters {
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
     const uint n = part / 4, c = part % 4;
-    const uint h0 = word(p + 4 * c), h1 = word(p + 4 * c + 2);
-    const uint u0 = word(p + 16 + 16 * n + 4 * c), u1 = word(p + 18 + 16 * n + 4 * c);
+    const uint2 h = words(p + 4 * c), u = words(p + 16 + 16 * n + 4 * c);
+    const ushort4 low = *(device const packed_ushort4 *)(p + 48); // of the scales
+    const ushort2 high = *(device const packed_ushort2 *)(p + 52);
     const float d = half_at(p[54]);
     const uint from = 8 * (c / 2) + 4 * n; // of the nibble in its pair of bytes
     UNROLL for (uint r = 0; r < 4; r++) {
-      const int s = int(p[48 + r] >> from & 15) | int(p[52 + r % 2] >> (from + r / 2 * 2) & 3) << 4;
+      const int s = int(low[r] >> from & 15) | int(high[r % 2] >> (from + r / 2 * 2) & 3) << 4;
       scale[r] = d * float(s - 32);
       shift[r] = -4 * scale[r];
-      q[2 * r] = ::bytes((u0 >> (2 * r) & 0x03030303u) | (h0 >> (4 * n + r) & 0x01010101u) << 2);
-      q[2 * r + 1] = ::bytes((u1 >> (2 * r) & 0x03030303u) | (h1 >> (4 * n + r) & 0x01010101u) << 2);
+      UNROLL for (uint i = 0; i < 2; i++)
+        q[2 * r + i] = ::bytes((u[i] >> (2 * r) & 0x03030303u) | (h[i] >> (4 * n + r) & 0x01010101u) << 2);
     }
   }
 };
 
 // Q6_K: 128 bytes of low nibbles (of each 64: runs 0 and 2, then runs 1 and 3), 64 bytes of four times 2
-// high bits, 16 signed scales, d half; d·s·(q−32). A slice is 4 columns of each run: 4 bytes of each kind.
-struct Q6_K {
-  enum { block = 256, bytes = 210, values = 16, runs = 4, stride = 32, scales = 4, rows = 2, plain = 0 };
-  static uint column(uint part) { return part / 8 * 128 + part % 8 * 4; }
-  static float at(device const uchar *, uint) { return 0; }
+// high bits, 16 signed scales, d half; d·s·(q−32). Of the 8 scales of a half, one load has those of all runs.
+struct Q6_K : Quarters {
+  enum { block = 256, bytes = 210, values = 32, runs = 4, stride = 32, scales = 4, rows = 2, plain = 0 };
   static void slice(device const uchar *w, uint at, uint part, thread float4 *q, thread float *scale, thread float *shift) {
     device const ushort *p = (device const ushort *)(w + at);
-    const uint n = part / 8, c = part % 8;
-    const uint l0 = word(p + 32 * n + 2 * c), l1 = word(p + 32 * n + 16 + 2 * c), h = word(p + 64 + 16 * n + 2 * c);
+    const uint n = part / 4, c = part % 4;
+    const uint2 low = words(p + 32 * n + 4 * c), high = words(p + 32 * n + 16 + 4 * c), h = words(p + 64 + 16 * n + 4 * c);
+    const ushort4 s = *(device const packed_ushort4 *)(p + 96 + 4 * n);
     const float d = half_at(p[104]);
     UNROLL for (uint r = 0; r < 4; r++) {
-      scale[r] = d * float(as_type<char2>(p[96 + 4 * n + r])[c / 4]);
+      scale[r] = d * float(as_type<char2>(s[r])[c / 2]);
       shift[r] = -32 * scale[r];
     }
-    q[0] = ::bytes((l0 & 0x0f0f0f0fu) | (h << 4 & 0x30303030u));
-    q[1] = ::bytes((l1 & 0x0f0f0f0fu) | (h << 2 & 0x30303030u));
-    q[2] = ::bytes((l0 >> 4 & 0x0f0f0f0fu) | (h & 0x30303030u));
-    q[3] = ::bytes((l1 >> 4 & 0x0f0f0f0fu) | (h >> 2 & 0x30303030u));
+    UNROLL for (uint i = 0; i < 2; i++) {
+      q[i] = ::bytes((low[i] & 0x0f0f0f0fu) | (h[i] << 4 & 0x30303030u));
+      q[2 + i] = ::bytes((high[i] & 0x0f0f0f0fu) | (h[i] << 2 & 0x30303030u));
+      q[4 + i] = ::bytes((low[i] >> 4 & 0x0f0f0f0fu) | (h[i] & 0x30303030u));
+      q[6 + i] = ::bytes((high[i] >> 4 & 0x0f0f0f0fu) | (h[i] >> 2 & 0x30303030u));
+    }
   }
 };
 

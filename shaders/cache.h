@@ -2,7 +2,7 @@
 // `width` values, all KV heads after one another:
 //
 //   CacheF32, CacheF16   the values
-//   CacheQ8_0            width/32 blocks of 34 bytes, d half and 32 signed bytes; d·q. A head need not begin with a block.
+//   CacheQ8_0            width/32 blocks of 34 bytes, d half and 32 signed bytes; d·q. A head begins with a block.
 //
 //   bytes(width)         of a row
 //   at(row, c)           value in column c
@@ -61,14 +61,15 @@ struct CacheQ8_0 {
     return d(b) * float2(as_type<char2>(b[1 + c % 32 / 2]));
   }
   static float4 four(device const uchar *row, uint c) {
-    device const ushort *b = block(row, c), *p = b + 1 + c % 32 / 2;
-    return d(b) * float4(as_type<char4>(uint(p[0]) | uint(p[1]) << 16));
+    device const ushort *b = block(row, c);
+    return d(b) * float4(as_type<char4>(ushort2(*(device const packed_ushort2 *)(b + 1 + c % 32 / 2))));
   }
   static void eight(device const uchar *row, uint c, thread float4 *v) {
-    device const ushort *b = block(row, c), *p = b + 1 + c % 32 / 2;
+    device const ushort *b = block(row, c);
+    const ushort4 u = *(device const packed_ushort4 *)(b + 1 + c % 32 / 2); // one load, aligned to 2: blocks.h
     const float by = d(b);
-    v[0] = by * float4(as_type<char4>(uint(p[0]) | uint(p[1]) << 16));
-    v[1] = by * float4(as_type<char4>(uint(p[2]) | uint(p[3]) << 16));
+    v[0] = by * float4(as_type<char4>(u.xy));
+    v[1] = by * float4(as_type<char4>(u.zw));
   }
   static void stage(device const uchar *row, uint c, threadgroup float *to) {
     float4 v[2];
