@@ -67,7 +67,7 @@ type Dispatch struct {
 	Written int64  `json:"written"`
 }
 
-// Plan describes a decoded token and a prompt of up to 512 tokens: the part of
+// Plan describes a decoded token, the choice of the next included, and a prompt of up to 512 tokens: the part of
 // Options.GPULayers, or else all of it. It needs no GPU, and no memory to speak of. The
 // error says which op or tensor type the Metal kernels do not have, if that is
 // why there is no plan.

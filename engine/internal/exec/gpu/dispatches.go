@@ -82,14 +82,15 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 }
 
 // Step lists the launches of a step of one sequence: tokens at the positions
-// before end, with results for the last outputs of them.
+// before end, with results for the last outputs of them. A step of one token also picks
+// the next, as greedy decoding does.
 func (q *Planner) Step(tokens, outputs, end int) ([]Dispatch, error) {
 	pages := (end + q.r.kv.BlockSize - 1) / q.r.kv.BlockSize
 	tiles := (tokens + shaders.AttentionTile - 1) / shaders.AttentionTile
 	if 2*tiles > tokens {
 		tiles = 0
 	}
-	plan, err := q.r.lower(shape{tokens, outputs, 1 << bits.Len(uint(pages-1)), tiles, false})
+	plan, err := q.r.lower(shape{tokens, outputs, 1 << bits.Len(uint(pages-1)), tiles, tokens == 1})
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func TestPlannerIsRunner(t *testing.T) {
 	if got, want := q.Scratch.Step, int64(r.step.buffer.Len()); got != want {
 		t.Errorf("step buffer of %d bytes, the runner's has %d", got, want)
 	}
-	for _, s := range []shape{{1, 1, 4, 0, false}, {5, 1, 1, 1, false}, {40, 1, 2, 2, false}} {
+	for _, s := range []shape{{1, 1, 4, 0, true}, {5, 1, 1, 1, false}, {40, 1, 2, 2, false}} {
 		plan, err := r.lower(s)
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func TestPlannerEveryFamily(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.Name, err)
 		}
-		for _, s := range []shape{{1, 1, 2, 0, false}, {40, 1, 2, 2, false}} {
+		for _, s := range []shape{{1, 1, 2, 0, true}, {40, 1, 2, 2, false}} {
 			plan, err := r.lower(s)
 			if err != nil {
 				t.Fatalf("%s: %v", c.Name, err)
