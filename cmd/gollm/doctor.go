@@ -119,5 +119,5 @@ func verdict(r *doctor.Report) string {
 		"emulator": "checked on the emulated GPU: nothing here says what Apple's compiler, driver or GPU do",
 		"none":     "checked on the CPU; no Metal was checked",
 	}[r.Metal]
-	return fmt.Sprintf("gollm %s, %s, %s: %s", r.Version, r.Go, r.System, what)
+	return fmt.Sprintf("gollm %s, %s, %s (%s): %s", r.Version, r.Go, r.System, r.Machine, what)
 }

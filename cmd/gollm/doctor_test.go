@@ -26,7 +26,7 @@ func TestDoctor(t *testing.T) {
 	if err := d.Decode(&report); err != nil {
 		t.Fatal(err)
 	}
-	if report.Version == "" || report.Go == "" || report.System == "" || report.CPUs < 1 || !slices.Contains([]string{"gpu", "emulator", "none"}, report.Metal) {
+	if report.Version == "" || report.Go == "" || report.System == "" || report.CPUs < 1 || report.Machine == "" || !slices.Contains([]string{"gpu", "emulator", "none"}, report.Metal) {
 		t.Errorf("report %+v", report)
 	}
 	status := map[string]doctor.Status{}

@@ -5,7 +5,8 @@
 //	doctor.go   the checks, one after another
 //	gpu.go      those of a GPU
 //	kernels.go  the kernels against plain references, and their speed
-//	memory.go   what memory a GPU may use; memory_darwin.go asks the system
+//	memory.go   what memory a GPU may use
+//	system_*.go what the system says of itself
 package doctor
 
 import (
@@ -44,6 +45,7 @@ type Report struct {
 	Go      string `json:"go"`
 	System  string `json:"system"` // operating system and architecture
 	CPUs    int    `json:"cpus"`
+	Machine string `json:"machine"` // the system's version, and the model where it tells
 	// Metal says what stood for the GPU: "gpu" a real one, "emulator", or "none":
 	// then no check says anything about Metal.
 	Metal  string             `json:"metal"`
@@ -113,7 +115,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.cases == nil {
 		o.cases = kerneltest.Cases()
 	}
-	r := &Report{Version: o.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Metal: "none", Checks: []Check{}, Seed: o.Seed}
+	r := &Report{Version: o.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Machine: systemName(), Metal: "none", Checks: []Check{}, Seed: o.Seed}
 	e := &examination{o, ctx, r}
 	e.checkGPU()
 	for _, d := range o.Devices {
