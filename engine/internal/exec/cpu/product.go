@@ -107,6 +107,7 @@ func (r *runner) product(wk *worker, w weights, f finish, b batch, out matrix, e
 				r.expandFloats(t, w, i, row+first, min(r.Rows, rows-first), k, cols)
 			}
 		}
+		r.fetchNext(w, row, rows, k+cols, step)
 		for c := 0; c < columns; c += r.Columns {
 			for i := range panels {
 				at := i * columns
@@ -129,6 +130,19 @@ func (r *runner) product(wk *worker, w weights, f finish, b batch, out matrix, e
 				}
 			}
 		}
+	}
+}
+
+// fetchNext asks for what is written out after columns up to k of the given rows: the
+// next columns, or the first ones of the next rows. Rows that are read a part at a
+// time are no stream that the processor would see.
+func (r *runner) fetchNext(w weights, row, rows, k, step int) {
+	if k == w.Cols() {
+		k, row = 0, row+rows
+	}
+	if rows = min(rows, w.Rows()-row); rows > 0 {
+		stride, from := w.RowBytes(), w.Type.RowBytes(k)
+		r.Fetch(w.Data[row*stride+from:], stride, rows, w.Type.RowBytes(min(step, w.Cols()-k)))
 	}
 }
 

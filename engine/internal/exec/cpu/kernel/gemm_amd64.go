@@ -29,3 +29,8 @@ func packAVX2(dst *int32, src *int32, ld int, n int, columns int)
 //
 //go:noescape
 func unpackAVX2(dst *float32, ld int, acc *float32, step int, n int, width int)
+
+// fetchAVX2 brings rows of n bytes, stride apart, to the second cache.
+//
+//go:noescape
+func fetchAVX2(w *byte, stride int, rows int, n int)

@@ -1171,3 +1171,27 @@ TEXT ·unpackAVX2(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xc27f // jg .LBB6_8
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
+
+// func fetchAVX2(w *byte, stride int, rows int, n int)
+TEXT ·fetchAVX2(SB), NOSPLIT|NOFRAME, $0-32
+	MOVQ w+0(FP), R12
+	MOVQ stride+8(FP), R13
+	MOVQ rows+16(FP), R14
+	MOVQ n+24(FP), R15
+	PCALIGN $64
+	LONG $0x40c78349 // addq $64, %r15
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	WORD $0x894c; BYTE $0xf8 // movq %r15, %rax
+	WORD $0x894c; BYTE $0xe1 // movq %r12, %rcx
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
+	WORD $0x180f; BYTE $0x11 // prefetcht1 (%rcx)
+	LONG $0x40c18348 // addq $64, %rcx
+	LONG $0xc0c08348 // addq $-64, %rax
+	LONG $0x40f88348 // cmpq $64, %rax
+	WORD $0xef7f // jg .LBB7_2
+	WORD $0x014d; BYTE $0xec // addq %r13, %r12
+	LONG $0xff468d49 // leaq -1(%r14), %rax
+	LONG $0x01fe8349 // cmpq $1, %r14
+	WORD $0x8949; BYTE $0xc6 // movq %rax, %r14
+	WORD $0xcf7f // jg .LBB7_1
+	BYTE $0xc3 // retq

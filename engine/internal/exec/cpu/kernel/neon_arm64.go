@@ -104,3 +104,8 @@ func packNEON(dst *int32, src *int32, ld int, n int, columns int)
 //
 //go:noescape
 func unpackNEON(dst *float32, ld int, acc *float32, step int, n int, width int)
+
+// fetchNEON: see fetchAVX2.
+//
+//go:noescape
+func fetchNEON(w *byte, stride int, rows int, n int)

@@ -4252,3 +4252,23 @@ TEXT ·unpackNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xf1000718 // subs x24, x24, #1
 	WORD $0x54fffeac // b.gt .LBB32_10
 	WORD $0xd65f03c0 // ret
+
+// func fetchNEON(w *byte, stride int, rows int, n int)
+TEXT ·fetchNEON(SB), NOSPLIT|NOFRAME, $0-32
+	MOVD w+0(FP), R20
+	MOVD stride+8(FP), R21
+	MOVD rows+16(FP), R22
+	MOVD n+24(FP), R23
+	PCALIGN $64
+	WORD $0x910102e8 // add x8, x23, #64
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0xaa1403ea // mov x10, x20
+	WORD $0xd1010129 // sub x9, x9, #64
+	WORD $0xf9800142 // prfm pldl2keep, [x10]
+	WORD $0x9101014a // add x10, x10, #64
+	WORD $0xf101013f // cmp x9, #64
+	WORD $0x54ffff8c // b.gt .LBB33_2
+	WORD $0xf10006d6 // subs x22, x22, #1
+	WORD $0x8b150294 // add x20, x20, x21
+	WORD $0x54fffeec // b.gt .LBB33_1
+	WORD $0xd65f03c0 // ret

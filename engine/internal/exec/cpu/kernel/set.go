@@ -54,6 +54,7 @@ type Set struct {
 	dotFloat, dot4Float, sumFloat [types]floatFunc
 	gemmFloat                     func(acc, w, x *float32, n int)
 	transpose                     func(dst *byte, step int, src *byte, ld, n, rows int)
+	fetch                         func(w *byte, stride, rows, n int)
 	pack                          func(dst, src *int32, ld, n, columns int)
 	unpack                        func(dst *float32, ld int, acc *float32, step, n, width int)
 
@@ -146,6 +147,17 @@ func (s *Set) Sum(t gguf.Type, y []float32, w []byte, stride int, f []float32) {
 func (s *Set) Words(t gguf.Type, q []int16, d, m []float32, w []byte, cols int) {
 	_, _, _, _ = q[cols-1], d[cols/32-1], m[max(1, Minima(t)*cols/32)-1], w[t.RowBytes(cols)-1]
 	s.words[t](&q[0], &d[0], &m[0], &w[0], cols/t.BlockSize())
+}
+
+// Fetch asks for rows of n bytes, which begin stride apart, to be brought near.
+//
+//go:noinline
+func (s *Set) Fetch(w []byte, stride, rows, n int) {
+	if s.fetch == nil || rows <= 0 {
+		return
+	}
+	_ = w[(rows-1)*stride+n-1]
+	s.fetch(&w[0], stride, rows, n)
 }
 
 // Gemm adds to acc [Columns][Rows] the products of nb blocks of two panels: w

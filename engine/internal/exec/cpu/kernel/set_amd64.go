@@ -18,6 +18,7 @@ func Sets() []*Set {
 		s := avx2Set()
 		s.Name = "avx-vnni"
 		s.dot = avxVNNIDots
+		s.gemm = [3]gemmFunc{gemmAVXVNNI, gemmMinAVXVNNI, gemmMin2AVXVNNI}
 		sets = append([]*Set{s}, sets...)
 	}
 	if cpu.X86.HasAVX512VNNI && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ {
@@ -65,6 +66,7 @@ func avx2Set() *Set {
 		gemmFloat: gemmFloatAVX2,
 		transpose: transposeAVX2,
 		pack:      packAVX2,
+		fetch:     fetchAVX2,
 		unpack:    unpackAVX2,
 		widen:     [types]func(*float32, *byte, int){gguf.F16: widenF16AVX2, gguf.BF16: widenBF16AVX2},
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16AVX2, gguf.Q8_0: narrowQ8_0AVX2},

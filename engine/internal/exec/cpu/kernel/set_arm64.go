@@ -31,6 +31,7 @@ func neonSet() *Set {
 		gemmFloat: gemmFloatNEON,
 		transpose: transposeNEON,
 		pack:      packNEON,
+		fetch:     fetchNEON,
 		unpack:    unpackNEON,
 		widen:     [types]func(*float32, *byte, int){gguf.F16: widenF16NEON, gguf.BF16: widenBF16NEON},
 		narrow:    [types]func(*byte, *float32, int){gguf.F16: narrowF16NEON, gguf.Q8_0: narrowQ8_0NEON},

@@ -1,5 +1,6 @@
 // c2s:flags -mavx2 -mfma -mf16c -mbmi -mbmi2
 #include "gemm.h"
+#include "gemm256.h"
 #include "pack.h"
 
 // transposeAVX2 writes n columns of some rows, multiples of 8, of 32-bit elements; rows lie ld
@@ -12,38 +13,6 @@ KERNEL(transposeAVX2)(uint8_t *dst, int64_t step, const uint8_t *src, int64_t ld
     } while ((n -= 8) > 0);
 }
 
-#define STEP(NC) { \
-    __m256i p0 = ld256(w), p1 = ld256(w + 16); \
-UNROLL for (int c = 0; c < NC; c++) { \
-        __m256i v = _mm256_set1_epi32(*(const int32_t *)(x + 2 * c)), t; \
-        t = _mm256_madd_epi16(p0, v); s[2 * c] = _mm256_add_epi32(s[2 * c], t); PINV(s[2 * c]); \
-        v = _mm256_madd_epi16(p1, v); s[2 * c + 1] = _mm256_add_epi32(s[2 * c + 1], v); PINV(s[2 * c + 1]); \
-    } \
-    w += 32; x += 2 * NC; PIN(w); PIN(x); }
-
-#define GEMM(NAME, NC, MINS) \
-KERNEL(NAME) GEMM_ARGS { \
-    do { \
-        __m256i s[2 * NC]; \
-UNROLL  for (int i = 0; i < 2 * NC; i++) { s[i] = _mm256_setzero_si256(); PINV(s[i]); } \
-        int64_t t = 4; PIN(t); \
-        do { STEP(NC) STEP(NC) STEP(NC) STEP(NC) } while (--t > 0); \
-UNROLL  for (int c = 0; c < NC; c++) { \
-UNROLL      for (int h = 0; h < 2; h++) { \
-                PIN(xd); PIN(wd); PIN(wm); PIN(acc); \
-                __m256 f = _mm256_loadu_ps(acc + 16 * c + 8 * h); \
-                if (MINS == 1) f = _mm256_fmadd_ps(_mm256_set1_ps(xd[NC + c]), _mm256_loadu_ps(wm + 8 * h), f); \
-                if (MINS == 2) { \
-                    f = _mm256_fmadd_ps(_mm256_set1_ps(xd[2 * NC + c]), _mm256_loadu_ps(wm + 8 * h), f); \
-                    f = _mm256_fmadd_ps(_mm256_set1_ps(xd[3 * NC + c]), _mm256_loadu_ps(wm + 16 + 8 * h), f); \
-                } \
-                __m256 k = _mm256_mul_ps(_mm256_set1_ps(xd[c]), _mm256_loadu_ps(wd + 8 * h)); \
-                _mm256_storeu_ps(acc + 16 * c + 8 * h, _mm256_fmadd_ps(_mm256_cvtepi32_ps(s[2 * c + h]), k, f)); \
-            } \
-        } \
-        wd += 16; wm += 16 * MINS; xd += 4 * NC; \
-    } while (--nb > 0); \
-}
 GEMM(gemmAVX2, 6, 0)
 GEMM(gemmMinAVX2, 6, 1)
 GEMM(gemmMin2AVX2, 6, 2)
@@ -79,4 +48,13 @@ KERNEL(unpackAVX2)(float *dst, int64_t ld, const float *acc, int64_t step, int64
         for (; i > 0; i--) { *y++ = *x++; PIN(y); }
         dst += ld; acc += step;
     } while (--n > 0);
+}
+
+// fetchAVX2 brings rows of n bytes, stride apart, to the second cache.
+KERNEL(fetchAVX2)(const uint8_t *w, int64_t stride, int64_t rows, int64_t n) {
+    do {
+        const uint8_t *p = w; int64_t i = n;
+        do { _mm_prefetch((const char *)p, _MM_HINT_T1); p += 64; } while ((i -= 64) > 0);
+        w += stride;
+    } while (--rows > 0);
 }

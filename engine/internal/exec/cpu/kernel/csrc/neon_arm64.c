@@ -217,3 +217,12 @@ KERNEL(unpackNEON)(float *dst, int64_t ld, const float *acc, int64_t step, int64
         dst += ld; acc += step;
     } while (--n > 0);
 }
+
+// fetchNEON: see fetchAVX2.
+KERNEL(fetchNEON)(const uint8_t *w, int64_t stride, int64_t rows, int64_t n) {
+    do {
+        const uint8_t *p = w; int64_t i = n;
+        do { __builtin_prefetch(p, 0, 2); p += 64; } while ((i -= 64) > 0);
+        w += stride;
+    } while (--rows > 0);
+}
