@@ -20,11 +20,17 @@ import (
 	"github.com/gollm/gollm/metal/emu"
 )
 
-// onGPU is a model's answer to being given an emulated GPU. change, if set, is
-// called with the file before it is loaded.
+// onGPU is open of the small storyteller.
 func onGPU(t *testing.T, o Options, chip emu.Chip, change func(f *gguf.File)) (*Model, error) {
 	t.Helper()
-	f, err := gguf.Open(filepath.Join("..", "testdata", "stories260K.gguf"))
+	return open(t, filepath.Join("..", "testdata", "stories260K.gguf"), o, chip, change)
+}
+
+// open is a model's answer to being given an emulated GPU. change, if set, is
+// called with the file before it is loaded.
+func open(t *testing.T, path string, o Options, chip emu.Chip, change func(f *gguf.File)) (*Model, error) {
+	t.Helper()
+	f, err := gguf.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gollm/gollm/bench"
@@ -117,5 +118,42 @@ func TestRanges(t *testing.T) {
 		if got := ranges(list); got != want {
 			t.Errorf("%v: %q, want %q", list, got, want)
 		}
+	}
+}
+
+// TestPlanOfLayers plans the GPU's part of a model that is on the CPU, too.
+func TestPlanOfLayers(t *testing.T) {
+	r := do("", "plan", "-m", stories, "-ngl", "2")
+	if r.status != 0 || !strings.Contains(r.stdout, "\n-ngl 2 of 5 layers: ") || !strings.Contains(r.stdout, "  layer 3\n") || strings.Contains(r.stdout, "blk.2.") || strings.Contains(r.stdout, "token_embd") {
+		t.Errorf("%+v", r)
+	}
+	type plan struct {
+		Layers    int
+		GPULayers int `json:"gpu_layers"`
+		Memory    struct{ Weights, KV int }
+		Decode    struct{ Dispatches []struct{ Layer int } }
+	}
+	of := func(ngl string) (p plan) {
+		r := do("", "plan", "-m", stories, "-o", "json", "-ngl", ngl)
+		if err := json.Unmarshal([]byte(r.stdout), &p); err != nil {
+			t.Fatalf("%v: %+v", err, r)
+		}
+		return p
+	}
+	whole, two := of("-1"), of("2")
+	if whole.Layers != 5 || whole.GPULayers != 6 || two.GPULayers != 2 || of("99").GPULayers != 6 {
+		t.Errorf("%d and %d of %d layers", whole.GPULayers, two.GPULayers, whole.Layers)
+	}
+	if two.Memory.KV*5 != whole.Memory.KV*2 || two.Memory.Weights*2 > whole.Memory.Weights {
+		t.Errorf("2 of 5 layers take %+v of %+v", two.Memory, whole.Memory)
+	}
+	// The output, and layers 3 and 4.
+	for _, d := range two.Decode.Dispatches {
+		if d.Layer >= 0 && d.Layer < 3 {
+			t.Errorf("a dispatch of layer %d", d.Layer)
+		}
+	}
+	if r := do("", "plan", "-m", stories, "-ngl", "0"); r.status == 0 || !strings.Contains(r.stderr, "--n-gpu-layers 0") {
+		t.Errorf("-ngl 0: %+v", r)
 	}
 }
