@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // team is a fixed set of goroutines, and the caller of run, that go through the
@@ -15,22 +17,49 @@ import (
 // weights from end to end has them fetched ahead by the processor, and finds some in
 // its own cache when the next token comes. A member that has done its own takes
 // others', from the end.
+//
+// All wait for a member whose processor another program takes away, and as
+// processors are handed out for milliseconds, two threads would be slower than one. So
+// such a member is sent off for a while: see member.
 type team struct {
 	n       int
 	barrier barrier
 	items   []items // of each member
 
 	// Written by the last to come to the barrier, read when it has let go.
-	runner *runner // what runs; nil to stop
-	at     int     // the current step
+	runner  *runner // what runs; nil to stop
+	at      int     // the current step
+	members []member
+	late    [3]time.Time // when patience was last lost
+	present []int        // who is not away, in order
 
 	asked  *runner // what is to be run next
 	closed bool
+	quit   chan struct{} // closed to end those that are away
 	exit   sync.WaitGroup
 
 	// failure is the first that a member ran into, for good: see catch.
 	failure atomic.Pointer[error]
 }
+
+// member is who may be away. The last to come to the barrier sends off and lets in,
+// when a run begins.
+type member struct {
+	away    bool
+	ready   atomic.Bool // away, and would come back
+	admit   chan struct{}
+	timer   *time.Timer
+	since   time.Time     // when it was let in
+	penalty time.Duration // how long it stays away
+	_       [64]byte
+}
+
+// Who is late again within forgiven of being let in stays away twice as long as before.
+const (
+	shortest = 50 * time.Millisecond
+	longest  = 400 * time.Millisecond
+	forgiven = time.Second
+)
 
 // items are a member's that nobody has taken: the first in the upper half, the end
 // in the lower.
@@ -68,21 +97,118 @@ func newTeam(n int) *team {
 	if most := runtime.GOMAXPROCS(0); n <= 0 || n > most {
 		n = most
 	}
-	t := &team{n: n, items: make([]items, n)}
-	t.barrier.init(n, t.advance)
+	t := &team{n: n, items: make([]items, n), members: make([]member, n), quit: make(chan struct{})}
+	for i := range n {
+		t.present = append(t.present, i)
+		t.members[i].admit = make(chan struct{}, 1)
+	}
+	t.barrier.init(n, t.advance, t.letIn)
 	for id := 1; id < n; id++ {
-		t.exit.Go(func() {
-			debug.SetPanicOnFault(true)
-			for {
-				t.barrier.wait(id, -1)
-				if t.runner == nil {
-					return
-				}
-				t.work(id)
-			}
-		})
+		t.exit.Go(func() { t.worker(id) })
 	}
 	return t
+}
+
+// worker is what a member other than the caller does.
+func (t *team) worker(id int) {
+	debug.SetPanicOnFault(true)
+	m := &t.members[id]
+	for {
+		if t.barrier.wait(id, -1); m.away {
+			if !t.rest(m) {
+				return
+			}
+		}
+		for t.runner != nil {
+			if t.work(id); !m.away {
+				break
+			}
+			if !t.rest(m) {
+				return
+			}
+		}
+		if t.runner == nil {
+			return
+		}
+	}
+}
+
+// rest is the time away. It returns false if the team ends, otherwise when a run begins
+// in which the member takes part.
+func (t *team) rest(m *member) bool {
+	if m.timer == nil {
+		m.timer = time.NewTimer(m.penalty)
+	} else {
+		m.timer.Reset(m.penalty)
+	}
+	select {
+	case <-m.timer.C:
+	case <-t.quit:
+		return false
+	}
+	m.ready.Store(true)
+	select {
+	case <-m.admit:
+		return true
+	case <-t.quit:
+		return false
+	}
+}
+
+// sendOff sends one member off if any that wait for the last to come have lost
+// patience: the last, or if that is the caller, another, whose processor the caller
+// then may have. Items of prompts take too long to tell.
+func (t *team) sendOff(last, done int) bool {
+	if t.runner == nil || t.runner.n > few {
+		return false
+	}
+	late := t.barrier.sleeper[0].asleep.Load()
+	if done >= 0 { // between runs the others sleep for want of work
+		for _, i := range t.present {
+			late = late || t.barrier.sleeper[i].asleep.Load()
+		}
+	}
+	if !late || len(t.present) == 1 {
+		return false
+	}
+	// Now and then is chance: a signal, a page of a file, a wake-up that took long. A
+	// program that wants the processor has it every few milliseconds.
+	now := time.Now()
+	if now.Sub(t.late[len(t.late)-1]) < time.Millisecond { // the wake-up after the last
+		return false
+	}
+	often := now.Sub(t.late[0]) < 10*time.Duration(len(t.late))*time.Millisecond
+	copy(t.late[:], t.late[1:])
+	t.late[len(t.late)-1] = now
+	if !often {
+		return false
+	}
+	clear(t.late[:])
+	at := slices.Index(t.present, last)
+	if at == 0 {
+		at = len(t.present) - 1
+	}
+	m := &t.members[t.present[at]]
+	m.away = true
+	if now.Sub(m.since) < forgiven {
+		m.penalty = min(2*m.penalty, longest)
+	} else {
+		m.penalty = shortest
+	}
+	t.present = slices.Delete(t.present, at, at+1)
+	t.barrier.n--
+	return true
+}
+
+// letIn wakes who is let in: the last to come to the barrier calls it when it has let go,
+// if advance says so.
+func (t *team) letIn() {
+	for i := range t.members {
+		if m := &t.members[i]; m.away && slices.Contains(t.present, i) {
+			m.away, m.since = false, time.Now()
+			m.admit <- struct{}{}
+		}
+	}
 }
 
 // run runs all steps of r. The caller is the team's first member.
@@ -102,14 +228,27 @@ func (t *team) run(r *runner) error {
 }
 
 // advance makes the step after a done one, -1 where a run begins, that has any items the
-// current one, and deals them out. The last to come to the barrier calls it.
-func (t *team) advance(done int) {
+// current one, and deals them out. The last to come to the barrier calls it. It
+// returns whether any are to be let in.
+func (t *team) advance(last, done int) (letIn bool) {
+	sent := t.sendOff(last, done)
 	if done < 0 {
 		t.runner = t.asked
 	}
 	r := t.runner
 	if r == nil {
-		return
+		return false
+	}
+	if done < 0 && !sent {
+		for i := range t.members {
+			if m := &t.members[i]; m.ready.Load() {
+				m.ready.Store(false)
+				t.present = append(t.present, i)
+				t.barrier.n++
+				letIn = true
+			}
+		}
+		slices.Sort(t.present)
 	}
 	for t.at = done + 1; t.at < len(r.steps); t.at++ {
 		n := 0
@@ -119,18 +258,19 @@ func (t *team) advance(done int) {
 		if n == 0 {
 			continue
 		}
-		for i := range t.items {
-			t.items[i].Store(uint64(n*i/t.n)<<32 | uint64(n*(i+1)/t.n))
+		for i, id := range t.present {
+			t.items[id].Store(uint64(n*i/len(t.present))<<32 | uint64(n*(i+1)/len(t.present)))
 		}
-		return
+		break
 	}
+	return letIn
 }
 
-// work is a member's part of a run. Whatever it runs into, it comes to the
-// barrier of each step.
+// work is a member's part of a run, until it is sent off. Whatever it runs into, it
+// comes to the barrier of each step.
 func (t *team) work(id int) {
-	r := t.runner
-	for at := t.at; at < len(r.steps); {
+	r, m := t.runner, &t.members[id]
+	for at := t.at; at < len(r.steps) && !m.away; {
 		t.steps(r, id, &at)
 	}
 }
@@ -138,7 +278,7 @@ func (t *team) work(id int) {
 // steps goes through the steps of r from *at on, to the end or to a panic in step *at.
 func (t *team) steps(r *runner, id int, at *int) {
 	defer t.catch()
-	w := &r.workers[id]
+	w, m := &r.workers[id], &t.members[id]
 	for *at < len(r.steps) {
 		if t.failure.Load() == nil {
 			s := &r.steps[*at]
@@ -159,7 +299,9 @@ func (t *team) steps(r *runner, id int, at *int) {
 				}
 			}
 		}
-		t.barrier.wait(id, *at)
+		if t.barrier.wait(id, *at); m.away {
+			return
+		}
 		*at = t.at
 	}
 }
@@ -198,6 +340,7 @@ func (t *team) close() {
 	}
 	t.closed = true
 	t.asked = nil
+	close(t.quit)
 	t.barrier.wait(0, -1)
 	t.exit.Wait()
 }
@@ -208,8 +351,9 @@ func (t *team) close() {
 // program has, sleeps.
 type barrier struct {
 	n       int32
-	last    func(done int)
-	_       [48]byte
+	last    func(id, done int) bool
+	after   func()
+	_       [40]byte
 	arrived atomic.Int32
 	_       [60]byte
 	turn    atomic.Uint32
@@ -232,27 +376,31 @@ const (
 	spins        = 10000
 )
 
-// init readies the barrier for n members. The last of them to come calls last
-// before anyone goes on.
-func (b *barrier) init(n int, last func(done int)) {
-	b.n, b.last, b.sleeper = int32(n), last, make([]sleeper, n)
+// init readies the barrier for n members. The last of them to come calls last, with
+// its number and what it came with, before anyone goes on, and after, when all can, if
+// that was true.
+func (b *barrier) init(n int, last func(id, done int) bool, after func()) {
+	b.n, b.last, b.after, b.sleeper = int32(n), last, after, make([]sleeper, n)
 	for i := range b.sleeper {
 		b.sleeper[i].wake = make(chan struct{}, 1)
 	}
 }
 
-// wait returns when all n members have called it, with the same argument, which is
-// last's.
+// wait returns when all members have called it, with the same done, the step that is
+// done or -1 between runs.
 func (b *barrier) wait(id, done int) {
 	turn := b.turn.Load()
 	if b.arrived.Add(1) == b.n {
-		b.last(done)
+		more := b.last(id, done)
 		b.arrived.Store(0)
 		b.turn.Add(1)
 		for i := range b.sleeper {
 			if s := &b.sleeper[i]; s.asleep.Load() && s.asleep.CompareAndSwap(true, false) {
 				s.wake <- struct{}{}
 			}
+		}
+		if more {
+			b.after()
 		}
 		return
 	}

@@ -15,7 +15,7 @@ func TestBarrier(t *testing.T) {
 	const members, turns = 5, 1000
 	var b barrier
 	last := 0
-	b.init(members, func(turn int) { last = turn })
+	b.init(members, func(_, turn int) bool { last = turn; return false }, nil)
 	var came [turns]atomic.Int32
 	var stop atomic.Bool
 	var waker, group sync.WaitGroup
@@ -54,5 +54,58 @@ func TestBarrier(t *testing.T) {
 func (s *sleeper) wakeForNothing() {
 	if s.asleep.Load() && s.asleep.CompareAndSwap(true, false) {
 		s.wake <- struct{}{}
+	}
+}
+
+// TestLateMember holds a member up as a processor taken away does: the others go on
+// without it, every item is done once, and it is back when that is over.
+func TestLateMember(t *testing.T) {
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Skip("there is one processor")
+	}
+	team := newTeam(2)
+	defer team.close()
+	const items = 50
+	var done [items]atomic.Int32
+	var hold atomic.Bool
+	var held atomic.Int32
+	r := &runner{n: 1, workers: make([]worker, 2)}
+	for range 20 {
+		r.add(func() int { return items }, func(w *worker, item int) {
+			if hold.Load() && w == &r.workers[1] {
+				held.Add(1)
+				time.Sleep(5 * time.Millisecond)
+			}
+			done[item].Add(1)
+		})
+	}
+	r.add(func() int { return 0 }, func(*worker, int) { t.Error("an item of a step without items") })
+	runs := 0
+	run := func() {
+		t.Helper()
+		if err := team.run(r); err != nil {
+			t.Fatal(err)
+		}
+		runs++
+		for i := range done {
+			if n := int(done[i].Load()); n != 20*runs {
+				t.Fatalf("run %d: item %d was done %d times", runs, i, n)
+			}
+		}
+	}
+	for turn := range 3 {
+		hold.Store(true)
+		for deadline := time.Now().Add(10 * time.Second); len(team.present) == 2; run() {
+			if time.Now().After(deadline) {
+				t.Fatalf("turn %d: a late member was not sent off, held %d times", turn, held.Load())
+			}
+		}
+		hold.Store(false)
+		for deadline := time.Now().Add(10 * time.Second); len(team.present) == 1; run() {
+			if time.Now().After(deadline) {
+				t.Fatalf("turn %d: the member did not come back", turn)
+			}
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
