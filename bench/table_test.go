@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gollm/gollm/engine"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -100,6 +102,23 @@ func TestTablesRead(t *testing.T) {
 	at := slices.Index(table[0], "model_filename")
 	if len(table) != 3 || table[2][at] != rows[1].File {
 		t.Errorf("csv reads as %q", table)
+	}
+}
+
+// TestLayersColumn has llama-bench's column of layers in tables of a GPU.
+func TestLayersColumn(t *testing.T) {
+	r := results()[0]
+	r.Backend, r.GPULayers = backend(engine.Placement{Device: "metal", GPULayers: 5}), 5
+	lines := strings.Split(written(t, "md", []*Result{r}), "\n")
+	for i, want := range []string{"| backend    | ngl | threads |", "", "| Metal      |   5 |       2 |"} {
+		if !strings.Contains(lines[i], want) {
+			t.Errorf("%q has no %q", lines[i], want)
+		}
+	}
+	for want, p := range map[string]engine.Placement{"CPU": {Device: "cpu"}, "emu": {Device: "emu", GPULayers: 1}} {
+		if got := backend(p); got != want {
+			t.Errorf("%+v: backend %q, want %q", p, got, want)
+		}
 	}
 }
 

@@ -103,6 +103,9 @@ func (r *runner) allocate(e *Executor, n int) ([]float32, error) {
 func (r *runner) Run(s *program.Step) error {
 	r.failed = true
 	if err := r.first.Run(s); err != nil {
+		if len(s.Tokens) > 0 && len(s.Positions) > 0 {
+			err = fmt.Errorf("split: step of %d tokens from position %d: %w", len(s.Tokens), s.Positions[0], err)
+		}
 		return err
 	}
 	if err := r.rest.Run(s); err != nil {

@@ -434,6 +434,47 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// broken is an executor whose steps from a position on fail.
+type broken struct {
+	program.Executor
+	from int32
+}
+
+type brokenRunner struct {
+	program.Runner
+	from int32
+}
+
+var errBroken = errors.New("broken")
+
+func (e broken) Compile(p *program.Program, kv *program.KVMemory, l program.Limits) (program.Runner, error) {
+	r, err := e.Executor.Compile(p, kv, l)
+	return brokenRunner{r, e.from}, err
+}
+
+func (r brokenRunner) Run(s *program.Step) error {
+	if s.Positions[0] >= r.from {
+		return errBroken
+	}
+	return r.Runner.Run(s)
+}
+
+// TestFirstFails has the first part fail: an error that says which step, and no
+// result, neither of this step nor of the one before.
+func TestFirstFails(t *testing.T) {
+	_, p := stories(t)
+	e := split.New(broken{ref.New(1), 14}, ref.New(1), 2)
+	defer e.Close()
+	s := newStoryteller(t, e, p)
+	story, err := s.tell(4)
+	if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "step of 1 tokens from position 14") || len(story) != 3 {
+		t.Errorf("%d tokens told, error %v", len(story), err)
+	}
+	if s.runner.Result() != nil {
+		t.Error("there is a result after an error")
+	}
+}
+
 // TestRefused compiles what cannot be: a layer that is not there, memory that is
 // another executor's.
 func TestRefused(t *testing.T) {
