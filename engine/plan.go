@@ -48,7 +48,7 @@ type StepPlan struct {
 type StepCost struct {
 	Dispatches int   `json:"dispatches"`
 	Barriers   int   `json:"barriers"`
-	Messages   int   `json:"messages"` // most that Metal is sent to encode them
+	Messages   int   `json:"messages"` // that Metal is sent to encode them
 	Read       int64 `json:"read"`
 	Written    int64 `json:"written"`
 }

@@ -3,6 +3,7 @@ package metal
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/gollm/gollm/metal/internal/objc"
 )
@@ -128,29 +129,38 @@ type Binding struct {
 	Offset int
 }
 
-// SetBuffers binds buffers to the indices from first on, with one message. It is the cheapest way to
-// give a kernel its arguments.
+// SetBuffers binds buffers to the indices from first on, with at most one message: for those from the
+// first to the last that are not bound already. It is the cheapest way to give a kernel its arguments.
 func (e *ComputeEncoder) SetBuffers(first int, list ...Binding) {
 	if first < 0 || first+len(list) > MaxIndex+1 {
 		e.fail("buffers %d to %d: the last index is %d", first, first+len(list)-1, MaxIndex)
 		return
 	}
 	c := e.c
-	same := true
-	for i, l := range list {
+	from, to := len(list), 0 // what is not bound
+	for i := range list {
+		l := &list[i]
 		var now binding
 		if l.Buffer != nil {
 			now = binding{l.Buffer.id, uintptr(l.Offset)}
 		}
+		if e.bound[first+i] != now || now.id == 0 {
+			from, to = min(from, i), i+1
+		}
 		c.Objects[i], c.Numbers[i] = now.id, now.offset
-		was := &e.bound[first+i]
-		same = same && *was == now && now.id != 0
-		*was = now
 	}
-	if same {
+	switch {
+	case to <= from:
+		return
+	case to == from+1:
+		e.SetBuffer(first+from, list[from].Buffer, list[from].Offset)
 		return
 	}
-	c.Send(objc.ComputeCommandEncoderSetBuffers, e.id, c.ObjectsAddr(), c.NumbersAddr(), uintptr(first), uintptr(len(list)))
+	for i := from; i < to; i++ {
+		e.bound[first+i] = binding{c.Objects[i], c.Numbers[i]}
+	}
+	const word = unsafe.Sizeof(uintptr(0))
+	c.Send(objc.ComputeCommandEncoderSetBuffers, e.id, c.ObjectsAddr()+word*uintptr(from), c.NumbersAddr()+word*uintptr(from), uintptr(first+from), uintptr(to-from))
 }
 
 // SetBytes copies up to 4096 bytes for [[buffer(index)]].

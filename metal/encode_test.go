@@ -1,37 +1,16 @@
 package metal_test
 
 import (
-	"runtime"
 	"testing"
 
-	"github.com/ebitengine/purego"
 	"github.com/gollm/gollm/metal"
-	"github.com/gollm/gollm/metal/internal/objc"
+	"github.com/gollm/gollm/metal/emu"
 )
 
-// noop is a machine whose every message does nothing and returns its receiver, so that only the
-// sending is measured: objc_msgSend is the C library's labs.
+// noop is a machine whose every message does nothing, so that only the sending is measured.
 func noop(tb testing.TB) *metal.Device {
 	tb.Helper()
-	libc := map[string]string{"linux": "libc.so.6", "darwin": "/usr/lib/libSystem.B.dylib"}[runtime.GOOS]
-	h, err := purego.Dlopen(libc, purego.RTLD_NOW)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	labs, err := purego.Dlsym(h, "labs")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	rt := &objc.Runtime{
-		Call: purego.SyscallN, Callback: purego.NewCallback, MsgSend: labs, PoolPush: labs, PoolPop: labs,
-		Sel: func(string) uintptr { return 1 }, Class: func(string) uintptr { return 2 },
-		Float: func(_, _ uintptr) float64 { return 0 }, SizeOf: func(_, _ uintptr) objc.Dim { return objc.Dim{} },
-		DefaultDevice: func() uintptr { return 3 },
-	}
-	if err := rt.Prepare(); err != nil {
-		tb.Fatal(err)
-	}
-	d, err := metal.OpenRuntime(rt)
+	d, err := emu.Mute()
 	if err != nil {
 		tb.Fatal(err)
 	}

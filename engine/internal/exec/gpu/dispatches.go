@@ -19,8 +19,7 @@ type Dispatch struct {
 	Tensor  string // the weights it reads; "" if none
 	Layer   int    // -1 outside of layers
 	Barrier bool   // it waits for the launches before it
-	// Messages is the most that Metal is sent to encode it: a buffer that is bound
-	// already is not sent.
+	// Messages is what Metal is sent to encode it, what is set already left out.
 	Messages int
 }
 
@@ -51,7 +50,7 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 	kv := &program.KVMemory{Type: typ, BlockSize: shaders.AttentionPage}
 	fused := p.Fuse(canFuse)
 	r := &runner{e: e, whole: p, program: fused, limits: limits, kv: kv, layout: fused.Layout(limits), ropes: map[*program.Rope]rope{},
-		arena: new(metal.Buffer), hidden: place{buffer: new(metal.Buffer)}, parts: new(metal.Buffer), step: &stepBuffer{}}
+		arena: new(metal.Buffer), hidden: place{buffer: new(metal.Buffer)}, parts: new(metal.Buffer), step: &stepBuffer{buffer: new(metal.Buffer)}}
 	r.step.divide(limits, tableRoom)
 	for _, s := range p.KV {
 		kv.Layers = append(kv.Layers, program.KVLayer{Shape: s})
@@ -94,20 +93,14 @@ func (q *Planner) Step(tokens, outputs, end int) ([]Dispatch, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Dispatch, len(plan.launches))
+	list, messages := make([]Dispatch, len(plan.launches)), plan.messages()
 	layer := -1
 	for i := range plan.launches {
 		l := &plan.launches[i]
 		layer = layerOf(l.op, layer)
-		d := Dispatch{Launch: l.Launch, Op: l.name(), Layer: layer, Barrier: l.barrier, Messages: 3 + len(l.bindings)}
+		d := Dispatch{Launch: l.Launch, Op: l.name(), Layer: layer, Barrier: l.barrier, Messages: messages[i]}
 		if t := tensorOf(l.op); t != nil {
 			d.Tensor = t.Name
-		}
-		if l.Shared > 0 {
-			d.Messages++
-		}
-		if l.barrier {
-			d.Messages++
 		}
 		if a, ok := l.op.(*program.Attention); ok && q.readsCache(l, a.Layer) {
 			first := seenFrom(a, end-tokens)

@@ -51,8 +51,12 @@ func TestPlannerIsRunner(t *testing.T) {
 			t.Errorf("%+v: %d launches planned, the runner has %d", s, len(list), len(plan.launches))
 			continue
 		}
+		messages := plan.messages()
 		for i, d := range list {
 			l := plan.launches[i]
+			if d.Messages != messages[i] {
+				t.Errorf("%+v: launch %d: %d messages, the runner's %d", s, i, d.Messages, messages[i])
+			}
 			if d.Barrier != l.barrier {
 				t.Errorf("%+v: launch %d: barrier %v, the runner's %v", s, i, d.Barrier, l.barrier)
 			}

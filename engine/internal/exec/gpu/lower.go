@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
@@ -59,6 +60,7 @@ func (l *lowering) emitTypes(types []shaders.Type, s shaders.Launch, b ...bindin
 }
 
 func (l *lowering) add(key pipelineKey, s shaders.Launch, b []binding) {
+	slices.SortFunc(b, func(x, y binding) int { return x.index - y.index }) // neighbours are bound together
 	l.plan.launches = append(l.plan.launches, launch{Launch: s, key: key, bindings: b, op: l.op, rule: l.rule, source: l.at})
 }
 

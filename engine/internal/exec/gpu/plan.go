@@ -121,8 +121,10 @@ func conflict(a, b binding) bool {
 }
 
 // encode sends the launches [from, to), shift being what is added to the offsets of
-// each access.
+// each access. What is set already is not sent again, and of buffers at consecutive
+// indices one message binds all.
 func (p *plan) encode(e *metal.ComputeEncoder, from, to int, shift *[accesses]int) {
+	var list [metal.MaxIndex + 1]metal.Binding
 	for i := from; i < to; i++ {
 		l := &p.launches[i]
 		if l.barrier && i > from { // an encoder begins with everything before it done
@@ -130,15 +132,51 @@ func (p *plan) encode(e *metal.ComputeEncoder, from, to int, shift *[accesses]in
 		}
 		e.SetPipeline(l.pipeline)
 		e.SetBytes(0, l.Params)
+		n := 0
 		for j := range l.bindings {
 			b := &l.bindings[j]
-			e.SetBuffer(b.index, b.buffer, b.offset+shift[b.access])
+			list[n] = metal.Binding{Buffer: b.buffer, Offset: b.offset + shift[b.access]}
+			n++
+			if j+1 == len(l.bindings) || l.bindings[j+1].index != b.index+1 {
+				e.SetBuffers(b.index+1-n, list[:n]...)
+				n = 0
+			}
 		}
 		if l.Shared > 0 {
 			e.SetThreadgroupMemory(0, l.Shared)
 		}
 		e.DispatchThreadgroups(size(l.Groups), size(l.Threads))
 	}
+}
+
+// messages counts what encode sends for each launch when one encoder takes all.
+func (p *plan) messages() []int {
+	counts := make([]int, len(p.launches))
+	var bound [metal.MaxIndex + 1]place
+	var last *launch
+	for i := range p.launches {
+		l, n := &p.launches[i], 2 // the params, the dispatch
+		for _, sent := range []bool{l.barrier && i > 0, last == nil || last.key != l.key, l.Shared > 0} {
+			if sent {
+				n++
+			}
+		}
+		run := false // a message of the present run of indices is sent
+		for j := range l.bindings {
+			b := &l.bindings[j]
+			at := place{buffer: b.buffer, offset: b.offset}
+			if b.access == toNext {
+				at.offset-- // in another turn than what is at this offset otherwise
+			}
+			if run = run && l.bindings[j-1].index+1 == b.index; !run && (bound[b.index] != at || b.buffer == nil) {
+				run = true
+				n++
+			}
+			bound[b.index] = at
+		}
+		counts[i], last = n, l
+	}
+	return counts
 }
 
 func size(s shaders.Size) metal.Size { return metal.Size{Width: s[0], Height: s[1], Depth: s[2]} }

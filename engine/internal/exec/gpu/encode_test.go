@@ -1,0 +1,169 @@
+package gpu
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/gollm/gollm/engine/internal/arch"
+	"github.com/gollm/gollm/engine/internal/arch/archtest"
+	"github.com/gollm/gollm/engine/internal/program"
+	"github.com/gollm/gollm/gguf"
+	"github.com/gollm/gollm/metal/emu"
+)
+
+// muteLlama is a llama of so many layers on a device that does nothing, and a step
+// of one token.
+func muteLlama(tb testing.TB, layers int) (*runner, *program.Step) {
+	tb.Helper()
+	cases := archtest.Cases()
+	c := cases[slices.IndexFunc(cases, func(c archtest.Case) bool { return c.Name == "llama-dense" })]
+	path := filepath.Join(tb.TempDir(), "m.gguf")
+	if err := c.Deep(layers).Write(path, 1); err != nil {
+		tb.Fatal(err)
+	}
+	f, err := gguf.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { f.Close() })
+	m, err := arch.Load(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p, err := arch.Program(m, arch.Options{Context: 64}, false)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d, err := emu.Mute()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e := New(d, f.Mappings())
+	tb.Cleanup(func() { e.Close() })
+	memory, err := program.NewKVMemory(e, p.KV, gguf.F16, 32, 2)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r, err := e.Compile(p, memory, program.Limits{Tokens: 8, Outputs: 1})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r.(*runner), &program.Step{Tokens: []int32{5}, Positions: []int32{40}, Sequences: []int32{0}, Tables: [][]int32{{1, 0}}, Outputs: []int32{0}}
+}
+
+// BenchmarkToken is the host's part of a generated token of 32 layers: everything
+// but the GPU's work, and what Metal does in a message.
+func BenchmarkToken(b *testing.B) {
+	for _, fed := range []bool{false, true} {
+		name := "run"
+		if fed {
+			name = "feed"
+		}
+		b.Run(name, func(b *testing.B) {
+			r, s := muteLlama(b, 32)
+			next := *s
+			if fed {
+				if err := r.Feed(s); err != nil {
+					b.Fatal(err)
+				}
+				next.Tokens = nil
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := token(r, &next, fed); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(r.latest().launches)), "launches")
+		})
+	}
+}
+
+// token runs a step, or feeds it ahead and waits for the one before.
+func token(r *runner, s *program.Step, fed bool) error {
+	if !fed {
+		return r.Run(s)
+	}
+	if err := r.Feed(s); err != nil {
+		return err
+	}
+	_, err := r.Picked()
+	return err
+}
+
+// latest is the plan used last.
+func (r *runner) latest() (last *plan) {
+	for _, p := range r.plans {
+		if last == nil || p.used > last.used {
+			last = p
+		}
+	}
+	return last
+}
+
+// TestMessages counts what Metal is sent for plans.
+func TestMessages(t *testing.T) {
+	f, p := openStories(t)
+	m := emu.Test(t, emu.Options{PageSize: os.Getpagesize()})
+	e := New(m.Device(), f.Mappings())
+	defer e.Close()
+	memory, err := program.NewKVMemory(e, p.KV, gguf.F16, 32, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := e.newRunner(p, memory, program.Limits{Tokens: 40, Outputs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func(p *plan) int {
+		before := m.Stats().Messages
+		cb, err := compiled.encode(p, 0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := m.Stats().Messages - before
+		cb.Release()
+		return n
+	}
+	beside := count(&plan{parts: []int{0}}) // what every command buffer takes
+	for _, s := range []shape{{1, 1, 1, 0, true}, {1, 1, 64, 0, false}, {3, 1, 1, 0, false}, {40, 1, 2, 2, false}} {
+		p, err := compiled.planOf(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0
+		for _, n := range p.messages() {
+			sum += n
+		}
+		got := count(p) - beside
+		t.Logf("%+v: %d launches, %d messages", s, len(p.launches), got)
+		if got != sum {
+			t.Errorf("%+v: %d messages, counted ahead %d", s, got, sum)
+		}
+	}
+}
+
+// TestTokenAllocatesNothing counts what a generated token allocates, on a device
+// that allocates nothing itself.
+func TestTokenAllocatesNothing(t *testing.T) {
+	for _, fed := range []bool{false, true} {
+		r, s := muteLlama(t, 3)
+		next := *s
+		if fed {
+			if err := r.Feed(s); err != nil {
+				t.Fatal(err)
+			}
+			next.Tokens = nil
+		}
+		n := testing.AllocsPerRun(100, func() {
+			if err := token(r, &next, fed); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 && !raceEnabled {
+			t.Errorf("fed %v: %v allocations a token", fed, n)
+		}
+	}
+}
