@@ -83,6 +83,7 @@ func (m *Model) openOn(d *device) error {
 		// What is not kept is compiled again.
 		_ = e.KeepKernels(filepath.Join(dir, "gollm", "metal"))
 	}
+	e.ShowCompiling(m.options.Compiling)
 	m.gpu, m.gpuExec, m.exec = d, e, e
 	m.place = Placement{Device: d.name, GPU: d.Name(), GPULayers: layers, Why: why}
 	if layers <= m.logits.Layers() {

@@ -50,6 +50,10 @@ type Options struct {
 	// Progress, if set, makes Load read all weights into memory once, and is told
 	// of the bytes read so far. Otherwise pages are read when first needed.
 	Progress func(done, total int64)
+	// Compiling, if set, is told how many of the GPU's kernels are compiled, of those
+	// a new session needs, while that takes longer than a second; at the end with
+	// done equal to total. The next time they are found in the user's cache folder.
+	Compiling func(done, total int)
 }
 
 // DefaultContext bounds the context that Options.Context 0 picks.

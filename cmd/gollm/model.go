@@ -171,6 +171,15 @@ func loadModel(ctx context.Context, c *cli.Command, context int) (*engine.Model,
 // empty. On a terminal a slow load shows its progress.
 func openModel(ctx context.Context, c *cli.Command, path string, o engine.Options) (*engine.Model, error) {
 	stderr := c.Root().ErrWriter
+	if isTerminal(stderr) {
+		o.Compiling = func(done, total int) {
+			if done < total {
+				fmt.Fprintf(stderr, "\rcompiling the GPU's kernels, once: %d of %d\x1b[K", done, total)
+			} else {
+				fmt.Fprint(stderr, "\r\x1b[K")
+			}
+		}
+	}
 	if path == "" {
 		fmt.Fprint(stderr, noModel)
 		f, err := gguf.OpenBytes("stories260K.gguf", stories260K)

@@ -19,7 +19,9 @@ import (
 
 // Config says what is tested and how exact it must be.
 type Config struct {
-	New func() program.Executor
+	// Slow is of an emulated executor: tests that repeat themselves do so less.
+	Slow bool
+	New  func() program.Executor
 	// Bound is the largest error allowed, relative to the size of what a row's
 	// values are made of.
 	Bound float64

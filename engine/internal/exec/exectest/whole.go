@@ -139,6 +139,10 @@ func Concurrent(t *testing.T, c Config) {
 	e := c.New()
 	defer e.Close()
 	w := newWhole(t)
+	times := 3
+	if c.Slow {
+		times, w.tokens = 1, w.tokens[:40]
+	}
 	type session struct {
 		runner program.Runner
 		tables [][]int32
@@ -156,7 +160,7 @@ func Concurrent(t *testing.T, c Config) {
 	var group sync.WaitGroup
 	for n, s := range sessions {
 		group.Go(func() {
-			for range 3 {
+			for range times {
 				got, err := w.run(s.runner, s.tables, n)
 				if err != nil {
 					t.Error(err)

@@ -1,12 +1,9 @@
 package gpu
 
 import (
-	"path/filepath"
 	"reflect"
 	"testing"
 
-	"github.com/gollm/gollm/engine/internal/arch"
-	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal/emu"
@@ -107,63 +104,33 @@ func TestSeenFrom(t *testing.T) {
 	}
 }
 
-// TestPlannerEveryFamily is TestPlannerIsRunner of every family's tiny model,
-// without the kernels.
-func TestPlannerEveryFamily(t *testing.T) {
-	d := machine(t, emu.Options{}).Device()
-	limits := program.Limits{Tokens: 40, Outputs: 1}
-	for _, c := range archtest.Cases() {
-		path := filepath.Join(t.TempDir(), "m.gguf")
-		if err := c.Write(path, 1); err != nil {
-			t.Fatal(err)
-		}
-		f, err := gguf.Open(path)
+// planned holds what is planned of a model to what a runner does, without its
+// kernels.
+func planned(t *testing.T, name string, p *program.Program, r *runner) {
+	t.Helper()
+	q, err := NewPlanner(p, gguf.F16, r.limits)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	for _, s := range []shape{{1, 1, 2, 0, true}, {40, 1, 2, 2, false}} {
+		plan, err := r.lower(s)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", name, err)
 		}
-		m, err := arch.Load(f)
+		list, err := q.Step(s.tokens, s.outputs, 32*s.pages)
 		if err != nil {
-			t.Fatalf("%s: %v", c.Name, err)
+			t.Fatalf("%s: %v", name, err)
 		}
-		p, err := arch.Program(m, arch.Options{Context: 64}, false)
-		if err != nil {
-			t.Fatal(err)
+		same := len(list) == len(plan.launches)
+		for i := 0; same && i < len(list); i++ {
+			l := plan.launches[i]
+			same = list[i].Barrier == l.barrier && list[i].Kernel == l.Kernel && list[i].Groups == l.Groups && list[i].Written == l.Written
 		}
-		q, err := NewPlanner(p, gguf.F16, limits)
-		if err != nil {
-			t.Fatalf("%s: %v", c.Name, err)
+		if !same {
+			t.Errorf("%s: %+v: what is planned is not what the runner does", name, s)
 		}
-		e := New(d, f.Mappings())
-		memory, err := program.NewKVMemory(e, p.KV, gguf.F16, 32, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := e.newRunner(p, memory, limits)
-		if err != nil {
-			t.Fatalf("%s: %v", c.Name, err)
-		}
-		for _, s := range []shape{{1, 1, 2, 0, true}, {40, 1, 2, 2, false}} {
-			plan, err := r.lower(s)
-			if err != nil {
-				t.Fatalf("%s: %v", c.Name, err)
-			}
-			list, err := q.Step(s.tokens, s.outputs, 32*s.pages)
-			if err != nil {
-				t.Fatalf("%s: %v", c.Name, err)
-			}
-			same := len(list) == len(plan.launches)
-			for i := 0; same && i < len(list); i++ {
-				l := plan.launches[i]
-				same = list[i].Barrier == l.barrier && list[i].Kernel == l.Kernel && list[i].Groups == l.Groups && list[i].Written == l.Written
-			}
-			if !same {
-				t.Errorf("%s: %+v: what is planned is not what the runner does", c.Name, s)
-			}
-		}
-		if r.grouped.buffer != nil && int64(r.grouped.buffer.Len()) != q.Scratch.Experts {
-			t.Errorf("%s: %d bytes planned for experts, the runner has %d", c.Name, q.Scratch.Experts, r.grouped.buffer.Len())
-		}
-		e.Close()
-		f.Close()
+	}
+	if r.grouped.buffer != nil && int64(r.grouped.buffer.Len()) != q.Scratch.Experts {
+		t.Errorf("%s: %d bytes planned for experts, the runner has %d", name, q.Scratch.Experts, r.grouped.buffer.Len())
 	}
 }

@@ -1,10 +1,12 @@
 package gpu
 
 import (
-	"os"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gollm/gollm/engine/internal/arch"
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
@@ -106,7 +108,7 @@ func (r *runner) latest() (last *plan) {
 // TestMessages counts what Metal is sent for plans.
 func TestMessages(t *testing.T) {
 	f, p := openStories(t)
-	m := emu.Test(t, emu.Options{PageSize: os.Getpagesize()})
+	m := machine(t, emu.Options{})
 	e := New(m.Device(), f.Mappings())
 	defer e.Close()
 	memory, err := program.NewKVMemory(e, p.KV, gguf.F16, 32, 4)
@@ -166,4 +168,29 @@ func TestTokenAllocatesNothing(t *testing.T) {
 			t.Errorf("fed %v: %v allocations a token", fed, n)
 		}
 	}
+}
+
+// TestShowCompiling compiles kernels that take long together.
+func TestShowCompiling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := kernels{}
+		k.counter(3)() // nobody is told
+		var told []string
+		k.progress = func(done, total int) { told = append(told, fmt.Sprintf("%d/%d", done, total)) }
+		quick := k.counter(3)
+		for range 3 {
+			quick()
+		}
+		if told != nil {
+			t.Errorf("told of three quick ones: %v", told)
+		}
+		done := k.counter(5)
+		for range 5 {
+			time.Sleep(patience/2 + time.Millisecond)
+			done()
+		}
+		if want := []string{"2/5", "3/5", "4/5", "5/5"}; !slices.Equal(told, want) {
+			t.Errorf("told %v, want %v", told, want)
+		}
+	})
 }

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -15,8 +14,9 @@ const bound = 5e-3
 
 // TestFamilies holds every family's tiny model against what the oracle computed:
 // as one prompt, one token at a time, or in steps shared with another sequence.
-// The ways take turns over the cases, and only prompts have all tokens; with
-// GOLLM_LONG set each case goes all ways with all tokens.
+// The ways take turns over the cases, a prompt reaches into the second block of the
+// cache and the others have few tokens; with GOLLM_LONG set each case goes all ways
+// with all tokens.
 func TestFamilies(t *testing.T) {
 	d, _ := device(t)
 	for i, c := range archtest.Cases() {
@@ -42,10 +42,10 @@ func TestFamilies(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			tokens, long := archtest.Tokens(seed, s.Vocab), os.Getenv("GOLLM_LONG") != ""
-			few := tokens[:17]
-			if long {
-				few = tokens
+			tokens := archtest.Tokens(seed, s.Vocab)
+			few := tokens
+			if !long {
+				tokens, few = tokens[:41], tokens[:9]
 			}
 			ways := []struct {
 				name string

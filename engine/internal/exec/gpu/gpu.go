@@ -5,7 +5,8 @@
 // Weights are read in place: buffers over the file's own pages. Activations live
 // in one buffer that program.Layout divides up. What changes from step to step
 // (token ids, positions, block tables) is written to a small buffer that the
-// kernels read, so that the launches of a shape never change.
+// kernels read, so that the launches of a shape never change. It has room for two
+// steps, so that one can be given to the GPU while it works on the one before.
 //
 //	gpu.go        Executor, memory it hands out
 //	weights.go    tensors to buffers
@@ -13,7 +14,8 @@
 //	lower.go      ops to launches
 //	plan.go       the launches of a shape, barriers, encoding
 //	step.go       the step buffer
-//	runner.go     Run, errors
+//	runner.go     a compiled program: its memory, its plans
+//	flight.go     Run, Feed: steps given to the GPU, errors
 //	dispatches.go what a step comes to, without a device
 package gpu
 
@@ -86,6 +88,11 @@ func (e *Executor) KeepKernels(dir string) error {
 	e.kernels.archive = a
 	return nil
 }
+
+// ShowCompiling has f told how many of a program's kernels are compiled while that
+// takes longer than a second, and of the last. f is called by one goroutine at a
+// time, before Compile returns. Call ShowCompiling before Compile.
+func (e *Executor) ShowCompiling(f func(done, total int)) { e.kernels.progress = f }
 
 // Close gives back everything on the device: runners, KV memory, weights.
 func (e *Executor) Close() error {

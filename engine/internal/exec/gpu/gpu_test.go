@@ -16,6 +16,9 @@ import (
 	"github.com/gollm/gollm/shaders"
 )
 
+// long has tests do all they can: every family every way, every quantisation.
+var long = os.Getenv("GOLLM_LONG") != ""
+
 // device is this system's GPU or, where there is none, the emulator's; then m is
 // the machine.
 func device(t *testing.T) (d *metal.Device, m *emu.Machine) {
@@ -62,6 +65,7 @@ func canCompile(t *testing.T) {
 func config(t *testing.T) exectest.Config {
 	d, _ := device(t)
 	return exectest.Config{
+		Slow:      !long,
 		New:       func() program.Executor { return New(d, nil) },
 		Bound:     1e-4,
 		StepBound: 1e-3, // keys and values that round to other halves

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
@@ -16,7 +17,9 @@ import (
 type kernels struct {
 	device  *metal.Device
 	archive *metal.BinaryArchive // nil: nothing is kept
-	source  func(name string) (string, error)
+
+	progress func(done, total int) // see Executor.ShowCompiling; may be nil
+	source   func(name string) (string, error)
 
 	mu        sync.Mutex
 	libraries map[string]*library
@@ -55,6 +58,7 @@ type want struct {
 func (k *kernels) compile(list []want) error {
 	var group sync.WaitGroup
 	errs := make([]error, len(list))
+	done := k.counter(len(list))
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i, w := range list {
 		slots <- struct{}{}
@@ -63,6 +67,7 @@ func (k *kernels) compile(list []want) error {
 			if _, err := k.pipeline(w.key); err != nil {
 				errs[i] = fmt.Errorf("gpu: %s: kernel %s: %w", w.what(), w.key.kernel.Name, err)
 			}
+			done()
 		})
 	}
 	group.Wait()
@@ -78,6 +83,29 @@ func (k *kernels) compile(list []want) error {
 	}
 	return nil
 }
+
+// counter returns what to call for each of total pipelines when it is made: it
+// tells of progress once that takes longer than patience, and of the end if it has
+// told of anything.
+func (k *kernels) counter(total int) func() {
+	if k.progress == nil {
+		return func() {}
+	}
+	var mu sync.Mutex
+	begun, done, told := time.Now(), 0, false
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if told || done < total && time.Since(begun) > patience {
+			told = true
+			k.progress(done, total)
+		}
+	}
+}
+
+// patience is how long kernels are compiled without a word.
+const patience = time.Second
 
 // pipeline returns a pipeline, and compiles it if it is the first to ask.
 func (k *kernels) pipeline(key pipelineKey) (*metal.Pipeline, error) {

@@ -59,10 +59,10 @@ func TestMutants(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		n    int
-		pick bool
-	}{{1, false}, {12, false}, {1, true}} { // split positions, tiles of rows, a token picked
-		n, s := c.n, step(150, c.n)
+		from, n int // positions that no step before has written
+		pick    bool
+	}{{150, 1, false}, {151, 12, false}, {163, 1, true}} { // split positions, tiles of rows, a token picked
+		n, s := c.n, step(c.from, c.n)
 		// run returns the step's logits and the token picked.
 		run := func() ([]float32, int32, error) {
 			if !c.pick {

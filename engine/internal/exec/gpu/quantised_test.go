@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,7 +26,7 @@ func TestQuantised(t *testing.T) {
 		}
 		delete(want, c.Name)
 		for i, typ := range []gguf.Type{gguf.Q8_0, gguf.Q4_K, gguf.Q6_K, gguf.MXFP4} {
-			if (i+len(want))%2 == 0 && os.Getenv("GOLLM_LONG") == "" {
+			if (i+len(want))%2 == 0 && !long {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%s", c.Name, typ), func(t *testing.T) {

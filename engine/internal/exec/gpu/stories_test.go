@@ -3,6 +3,8 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -191,7 +193,8 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// TestKeepKernels compiles the kernels once for two executors.
+// TestKeepKernels compiles the kernels once for two executors, and again when the
+// file they are kept in is damaged.
 func TestKeepKernels(t *testing.T) {
 	f, p := openStories(t)
 	m := machine(t, emu.Options{})
@@ -210,6 +213,22 @@ func TestKeepKernels(t *testing.T) {
 	first := m.Stats()
 	run()
 	second := m.Stats()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("kept in %v, %v", files, err)
+	}
+	if err := os.WriteFile(files[0], []byte("not what was kept"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run()
+	third := m.Stats()
+	if n := third.Pipelines - second.Pipelines; n != first.Pipelines {
+		t.Errorf("with the file damaged %d pipelines were compiled, at first %d", n, first.Pipelines)
+	}
+	run()
+	if n := m.Stats().Pipelines - third.Pipelines; n != 0 {
+		t.Errorf("%d pipelines were compiled after the damaged file was written anew", n)
+	}
 	if first.Pipelines == 0 || second.Pipelines != first.Pipelines || second.ArchiveHits < first.Pipelines {
 		t.Errorf("%d pipelines compiled, then %d more, %d found in the archive", first.Pipelines, second.Pipelines-first.Pipelines, second.ArchiveHits)
 	}
