@@ -158,7 +158,7 @@ func (t *trial) stored(m memory, slots []int32, want []float64, width int, cache
 			continue
 		}
 		for i, b := range m.data()[row*n : (row+1)*n] {
-			if b != 0xff {
+			if b != poison(row*n+i) {
 				t.fail("row %d of the cache: byte %d was written, and none should be", row, i)
 			}
 		}

@@ -65,7 +65,11 @@ func (m memory) ints() []int32 {
 	return v
 }
 
-// alloc gives n bytes of NaN. Its length is a multiple of 4, as a file's tensors are padded.
+// poison is what a byte holds before a kernel writes it: NaN as floats of 32 and 16 bits, and as an int32 neither a
+// number of anything nor −1.
+func poison(at int) byte { return 0xfe | byte(at&1) }
+
+// alloc gives n bytes of poison. Its length is a multiple of 4, as a file's tensors are padded.
 func (t *trial) alloc(n int) memory {
 	size := front + (n+3)&^3
 	if t.opt.Hardware {
@@ -75,7 +79,7 @@ func (t *trial) alloc(n int) memory {
 	t.must(err)
 	t.buffers = append(t.buffers, b)
 	for i := range b.Bytes() {
-		b.Bytes()[i] = 0xff
+		b.Bytes()[i] = poison(i)
 	}
 	return memory{b, n}
 }
