@@ -24,7 +24,7 @@ import (
 )
 
 // version is part of every cache key: raise it when the front end changes what it writes.
-const version = "5"
+const version = "6"
 
 // wholeLimit is how many kernels a source may have to be compiled into one object. A library of
 // hundreds of instantiations is checked as a whole and its kernels compiled as they are asked for.

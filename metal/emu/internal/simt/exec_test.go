@@ -3,6 +3,7 @@ package simt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -344,6 +345,23 @@ func TestDivisionByZero(t *testing.T) {
 	f := faultOf(t, dispatchOf(k, 1, 1, make([]byte, 4), make([]byte, 4)), Options{}, kernel.RuleTrap)
 	if !strings.Contains(f.Detail, "program_source:4") {
 		t.Errorf("fault %v does not name the line", f)
+	}
+}
+
+// TestStackOverflow: functions that the compiler does not join have frames that are too much together.
+func TestStackOverflow(t *testing.T) {
+	src := ""
+	for i := range 5 {
+		call := "return a[n];"
+		if i > 0 {
+			call = fmt.Sprintf("return a[n] + g%d(y, n);", i-1)
+		}
+		src += fmt.Sprintf("__attribute__((noinline)) float g%d(device float * y, int n) { float a[10000]; for (int i = 0; i < 10000; i++) a[i] = y[i %% 4 + n]; %s }\n", i, call)
+	}
+	src += "kernel void f(device float * y, device const int * n) { y[0] = g4(y, n[0]); }"
+	f := faultOf(t, dispatchOf(build(t, src, "f", nil), 1, 1, make([]byte, 16), make([]byte, 4)), Options{}, kernel.RuleTrap)
+	if !strings.Contains(f.Detail, "stack overflow") {
+		t.Errorf("fault %v", f)
 	}
 }
 

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/gollm/gollm/metal/emu/internal/cuda"
@@ -41,10 +45,40 @@ func TestMain(m *testing.M) {
 	}
 	random = rand.New(rand.NewPCG(*seed, 0))
 	code := m.Run()
+	if all := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""; code == 0 && all {
+		if err := rulesWithoutTest(); err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+	}
 	if code != 0 {
 		fmt.Printf("again with -seed %d\n", *seed)
 	}
 	os.Exit(code)
+}
+
+// broken are the rules that a test has seen broken.
+var broken = map[string]bool{}
+
+// rulesWithoutTest names the rules of package kernel that no test has broken.
+func rulesWithoutTest() error {
+	f, err := parser.ParseFile(token.NewFileSet(), "../kernel/kernel.go", nil, 0)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	ast.Inspect(f, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok && fmt.Sprint(spec.Type) == "Rule" {
+			if rule, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value); !broken[rule] {
+				missing = append(missing, rule)
+			}
+		}
+		return true
+	})
+	if len(missing) > 0 {
+		return fmt.Errorf("rules that no test breaks: %v", missing)
+	}
+	return nil
 }
 
 // compiler uses the user's cache, as go test does: what was compiled once is not compiled again.
@@ -149,6 +183,7 @@ func faultOf(t *testing.T, d *kernel.Dispatch, o Options, rule kernel.Rule) *ker
 		t.Fatalf("fault %v, want rule %s", f, rule)
 	}
 	t.Log(f)
+	broken[string(rule)] = true
 	return f
 }
 

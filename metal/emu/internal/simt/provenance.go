@@ -23,6 +23,8 @@ const (
 // argument, a threadgroup variable, a variable of the thread, a constant of the program), where the
 // text tells. An access past the end of one buffer is then found even if it meets another.
 //
+// Before each call of a function that was not inlined comes a check that the stack has room for it.
+//
 // A pointer is followed back through address arithmetic, choices, loops and the parameters of
 // functions that were not inlined. One that was read from memory may come from anywhere; its check
 // stays as it is, against all that is bound.
@@ -273,18 +275,21 @@ var sanitizer = map[string]struct{ bytes, how int }{
 
 // instrument returns a line with its check made exact, or the line as it is.
 func (m *module) instrument(f *function, l string, used map[string]string) string {
-	at := strings.Index(l, "call ")
-	if at < 0 || !strings.Contains(l, "@__asan_") && !strings.Contains(l, "@msl_rt_atomic") && !strings.Contains(l, "@msl_rt_compare_exchange") {
+	if !strings.Contains(l, "call ") {
+		return l
+	}
+	if name, _, ok := callee(l); ok && m.functions[name] != nil {
+		used["msl_rt_stack"] = ""
+		return "  call void @msl_rt_stack()" + dbg(l) + "\n" + l
+	}
+	if !strings.Contains(l, "@__asan_") && !strings.Contains(l, "@msl_rt_atomic") && !strings.Contains(l, "@msl_rt_compare_exchange") {
 		return l
 	}
 	name, args, ok := callee(l)
 	if !ok {
 		return l
 	}
-	tail := ""
-	if i := strings.Index(l, ", !dbg "); i >= 0 {
-		tail = l[i:]
-	}
+	tail := dbg(l)
 	before := func(pointer, bytes string, how, align int) {
 		if c := m.check(f, pointer, bytes, 0, how|align<<2, used); c != "" {
 			l = "  " + c + tail + "\n" + l
@@ -319,6 +324,14 @@ func (m *module) instrument(f *function, l string, used map[string]string) strin
 		}
 	}
 	return l
+}
+
+// dbg is the place in the source that a line ends with.
+func dbg(l string) string {
+	if i := strings.Index(l, ", !dbg "); i >= 0 {
+		return l[i:]
+	}
+	return ""
 }
 
 // check spells the call that checks an access, or "" if the pointer may come from anywhere. exact

@@ -16,7 +16,8 @@ int munmap(void *, size_t);
 
 #define EXPORT __attribute__((visibility("default")))
 #define BLOCK ((uintptr_t)128 * 1024)
-#define RESERVE 4096 // least stack left before a fault is reported
+#define FRAME 49152  // a function's most, as target.go has it
+#define RESERVE 4096 // what this file's own functions take of a fiber's stack
 #define LANES 32
 #define MAXBUF 31
 
@@ -281,11 +282,8 @@ extern char _end[] __attribute__((visibility("hidden"), weak));
 static inline __attribute__((always_inline)) void check(uintptr_t a, size_t n, uintptr_t align, int write, uintptr_t pc) {
   uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
   fiber_t *f = (fiber_t *)((sp | (BLOCK - 1)) + 1) - 1;
-  if (__builtin_expect(((a ^ sp) & ~(BLOCK - 1)) == 0, 0)) { // its own stack
-    if (__builtin_expect((sp & (BLOCK - 1)) < RESERVE, 0))
-      fault_access(f, RULE_STACK, a, n, write, pc);
+  if (__builtin_expect(((a ^ sp) & ~(BLOCK - 1)) == 0, 0)) // its own stack
     return;
-  }
   if (__builtin_expect(a & (align - 1), 0))
     fault_access(f, RULE_ALIGN, a, n, write, pc);
   worker_t *w = f->w;
@@ -360,8 +358,6 @@ void msl_rt_access_object(uintptr_t a, size_t n, uint32_t how, uintptr_t base, u
   uint32_t from = ((base ^ sp) & ~(BLOCK - 1)) == 0 ? FROM_LOCAL : FROM_CONSTANT;
   if (n && __builtin_expect(!inside((range_t){base, size}, a, n), 0))
     slow_at(self(), a, n, how & WRITE, PC, from, (range_t){base, size});
-  if (__builtin_expect((sp & (BLOCK - 1)) < RESERVE, 0))
-    fault_access(self(), RULE_STACK, a, n, how & WRITE, PC);
 }
 // A threadgroup variable.
 void msl_rt_access_variable(uintptr_t a, size_t n, uint32_t how, uint32_t offset, uint32_t size) {
@@ -391,6 +387,12 @@ static void trap(uint32_t rule, uintptr_t pc) {
 }
 void __ubsan_handle_divrem_overflow_abort(void *data, uintptr_t a, uintptr_t b) { trap(RULE_DIVIDE, PC); }
 void __ubsan_handle_builtin_unreachable(void *data) { trap(RULE_UNREACHABLE, PC); }
+
+// Before a call of a function that was not inlined: there is room for it.
+void msl_rt_stack(void) {
+  if (__builtin_expect(((uintptr_t)__builtin_frame_address(0) & (BLOCK - 1)) < FRAME + RESERVE, 0))
+    trap(RULE_STACK, PC);
+}
 
 // undefined reports what C++ leaves undefined, of the kind what and with up to two numbers.
 static void undefined(uint32_t what, uint64_t x, uint64_t y, uintptr_t pc) {
