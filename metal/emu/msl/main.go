@@ -10,7 +10,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 
@@ -74,11 +76,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		o.Macros[k] = v
 	}
-	for _, dir := range append([]string{filepath.Dir(f.Arg(0))}, include...) {
-		if err := headers(o.Headers, dir); err != nil {
-			fmt.Fprintf(stderr, "msl: %v\n", err)
-			return 2
-		}
+	if err := headers(o.Headers, string(source), "", append([]string{filepath.Dir(f.Arg(0))}, include...)); err != nil {
+		fmt.Fprintf(stderr, "msl: %v\n", err)
+		return 2
 	}
 	c, err := msl.NewCompiler(msl.Config{Target: simt.Target(), CacheDir: *cache})
 	if err != nil {
@@ -103,37 +103,46 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// headers adds the files of dir that may be included, by their names relative to it. The first
-// directory to have a name wins.
-func headers(m map[string]string, dir string) error {
-	return filepath.WalkDir(dir, func(p string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if e.IsDir() {
-			if p != dir && strings.HasPrefix(e.Name(), ".") {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		switch filepath.Ext(p) {
-		case ".h", ".hpp", ".metal", ".metalh", ".inc":
-		default:
-			return nil
-		}
-		name, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		if name = filepath.ToSlash(name); m[name] == "" {
-			b, err := os.ReadFile(p)
+var includeLine = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*include[ \t]*["<]([^">\n]+)[">]`)
+
+// headers adds what text includes, and what that includes, by its name below one of dirs: first
+// beside the file that text is from, which at is the folder of, then below dirs themselves, the first to
+// have it. What none has is the compiler's to complain of, if it comes to need it.
+func headers(m map[string]string, text, at string, dirs []string) error {
+	for _, inc := range includeLine.FindAllStringSubmatch(text, -1) {
+		for _, name := range []string{path.Join(at, inc[1]), path.Clean(inc[1])} {
+			found, err := header(m, name, dirs)
 			if err != nil {
 				return err
 			}
-			m[name] = string(b)
+			if found {
+				break
+			}
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// header adds a file, unless it is there.
+func header(m map[string]string, name string, dirs []string) (found bool, err error) {
+	if _, ok := m[name]; ok {
+		return true, nil
+	}
+	if !fs.ValidPath(name) { // it leaves the folders
+		return false, nil
+	}
+	for _, dir := range dirs {
+		b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		m[name] = string(b)
+		return true, headers(m, m[name], path.Dir(name), dirs)
+	}
+	return false, nil
 }
 
 // table prints every kernel with its arguments and function constants.

@@ -37,7 +37,13 @@ func write(t *testing.T, path, text string) {
 func TestCommand(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "a.metal")
-	write(t, filepath.Join(dir, "inc", "sub", "h.h"), "#define TYPE float\n")
+	write(t, filepath.Join(dir, "inc", "sub", "h.h"), "#pragma once\n#include \"../up.h\"\n#include \"beside.h\"\n#ifdef NONE\n#include <none.h>\n#endif\n")
+	write(t, filepath.Join(dir, "inc", "up.h"), "#pragma once\n#include \"sub/h.h\"\n#define TYPE Float\n")
+	write(t, filepath.Join(dir, "inc", "sub", "beside.h"), "#define Float float\n")
+	write(t, filepath.Join(dir, "unread.h"), "\x00")
+	if err := os.Chmod(filepath.Join(dir, "unread.h"), 0); err != nil { // nobody includes it
+		t.Fatal(err)
+	}
 	write(t, file, "#include \"sub/h.h\"\nconstant int n [[function_constant(4)]];\nkernel void scale(device const TYPE * x, device TYPE * y [[buffer(3)]], threadgroup half * s [[threadgroup(1)]], uint i [[thread_position_in_grid]]) { s[0] = n; y[i] = x[i] * s[0] * K; }\n")
 	cache := t.TempDir()
 	var out, errs bytes.Buffer
