@@ -84,12 +84,15 @@ func rulesWithoutTest() error {
 // compiler uses the user's cache, as go test does: what was compiled once is not compiled again.
 func compiler(t testing.TB) *msl.Compiler {
 	t.Helper()
-	c, err := msl.NewCompiler(msl.Config{Target: Target()})
+	c, err := msl.NewCompiler(msl.Config{Target: target()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
+
+// target is what kernels are compiled for; see TestCUDALibrary.
+var target = Target
 
 // build compiles source and specialises one kernel.
 func build(t testing.TB, source, name string, constants map[int]kernel.ConstantValue) kernel.Kernel {

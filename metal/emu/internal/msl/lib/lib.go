@@ -30,8 +30,11 @@ func CPU() string {
 }
 
 // CUDA is the library for an NVIDIA GPU.
-func CUDA() string {
-	return text("msl_base.h") + text("msl_cuda.h") + text("msl_math.h") + text("msl_simd.h")
+func CUDA() string { return CUDAOn(text("msl_ptx.h")) }
+
+// CUDAOn is CUDA with other operations in the place of the GPU's own.
+func CUDAOn(operations string) string {
+	return text("msl_base.h") + operations + text("msl_cuda.h") + text("msl_math.h") + text("msl_simd.h")
 }
 
 func text(name string) string {

@@ -1,9 +1,7 @@
 // What the library asks of the machine, on an NVIDIA GPU: a simdgroup is a warp, a threadgroup a
-// block, threadgroup memory the block's dynamic shared memory. Written without CUDA's toolkit: what
-// clang's NVPTX target has built in, and PTX.
+// block, threadgroup memory the block's dynamic shared memory. The GPU's own operations are in
+// msl_ptx.h; a test has others in their place, which run on the CPU.
 #pragma once
-
-__asm__(".extern .shared .align 16 .b8 msl_shared[];");
 
 // The parameters of every entry point.
 struct msl_params {
@@ -12,7 +10,6 @@ struct msl_params {
   uint grid[3];         // threads_per_grid
 };
 
-MSL_FUNC uint msl_shared_base() { uint p; __asm__("mov.u32 %0, msl_shared;" : "=r"(p)); return p; }
 MSL_FUNC __local char * msl_tg_variable(uint offset, uint size) { return (__local char *)(size_t)msl_shared_base() + offset; }
 
 namespace msl_ {
@@ -42,16 +39,9 @@ template <int I, class A, class... R> struct nth : nth<I - 1, R...> {};
 template <class A, class... R> struct nth<0, A, R...> { typedef A type; };
 template <class R, class... P> struct function<R(P...)> { template <int I> using arg = argument<typename nth<I, P...>::type>; };
 
-struct place { uint size[3], index; };
-MSL_FUNC uint tid(int i) { return i == 0 ? __nvvm_read_ptx_sreg_tid_x() : i == 1 ? __nvvm_read_ptx_sreg_tid_y() : __nvvm_read_ptx_sreg_tid_z(); }
-MSL_FUNC uint ntid(int i) { return i == 0 ? __nvvm_read_ptx_sreg_ntid_x() : i == 1 ? __nvvm_read_ptx_sreg_ntid_y() : __nvvm_read_ptx_sreg_ntid_z(); }
-MSL_FUNC uint ctaid(int i) { return i == 0 ? __nvvm_read_ptx_sreg_ctaid_x() : i == 1 ? __nvvm_read_ptx_sreg_ctaid_y() : __nvvm_read_ptx_sreg_ctaid_z(); }
-MSL_FUNC uint nctaid(int i) { return i == 0 ? __nvvm_read_ptx_sreg_nctaid_x() : i == 1 ? __nvvm_read_ptx_sreg_nctaid_y() : __nvvm_read_ptx_sreg_nctaid_z(); }
 // The size of this threadgroup: the last ones of dispatchThreads may be partial.
 MSL_FUNC uint group_size(const __private msl_params & p, int i) { uint left = p.grid[i] - ctaid(i) * ntid(i); return left < ntid(i) ? left : ntid(i); }
 MSL_FUNC uint thread_index() { return tid(0) + ntid(0) * (tid(1) + ntid(1) * tid(2)); }
-MSL_FUNC uint lane() { return __nvvm_read_ptx_sreg_laneid(); }
-MSL_FUNC uint active() { uint m; __asm__ volatile("activemask.b32 %0;" : "=r"(m)); return m; }
 
 enum { op_sum, op_product, op_min, op_max, op_and, op_or, op_xor, op_prefix_inclusive_sum, op_prefix_exclusive_sum, op_prefix_inclusive_product, op_prefix_exclusive_product };
 enum { sh_index, sh_xor, sh_up, sh_down, sh_rotate_up, sh_rotate_down, sh_first };
@@ -60,7 +50,7 @@ enum { sh_index, sh_xor, sh_up, sh_down, sh_rotate_up, sh_rotate_down, sh_first 
 template <class T> MSL_FUNC T from(T v, uint src, uint mask) {
   struct words { int w[(sizeof(T) + 3) / 4]; } a;
   __builtin_memcpy(&a, &v, sizeof(T));
-  for (uint i = 0; i < (sizeof(T) + 3) / 4; i++) a.w[i] = __nvvm_shfl_sync_idx_i32(mask, a.w[i], src, 31);
+  for (uint i = 0; i < (sizeof(T) + 3) / 4; i++) a.w[i] = ptx::shuffle(mask, a.w[i], src);
   __builtin_memcpy(&v, &a, sizeof(T));
   return v;
 }
@@ -122,11 +112,11 @@ template <class T> MSL_FUNC T reduce(int op, int width, T v, int) {
   else { T r; for (int i = 0; i < shape<T>::n; i++) r[i] = (E)reduce1<W>(op, width, (W)v[i]); return r; }
 }
 MSL_FUNC ulong ballot(int width, bool p, int) {
-  uint m = __nvvm_vote_ballot_sync(active(), p);
+  uint m = ptx::ballot(active(), p);
   return width == 32 ? m : m >> (lane() & ~3u) & 15;
 }
-MSL_FUNC void threadgroup_barrier(uint flags, int) { __nvvm_bar_sync(0); if (flags & 1) __nvvm_membar_gl(); }
-MSL_FUNC void simdgroup_barrier(uint flags, int) { __nvvm_bar_warp_sync(active()); }
+MSL_FUNC void threadgroup_barrier(uint flags, int) { ptx::barrier(flags & 1); }
+MSL_FUNC void simdgroup_barrier(uint flags, int) { ptx::warp_barrier(active()); }
 
 MSL_FUNC uint matrix_row(uint l) { return (l / 4 & 4) + l / 2 % 4; }
 MSL_FUNC uint matrix_col(uint l) { return (l / 4 & 2) * 2 + l % 2 * 2; }
@@ -150,13 +140,11 @@ template <class T> MSL_FUNC ulong bits_of(T v) { if constexpr (sizeof(T) == 8) r
 template <class T> MSL_FUNC T from_bits(ulong b) { if constexpr (sizeof(T) == 8) return __builtin_bit_cast(T, b); else if constexpr (sizeof(T) == 4) return __builtin_bit_cast(T, (uint)b); else return (T)b; }
 template <class T> MSL_FUNC bool swap(__generic volatile T * p, __private T & old, T v) {
   if constexpr (sizeof(T) == 8) {
-    ulong e = bits_of(old), r;
-    __asm__ volatile("atom.cas.b64 %0, [%1], %2, %3;" : "=l"(r) : "l"(p), "l"(e), "l"(bits_of(v)) : "memory");
+    ulong e = bits_of(old), r = ptx::cas64(p, e, bits_of(v));
     old = from_bits<T>(r);
     return r == e;
   } else {
-    uint e = (uint)bits_of(old), r;
-    __asm__ volatile("atom.cas.b32 %0, [%1], %2, %3;" : "=r"(r) : "l"(p), "r"(e), "r"((uint)bits_of(v)) : "memory");
+    uint e = (uint)bits_of(old), r = ptx::cas32(p, e, (uint)bits_of(v));
     old = from_bits<T>(r);
     return r == e;
   }
@@ -190,16 +178,16 @@ template <class T> MSL_FUNC bool compare_exchange(__generic volatile T * p, __pr
 // Scalar maths from the GPU's own functions: ex2, lg2, sin and cos of the special function unit, to
 // about 2^-21, which is what Metal's fast maths promises.
 namespace msl_ { namespace m {
-MSL_FUNC float sqrt(float x) { return __nvvm_sqrt_rn_f(x); }
-MSL_FUNC float rsqrt(float x) { return __nvvm_rsqrt_approx_f(x); }
-MSL_FUNC float exp2(float x) { return __nvvm_ex2_approx_f(x); }
+MSL_FUNC float sqrt(float x) { return ptx::sqrt(x); }
+MSL_FUNC float rsqrt(float x) { return ptx::rsqrt(x); }
+MSL_FUNC float exp2(float x) { return ptx::ex2(x); }
 MSL_FUNC float exp(float x) {
   // 2^n · 2^f, with x·log2(e) in two parts.
   float t = x * 1.44269504f, n = __builtin_rintf(t), f = __builtin_fmaf(x, 1.44269502f, -n) + x * 1.92596299e-8f;
-  return __nvvm_ex2_approx_f(f) * __nvvm_ex2_approx_f(n);
+  return ptx::ex2(f) * ptx::ex2(n);
 }
 MSL_FUNC float exp10(float x) { return exp2(x * 3.32192809f); }
-MSL_FUNC float log2(float x) { return __nvvm_lg2_approx_f(x); }
+MSL_FUNC float log2(float x) { return ptx::lg2(x); }
 MSL_FUNC float log(float x) { return log2(x) * 0.693147181f; }
 MSL_FUNC float log10(float x) { return log2(x) * 0.301029996f; }
 MSL_FUNC float reduce_turn(float x) {
@@ -207,8 +195,8 @@ MSL_FUNC float reduce_turn(float x) {
   x = __builtin_fmaf(n, -6.28318548f, x);
   return __builtin_fmaf(n, 1.74845553e-7f, x);
 }
-MSL_FUNC float sin(float x) { return __nvvm_sin_approx_f(reduce_turn(x)); }
-MSL_FUNC float cos(float x) { return __nvvm_cos_approx_f(reduce_turn(x)); }
+MSL_FUNC float sin(float x) { return ptx::sin(reduce_turn(x)); }
+MSL_FUNC float cos(float x) { return ptx::cos(reduce_turn(x)); }
 MSL_FUNC float tan(float x) { return sin(x) / cos(x); }
 MSL_FUNC float sinh(float x) { float e = exp(__builtin_fabsf(x)); return __builtin_copysignf(__builtin_fabsf(x) < 0.1f ? __builtin_fabsf(x) * (1 + x * x / 6 + x * x * x * x / 120) : 0.5f * (e - 1 / e), x); }
 MSL_FUNC float cosh(float x) { float e = exp(__builtin_fabsf(x)); return 0.5f * (e + 1 / e); }
@@ -254,7 +242,7 @@ MSL_FUNC float nextafter(float x, float y) {
 MSL_FUNC int ilogb(float x) { return (int)(__builtin_bit_cast(uint, x) >> 23 & 255) - 127; }
 MSL_FUNC float ldexp(float x, int n) {
   int h = n / 2;
-  return x * __nvvm_ex2_approx_f((float)h) * __nvvm_ex2_approx_f((float)(n - h));
+  return x * ptx::ex2((float)h) * ptx::ex2((float)(n - h));
 }
 MSL_FUNC float frexp(float x, __private int & e) {
   if (x == 0 || x - x != 0) { e = 0; return x; }
