@@ -148,24 +148,30 @@ func TestIdle(t *testing.T) {
 
 // TestStepSizes: how tokens come in steps changes sums only by their order. Roundings
 // of activations at their edges are what remains.
-func TestStepSizes(t *testing.T) {
+func TestStepSizes(t *testing.T) { stepSizes(t, 64, 64, 1, 3, 5, 17) }
+
+// TestLongPrompt: prompts whose tokens are divided among workers, too.
+func TestLongPrompt(t *testing.T) { stepSizes(t, 250, 250, 50) }
+
+// stepSizes compares the logits after so many tokens that come in steps of each size.
+func stepSizes(t *testing.T, tokens int, sizes ...int) {
 	configs(t, func(t *testing.T, c exectest.Config) {
-		m := newLlama(t, shape{1, 256, 4, 2, 256, 500}, gguf.Q4_K, 64)
+		m := newLlama(t, shape{1, 256, 4, 2, 256, 500}, gguf.Q4_K, tokens)
 		e := c.New()
 		defer e.Close()
-		r, err := e.Compile(m.program, m.pool.Memory(), program.Limits{Tokens: 64, Outputs: 1})
+		r, err := e.Compile(m.program, m.pool.Memory(), program.Limits{Tokens: tokens, Outputs: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		all := m.step(0, 64)
+		all := m.step(0, tokens)
 		bound := float32(1e-3)
 		if c.Bound == precise {
 			bound = 1e-4
 		}
 		var want []float32
-		for _, n := range []int{64, 1, 3, 5, 17} {
-			for at := 0; at < 64; at += n {
-				k := min(n, 64-at)
+		for _, n := range sizes {
+			for at := 0; at < tokens; at += n {
+				k := min(n, tokens-at)
 				s := m.step(at, k)
 				s.Tokens = all.Tokens[at : at+k]
 				if err := r.Run(s); err != nil {
