@@ -1,12 +1,12 @@
 // attention: softmax(scale·q·k)·v of each row's query over the cached positions of its sequence.
 //
-//   q [rows][H·D]   keys, values: pages of 32 positions, [pages][32][G·D] and [G·DV], of half or float   out [rows][H·DV]
+//   q [rows][H·D]   keys, values: pages of 32 positions, [pages][32][G·D] and [G·DV] (cache.h)   out [rows][H·DV]
 //
 // attention_rows: a threadgroup takes HB pairs of a row and one of the query heads that share one KV head, and one of
-// p.splits ranges of the pages they see. Decoding, the pairs are of one row (HB heads); of a prompt they are of up to 8
-// rows that follow one another in a sequence (TOKENS of them, HB/TOKENS heads), so that a key is read once for HB
+// p.splits ranges of the pages they see. Decoding, the pairs are of one row (HB heads); of tiles that
+// attention_tiles does not take they are of rows that follow one another (TOKENS of them, HB/TOKENS heads), so that a key is read once for HB
 // queries either way. Each simdgroup takes every SIMDS-th page of the range. A page is as long as a simdgroup is wide, so that
-//   scores: 4 lanes a key, 8 keys a round: the lanes of a key read 64 bytes in one go and two shuffles add them up;
+//   scores: 4 lanes a key, 8 keys a round: the lanes of a key read 64 bytes (of half) in one go and two shuffles add them up;
 //           after 4 rounds each lane holds the score of one key, and the softmax is two reductions a head;
 //   values: a lane owns NV columns and goes through the keys: whole rows are read in order.
 // Of each pair a simdgroup keeps the largest score, the sum of the weights and NV columns of the weighted values

@@ -58,11 +58,7 @@ func MatVec(t Type, p MatVecParams, o Parts) Launch {
 func MatVecN(t Type, p MatVecParams, o Parts, columns int) Launch {
 	c := o.constants()
 	c[5] = uint32(columns)
-	rows := 4
-	if layouts[t].slice > 16 {
-		rows = 2
-	}
-	return matVec("matvec_n", t, p, o, c, columns, rows)
+	return matVec("matvec_n", t, p, o, c, columns, 4)
 }
 
 func matVec(source string, t Type, p MatVecParams, o Parts, constants [8]any, columns, rows int) Launch {

@@ -7,7 +7,7 @@
 // independent. So a simdgroup takes T::rows rows at once (4, or 2 of the types whose slices need
 // more registers): the loads of all its rows are in flight together, and a slice of x, 4 to 32 values a lane kept in
 // registers, is loaded once for all of them. Lanes split the row by slices, so that a simdgroup reads 270 to
-// 700 neighbouring bytes of each row at a time. Sums end in one simd_sum: no barriers, no threadgroup
+// 840 neighbouring bytes of each row at a time. Sums end in one simd_sum: no barriers, no threadgroup
 // memory. Threadgroups are two simdgroups, small enough that a matrix of 576 rows still makes 72
 // of them, and large enough for 24 resident simdgroups within the threadgroups a core can hold.
 //

@@ -3,11 +3,17 @@
 //   out[j, o] = scale·Σ x[j, c]·W[o, c] + bias[o] + residual[j, o]      x [columns][width], out [columns][rows]
 //
 // Reads the weights once for all columns: it should cost little more than one column, for it is bound
-// by memory up to the point where arithmetic takes as long. Small batches, parallel requests and speculation live on
-// that. So slices of weights are decoded once, into registers (four rows of up to 16 values, two of 32), and meet the
-// columns one by one; x comes four values at a time, from cache, each load used by all rows. 64 registers of
+// by memory up to the point where arithmetic or cache takes as long. Small batches, parallel requests and speculation
+// live on that. So 16 values of four rows of weights are decoded once, into registers, and meet the
+// columns one by one; x comes four values at a time, from cache, each load used by all four rows. 64 registers of
 // weights and up to 32 sums stay below the 128 a thread may have before it spills. The number of columns is a
 // function constant; the loops over columns are written for 8, so that no sum is indexed at run time.
+//
+// Loads a weight of n columns are n/16 of x, and those of blocks.h, twice over where slices have 32 values: they are
+// decoded half by half, since two rows of whole slices, in the same registers, would load x twice as often. For
+// Q4_K and 4 columns 0.25 + 0.125 (by whole slices 0.5 + 0.0625; matvec has 0.0625 + 0.0625). Bytes from cache are
+// 4 + 2 a weight, of 0.56 from memory. More rows at once do not fit: eight of 8 values would load x half as often, and
+// each slice four times.
 #include "common.h"
 #include "linear.h"
 
@@ -20,6 +26,19 @@ struct MatVecParams {
   uint rows;  // of the weights
   float eps;  // of the normalisation
 };
+
+// half_slice gives 16 values of a slice, the first or the last, or all of a shorter one. What it does not use of the
+// slice is not computed.
+template <class T> inline void half_slice(Row row, uint s, uint which, thread float4 *v) {
+  float4 q[T::values / 4];
+  float scale[T::scales], shift[T::scales];
+  quants<T>(row, s, q, scale, shift);
+  constexpr uint n = T::values / T::scales / 4;
+  UNROLL for (uint i = 0; i < min(uint(T::values), 16u) / 4; i++) {
+    const uint at = 4 * which + i;
+    v[i] = scale[at / n] * q[at] + shift[at / n];
+  }
+}
 
 template <class T>
 kernel void matvec_n(constant MatVecParams &p [[buffer(0)]],
@@ -34,7 +53,7 @@ kernel void matvec_n(constant MatVecParams &p [[buffer(0)]],
                      uint simdgroup [[simdgroup_index_in_threadgroup]],
                      uint simdgroups [[simdgroups_per_threadgroup]],
                      uint lane [[thread_index_in_simdgroup]]) {
-  constexpr uint R = T::values > 16 ? 2 : 4; // rows of weights at once
+  constexpr uint R = 4; // rows of weights at once
   const uint first = (group * simdgroups + simdgroup) * R;
   if (first >= p.rows) return;
   const uint row_bytes = p.width / T::block * T::bytes + p.width % T::block * (T::bytes / T::block);
@@ -57,25 +76,28 @@ kernel void matvec_n(constant MatVecParams &p [[buffer(0)]],
       }
     }
   } else {
-    constexpr uint n = T::values / T::runs / 4;
+    constexpr uint run = T::values / T::runs, halves = T::values > 16 ? 2 : 1, n = T::values / halves / 4;
     for (uint s = lane; s < p.width / T::values; s += LANES) {
-      float4 w[R][T::values / 4];
-      UNROLL for (uint i = 0; i < R; i++) decode<T>(row[i], s, w[i]);
-      if (norm_x) { // the norm's weights go with the matrix: once for all columns
-        UNROLL for (uint r = 0; r < T::runs; r++) {
-          device const float4 *by = (device const float4 *)(norm + run_of<T>(s, r));
-          UNROLL for (uint k = 0; k < n; k++)
-            UNROLL for (uint i = 0; i < R; i++) w[i][r * n + k] *= by[k];
+      UNROLL for (uint half_of = 0; half_of < halves; half_of++) {
+        uint c[n]; // the columns of four values each
+        UNROLL for (uint k = 0; k < n; k++) {
+          const uint i = 4 * (half_of * n + k);
+          c[k] = run_of<T>(s, i / run) + i % run;
         }
-      }
-      UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
-        if (j >= columns) break;
-        UNROLL for (uint r = 0; r < T::runs; r++) {
-          device const float4 *from = (device const float4 *)(x + ulong(j) * p.width + run_of<T>(s, r));
+        float4 w[R][n];
+        UNROLL for (uint i = 0; i < R; i++) half_slice<T>(row[i], s, half_of, w[i]);
+        if (norm_x) { // the norm's weights go with the matrix: once for all columns
           UNROLL for (uint k = 0; k < n; k++) {
-            const float4 v = from[k];
+            const float4 by = *(device const float4 *)(norm + c[k]);
+            UNROLL for (uint i = 0; i < R; i++) w[i][k] *= by;
+          }
+        }
+        UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
+          if (j >= columns) break;
+          UNROLL for (uint k = 0; k < n; k++) {
+            const float4 v = *(device const float4 *)(x + ulong(j) * p.width + c[k]);
             if (norm_x) squares[j] += dot(v, v);
-            UNROLL for (uint i = 0; i < R; i++) sum[i][j] += dot(w[i][r * n + k], v);
+            UNROLL for (uint i = 0; i < R; i++) sum[i][j] += dot(w[i][k], v);
           }
         }
       }

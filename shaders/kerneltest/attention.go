@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/gollm/gollm/gguf/quant"
@@ -123,7 +124,48 @@ func attentionCases() (list []Case) {
 			list = append(list, Case{Op: "attention", Type: cache.String(), Name: s.name, run: func(t *trial) { t.attention(s) }})
 		}
 	}
+	for _, cache := range []shaders.Type{shaders.F16, shaders.F32, shaders.Q8_0} {
+		for i := range 16 {
+			list = append(list, Case{Op: "attention", Type: cache.String(), Name: fmt.Sprintf("random_%d", i), Long: true, run: func(t *trial) { t.attention(t.someAttention(cache)) }})
+		}
+	}
 	return list
+}
+
+// someAttention is any attention there can be, but for its size.
+func (t *trial) someAttention(cache shaders.Type) attentionShape {
+	some := func() bool { return t.rng.IntN(3) == 0 }
+	width := func() int {
+		if cache == shaders.Q8_0 {
+			return 32 * (1 + t.rng.IntN(8))
+		} else if some() {
+			return 1 + t.rng.IntN(300)
+		}
+		return 16 * (1 + t.rng.IntN(16))
+	}
+	c := attentionShape{tiled: !some(), splits: 1 << t.rng.IntN(3), s: shaders.AttentionShape{KVHeads: 1 + t.rng.IntN(2), Key: width(), Cache: cache, Sinks: some()}}
+	c.s.Heads, c.s.Value = c.s.KVHeads*(1+t.rng.IntN(6)), c.s.Key
+	if some() {
+		c.s.Value = width()
+	}
+	for _, v := range []struct {
+		to   *int
+		most int
+	}{{&c.s.Window, 150}, {&c.s.Chunk, 150}} {
+		if some() {
+			*v.to = 1 + t.rng.IntN(v.most)
+		}
+	}
+	if some() {
+		c.s.Softcap, c.spread = 5, 3
+	}
+	if some() {
+		c.s.ALiBi = 8
+	}
+	for range 1 + t.rng.IntN(3) {
+		c.sequences = append(c.sequences, span{t.rng.IntN(200), 1 + t.rng.IntN(50)})
+	}
+	return c
 }
 
 func (t *trial) attention(c attentionShape) {

@@ -139,6 +139,9 @@ func matMulCases() []Case {
 		if typ.BlockSize() == 1 {
 			shapes = append(shapes, shape{"odd_tail_every_part", 77, 3, 3, allParts}, shape{"half_step_normed", 336, 9, 35, shaders.Parts{Norm: true}}, shape{"narrow", 3, 9, 5, none})
 		}
+		if typ.BlockSize() == 32 {
+			shapes = append(shapes, shape{"odd_blocks", 352, 70, 37, none})
+		}
 		addShapes(typ, shapes, shape{width: 256, rows: 70, columns: 10}, add, run)
 		addRandom(typ, func(t *trial) int { return 1 + t.rng.IntN(70) }, add, run)
 	})
