@@ -303,6 +303,11 @@ func (t *team) steps(r *runner, id int, at *int) {
 			return
 		}
 		*at = t.at
+		// Else whatever else is to run, the collector above all, would wait until the
+		// scheduler's 10 ms are over.
+		if r.n > few || *at%letOthers == 0 {
+			runtime.Gosched()
+		}
 	}
 }
 
@@ -415,6 +420,10 @@ func (b *barrier) wait(id, done int) {
 		}
 	}
 }
+
+// letOthers is how many steps of a single token, some 100 µs, go by before other
+// goroutines may have the processor.
+const letOthers = 16
 
 // sleep waits for the turn to end without using the processor.
 func (b *barrier) sleep(id int, turn uint32) {
