@@ -18,11 +18,11 @@ func (r *runner) slot(sequence int32, position int) int {
 func (r *runner) storeKV(op *program.StoreKV) {
 	k, v := r.matrix(op.K), r.matrix(op.V)
 	layer := r.kv.Layers[op.Layer]
-	r.add(r.tokens, func(_ *worker, i int) {
+	r.addRows(func(_ *worker, i int) {
 		at := r.slot(r.step.Sequences[i], int(r.step.Positions[i]))
 		r.store(layer.K, at, k.row(i))
 		r.store(layer.V, at, v.row(i))
-	})
+	}, k, v)
 }
 
 // store writes a row of a cache, rounding to its type.

@@ -67,8 +67,17 @@ func (e *Executor) Close() error {
 // step is a part of an op: run is called for each item, by any worker, in any
 // order. items is asked once a step, when those before are done.
 type step struct {
-	items func() int
-	run   func(w *worker, item int)
+	items   func() int
+	run     func(w *worker, item int)
+	rows    kind           // whose items they are, if each works on one row of tensors:
+	touched []matrix       // of these
+	of      program.Tensor // what is projected, of projections
+}
+
+// kind is a kind of rows: tensors of the same kind have as many.
+type kind struct {
+	known, output bool
+	repeat        int
 }
 
 // runner is a compiled program. What changes from one Run to the next is read
@@ -168,7 +177,66 @@ func aligned[T byte | int16 | float32](n int) []T {
 
 // add appends a step.
 func (r *runner) add(items func() int, run func(w *worker, item int)) {
-	r.steps = append(r.steps, step{items, run})
+	r.steps = append(r.steps, step{items: items, run: run})
+}
+
+// addRows is add of a step whose items each take row i of some tensors and write row i
+// of others, all of one kind. After another such step it becomes part of it: that is a
+// barrier less, and the row is still in the cache.
+func (r *runner) addRows(run func(w *worker, i int), touched ...matrix) {
+	k := kind{true, touched[0].output, touched[0].repeat}
+	if last := len(r.steps) - 1; last >= 0 && r.steps[last].rows == k && apart(r.steps[last].touched, touched) {
+		s := &r.steps[last]
+		before := s.run
+		s.run = func(w *worker, i int) {
+			before(w, i)
+			run(w, i)
+		}
+		s.touched = append(s.touched, touched...)
+		return
+	}
+	r.steps = append(r.steps, step{items: r.counter(touched[0]), run: run, rows: k, touched: touched})
+}
+
+// apart reports whether what two ops touch is the same row by row or lies apart: memory
+// is used again when a tensor is done with, and then rows of one overlap others of
+// another.
+func apart(a, b []matrix) bool {
+	span := func(m matrix) (from, to uintptr) {
+		from = uintptr(unsafe.Pointer(unsafe.SliceData(m.data)))
+		return from, from + 4*uintptr(len(m.data))
+	}
+	for _, m := range a {
+		for _, o := range b {
+			if len(m.data) == 0 || len(o.data) == 0 {
+				continue
+			}
+			from, to := span(m)
+			first, end := span(o)
+			if from < end && first < to && (from != first || m.width != o.width) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// addProjection is add of a projection of x. Projections of the same x that follow one
+// another are one step.
+func (r *runner) addProjection(x program.Tensor, items func() int, run func(w *worker, item int)) {
+	if last := len(r.steps) - 1; last >= 0 && r.steps[last].of == x {
+		before := r.steps[last]
+		r.steps[last].items = func() int { return before.items() + items() }
+		r.steps[last].run = func(w *worker, item int) {
+			if n := before.items(); item >= n {
+				run(w, item-n)
+			} else {
+				before.run(w, item)
+			}
+		}
+		return
+	}
+	r.steps = append(r.steps, step{items: items, run: run, of: x})
 }
 
 func (r *runner) compile(op program.Op) error {

@@ -11,8 +11,12 @@ const span = 2048
 
 // elementwise adds a step that calls f for the columns [from, to) of every row
 // of out.
-func (r *runner) elementwise(out matrix, f func(row, from, to int)) {
+func (r *runner) elementwise(f func(row, from, to int), out matrix, in ...matrix) {
 	parts := (out.width + span - 1) / span
+	if parts == 1 {
+		r.addRows(func(_ *worker, i int) { f(i, 0, out.width) }, append([]matrix{out}, in...)...)
+		return
+	}
 	r.add(func() int { return r.count(out) * parts }, func(_ *worker, item int) {
 		from := item % parts * span
 		f(item/parts, from, min(from+span, out.width))
@@ -21,50 +25,50 @@ func (r *runner) elementwise(out matrix, f func(row, from, to int)) {
 
 func (r *runner) sum(op *program.Add) {
 	a, b, out := r.matrix(op.A), r.matrix(op.B), r.matrix(op.Out)
-	r.elementwise(out, func(i, from, to int) {
+	r.elementwise(func(i, from, to int) {
 		r.Add(out.row(i)[from:to], a.row(i)[from:to], b.row(i)[from:to])
-	})
+	}, out, a, b)
 }
 
 func (r *runner) mul(op *program.Mul) {
 	a, b, out := r.matrix(op.A), r.matrix(op.B), r.matrix(op.Out)
 	one := float32(1)
-	r.elementwise(out, func(i, from, to int) {
+	r.elementwise(func(i, from, to int) {
 		if b.width == 1 {
 			r.ScaleMul(out.row(i)[from:to], a.row(i)[from:to], r.ones, &b.row(i)[0])
 			return
 		}
 		r.ScaleMul(out.row(i)[from:to], a.row(i)[from:to], b.row(i)[from:to], &one)
-	})
+	}, out, a, b)
 }
 
 func (r *runner) scale(op *program.Scale) {
 	x, out := r.matrix(op.X), r.matrix(op.Out)
-	r.elementwise(out, func(i, from, to int) {
+	r.elementwise(func(i, from, to int) {
 		r.ScaleMul(out.row(i)[from:to], x.row(i)[from:to], r.ones, &op.Factor)
-	})
+	}, out, x)
 }
 
 func (r *runner) scaleByPosition(op *program.ScaleByPosition) {
 	x, out := r.matrix(op.X), r.matrix(op.Out)
-	r.elementwise(out, func(i, from, to int) {
+	r.elementwise(func(i, from, to int) {
 		p := (int(r.step.Positions[i]) + op.Offset) / op.Period
 		f := float32(1 + float64(op.Beta)*math.Log1p(float64(p)))
 		src, dst := x.row(i)[from:to], out.row(i)[from:to]
 		for j, v := range src {
 			dst[j] = v * f
 		}
-	})
+	}, out, x)
 }
 
 func (r *runner) softcap(op *program.Softcap) {
 	x, out := r.matrix(op.X), r.matrix(op.Out)
-	r.elementwise(out, func(i, from, to int) {
+	r.elementwise(func(i, from, to int) {
 		src, dst := x.row(i)[from:to], out.row(i)[from:to]
 		for j, v := range src {
 			dst[j] = squash(v, op.Cap)
 		}
-	})
+	}, out, x)
 }
 
 // squash is cap·tanh(x/cap).
@@ -75,13 +79,13 @@ func squash(x, limit float32) float32 {
 func (r *runner) activate(op *program.Activate) {
 	x, out := r.matrix(op.X), r.matrix(op.Out)
 	act := r.gate(op.Act)
-	r.elementwise(out, func(i, from, to int) { act(out.row(i)[from:to], x.row(i)[from:to], r.ones) })
+	r.elementwise(func(i, from, to int) { act(out.row(i)[from:to], x.row(i)[from:to], r.ones) }, out, x)
 }
 
 func (r *runner) glu(op *program.GLU) {
 	gate, up, out := r.matrix(op.Gate), r.matrix(op.Up), r.matrix(op.Out)
 	act := r.gate(op.Act)
-	r.elementwise(out, func(i, from, to int) { act(out.row(i)[from:to], gate.row(i)[from:to], up.row(i)[from:to]) })
+	r.elementwise(func(i, from, to int) { act(out.row(i)[from:to], gate.row(i)[from:to], up.row(i)[from:to]) }, out, gate, up)
 }
 
 // gate returns the function act(g)·u.

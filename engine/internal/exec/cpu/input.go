@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"slices"
+
 	"github.com/gollm/gollm/engine/internal/exec/cpu/kernel"
 	"github.com/gollm/gollm/engine/internal/program"
 )
@@ -69,16 +71,11 @@ func (r *runner) roundRows(t program.Tensor, most int, wanted func() bool) {
 	}
 	of := &rounding{t, []func() bool{wanted}}
 	in.rounded = of
-	rows := func() int {
-		for _, wanted := range of.wanted {
-			if wanted() {
-				return r.count(x)
-			}
-		}
-		return 0
-	}
 	k, wide := x.width, r.WideBytes(x.width)
-	r.add(rows, func(_ *worker, i int) {
+	r.addRows(func(_ *worker, i int) {
+		if !slices.ContainsFunc(of.wanted, func(wanted func() bool) bool { return wanted() }) {
+			return
+		}
 		q, d, s, h := in.q[i*k:(i+1)*k], in.d[i*k/32:(i+1)*k/32], in.s[i*k/32:(i+1)*k/32], in.h[i*k/16:(i+1)*k/16]
 		r.Quantize(q, d, s, h, x.row(i))
 		in.acts[i] = kernel.Act{Q: &q[0], D: &d[0], S: &s[0], H: &h[0]}
@@ -87,7 +84,7 @@ func (r *runner) roundRows(t program.Tensor, most int, wanted func() bool) {
 			r.Wide(w, q, d)
 			in.acts[i].W = &w[0]
 		}
-	})
+	}, x)
 }
 
 // packed is a worker's memory for the rows of a panel, rounded.

@@ -39,7 +39,7 @@ func (r *runner) rmsNorm(op *program.RMSNorm) error {
 	x, out := r.matrix(op.X), r.matrix(op.Out)
 	a, err := r.newAffine(op.Norm, x.width)
 	r.need.row = max(r.need.row, 1)
-	r.add(r.counter(x), func(w *worker, i int) {
+	r.addRows(func(w *worker, i int) {
 		src, dst := x.row(i), out.row(i)
 		f := &w.row[0]
 		for g := 0; g < len(src); g += op.Group {
@@ -50,14 +50,14 @@ func (r *runner) rmsNorm(op *program.RMSNorm) error {
 		if a.bias != nil {
 			r.Add(dst, dst, a.bias)
 		}
-	})
+	}, x, out)
 	return err
 }
 
 func (r *runner) layerNorm(op *program.LayerNorm) error {
 	x, out := r.matrix(op.X), r.matrix(op.Out)
 	a, err := r.newAffine(op.Norm, x.width)
-	r.add(r.counter(x), func(_ *worker, i int) {
+	r.addRows(func(_ *worker, i int) {
 		src, dst := x.row(i), out.row(i)
 		for g := 0; g < len(src); g += op.Group {
 			n := float64(op.Group)
@@ -77,6 +77,6 @@ func (r *runner) layerNorm(op *program.LayerNorm) error {
 		if a.bias != nil {
 			r.Add(dst, dst, a.bias)
 		}
-	})
+	}, x, out)
 	return err
 }

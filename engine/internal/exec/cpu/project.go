@@ -51,7 +51,7 @@ func (r *runner) project(op *program.Project) error {
 		}
 		return spans * r.partsOf(r.count(x), spans)
 	}
-	r.add(items, func(wk *worker, item int) {
+	r.addProjection(op.X, items, func(wk *worker, item int) {
 		n := r.count(x)
 		if n > few {
 			parts := r.partsOf(n, spans)

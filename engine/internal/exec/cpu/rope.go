@@ -44,7 +44,7 @@ func (r *runner) rope(op *program.RoPE) error {
 		return err
 	}
 	half, dims := t.half, op.Rope.Dims
-	r.add(r.counter(x), func(_ *worker, i int) {
+	r.addRows(func(_ *worker, i int) {
 		s, c := t.sin[i*half:(i+1)*half], t.cos[i*half:(i+1)*half]
 		src, dst := x.row(i), out.row(i)
 		for h := 0; h < len(src); h += op.Head {
@@ -56,7 +56,7 @@ func (r *runner) rope(op *program.RoPE) error {
 				rotateAdjacent(y, a, s, c)
 			}
 		}
-	})
+	}, x, out)
 	return nil
 }
 
