@@ -44,18 +44,24 @@ func (c *candidates) fill(logits []float32, k int) {
 		}
 		return
 	}
-	// A heap of the k best so far with the worst on top.
+	// A heap of the k best so far with the worst on top. Nearly all logits are no
+	// larger than that one's: among equals the one that is there has the lower id.
 	worst := func(a, b candidate) bool { return before(a, b) > 0 }
+	least := float32(math.Inf(-1)) // what is not larger is out
 	for i, v := range logits {
+		if v <= least {
+			continue
+		}
 		x := candidate{id: int32(i), logit: v}
-		switch {
-		case v == float32(math.Inf(-1)):
-		case len(c.all) < k:
+		if len(c.all) < k {
 			c.all = append(c.all, x)
 			up(c.all, worst)
-		case before(x, c.all[0]) < 0:
+		} else {
 			c.all[0] = x
 			down(c.all, 0, worst)
+		}
+		if len(c.all) == k {
+			least = c.all[0].logit
 		}
 	}
 	slices.SortFunc(c.all, before)

@@ -33,9 +33,6 @@ type Config struct {
 	// StepBound is the largest error allowed between steps of different sizes,
 	// relative to a row's largest value. 0: they agree to the last bit.
 	StepBound float64
-	// Allocs counts the allocations of a call of f, for executors under which
-	// others' code runs too. nil: testing.AllocsPerRun.
-	Allocs func(f func()) float64
 }
 
 // Run tests every op.

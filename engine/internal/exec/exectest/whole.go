@@ -115,13 +115,9 @@ func Allocations(t *testing.T, c Config) {
 	defer e.Close()
 	w := newWhole(t)
 	r, tables := w.compile(t, e, len(w.tokens))
-	count := c.Allocs
-	if count == nil {
-		count = func(f func()) float64 { return testing.AllocsPerRun(20, f) }
-	}
 	for _, n := range []int{1, 2, 7, 90} {
 		s := w.step(tables, 0, n)
-		allocations := count(func() {
+		allocations := testing.AllocsPerRun(20, func() {
 			if err := r.Run(s); err != nil {
 				t.Fatal(err)
 			}

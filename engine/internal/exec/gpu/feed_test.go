@@ -89,7 +89,7 @@ func TestFeed(t *testing.T) {
 		}
 		r := ref.New(0)
 		defer r.Close()
-		want, err := newStoryteller(t, r, p).tell(prompt, 100)
+		want, err := newStoryteller(t, r, p).tell(prompt, 70)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestFeed(t *testing.T) {
 		e := New(d, f.Mappings())
 		defer e.Close()
 		s := newStoryteller(t, e, p)
-		got, err := s.tellFed(prompt, 100)
+		got, err := s.tellFed(prompt, 70)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestFeed(t *testing.T) {
 		}
 		// The same again, from the middle on, fed and not.
 		for _, tell := range []func([]int32, int) ([]int32, error){s.tell, s.tellFed} {
-			const back = 40
+			const back = 45
 			s.tokens = s.tokens[:len(prompt)+back]
 			s.seq.Truncate(len(s.tokens))
 			again, err := tell(want[back:back+1], 20)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/gollm/gollm/engine/internal/exec/exectest"
@@ -78,55 +76,15 @@ func TestConcurrent(t *testing.T) { exectest.Concurrent(t, config(t)) }
 func TestStepSizes(t *testing.T)  { exectest.StepSizes(t, config(t)) }
 func TestErrors(t *testing.T)     { exectest.Errors(t, config(t)) }
 
-// TestAllocations counts what this package and package metal allocate for a
-// step; the emulator, which runs in the same process, allocates all the time.
+// TestAllocations counts what a step allocates, on a device that allocates nothing
+// itself.
 func TestAllocations(t *testing.T) {
-	rate := runtime.MemProfileRate
-	runtime.MemProfileRate = 1
-	defer func() { runtime.MemProfileRate = rate }()
-	c := config(t)
-	c.Allocs = func(f func()) float64 {
-		f() // makes the plan, and what metal keeps for the next time
-		before := allocations()
-		f()
-		count := 0.0
-		for where, n := range allocations() {
-			if n -= before[where]; n > 0 {
-				t.Logf("%d at %s", n, where)
-				count += float64(n)
-			}
-		}
-		return count
+	if raceEnabled {
+		t.Skip("under the race detector sync.Pool forgets, and so allocates")
 	}
-	exectest.Allocations(t, c)
-}
-
-// allocations is how many objects were allocated so far by Run itself, by place.
-func allocations() map[string]int64 {
-	sites := map[string]int64{}
-	runtime.GC() // the profile is that of the last two collections
-	runtime.GC()
-	records := make([]runtime.MemProfileRecord, 20000)
-	k, ok := runtime.MemProfile(records, true)
-	if !ok {
-		panic("too many allocation sites")
+	d, err := emu.Mute()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, r := range records[:k] {
-		var names []string
-		run, other := false, false
-		for frames := runtime.CallersFrames(r.Stack()); ; {
-			f, more := frames.Next()
-			names = append(names, f.Function)
-			run = run || strings.HasSuffix(f.Function, "gpu.(*runner).Run")
-			// The way into the emulator; what is pooled, since a collection was just forced.
-			other = other || strings.HasSuffix(f.Function, "purego.callbackWrap") || strings.HasPrefix(f.Function, "sync.(*Pool)") || strings.HasSuffix(f.Function, "objc.(*Runtime).Get")
-			if !more {
-				break
-			}
-		}
-		if run && !other {
-			sites[strings.Join(names, " < ")] += r.AllocObjects
-		}
-	}
-	return sites
+	exectest.Allocations(t, exectest.Config{New: func() program.Executor { return New(d, nil) }})
 }
