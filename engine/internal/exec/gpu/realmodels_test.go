@@ -80,7 +80,7 @@ func TestRealModelsDivergence(t *testing.T) {
 	}
 	const positions = 200
 	eachRealModel(t, func(t *testing.T, model *gguf.File, story []int32) {
-		logits := func(e program.Executor, run func(*archtest.Session, []int32) ([][]float32, error)) [][]float32 {
+		logits := func(t *testing.T, e program.Executor, run func(*archtest.Session, []int32) ([][]float32, error)) [][]float32 {
 			defer e.Close()
 			s, err := archtest.NewSession(e, model, gguf.F16, positions)
 			if err != nil {
@@ -93,7 +93,7 @@ func TestRealModelsDivergence(t *testing.T) {
 			}
 			return rows
 		}
-		want := logits(ref.New(0), (*archtest.Session).Prompt)
+		want := logits(t, ref.New(0), (*archtest.Session).Prompt)
 		for _, c := range []struct {
 			name  string
 			run   func(*archtest.Session, []int32) ([][]float32, error)
@@ -104,7 +104,7 @@ func TestRealModelsDivergence(t *testing.T) {
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				d, _ := device(t)
-				kl, same, most := archtest.Divergence(logits(New(d, model.Mappings()), c.run), want)
+				kl, same, most := archtest.Divergence(logits(t, New(d, model.Mappings()), c.run), want)
 				t.Logf("mean KL divergence %.3g, same likeliest token %d of %d, largest difference of a logit %.3g", kl, same, positions, most)
 				if !(kl <= c.bound) {
 					t.Errorf("mean KL divergence %.3g is above %g", kl, c.bound)
