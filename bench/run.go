@@ -65,6 +65,19 @@ type Result struct {
 	StddevTS   float64   `json:"stddev_ts"`
 	SamplesNS  []int64   `json:"samples_ns"`
 	SamplesTS  []float64 `json:"samples_ts"`
+
+	// llama-bench has none of these; they are left out of the formats csv and sql.
+	TokenBytes int64   `json:"token_bytes,omitempty"`      // weights that a generated token reads, where tokens are only generated
+	Bandwidth  float64 `json:"memory_bandwidth,omitempty"` // bytes a second that memory was measured at, by Bandwidth
+	Share      float64 `json:"memory_share,omitempty"`     // of it, that reading the weights makes
+}
+
+// Compare says how fast memory is, in bytes a second, which bounds a test that only
+// generates.
+func (r *Result) Compare(bandwidth float64) {
+	if r.TokenBytes > 0 && bandwidth > 0 {
+		r.Bandwidth, r.Share = bandwidth, r.AvgTS*float64(r.TokenBytes)/bandwidth
+	}
 }
 
 // Test returns the test that was measured.
@@ -95,6 +108,9 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 		KeyType: info.KVType, ValueType: info.KVType, Device: info.Device,
 		Prompt: t.Prompt, Gen: t.Gen, Depth: t.Depth,
 		Time: time.Now().UTC().Format(time.RFC3339),
+	}
+	if t.Prompt == 0 {
+		r.TokenBytes = tokenBytes(m)
 	}
 	random := func(n int) []int32 {
 		ids := make([]int32, n)

@@ -146,3 +146,34 @@ func TestSpread(t *testing.T) {
 		}
 	}
 }
+
+// TestTokenBytes: the table of embeddings is not read through when the output has
+// weights of its own; stories260K has.
+func TestTokenBytes(t *testing.T) {
+	m := stories(t, engine.Options{Context: 8, Threads: 1})
+	f := m.File()
+	want := m.Info().Bytes - int64(len(f.Tensor("token_embd.weight").Data))
+	if f.Tensor("output.weight") == nil {
+		want = m.Info().Bytes
+	}
+	for test, want := range map[Test]int64{{Gen: 2}: want, {Prompt: 2}: 0, {Prompt: 2, Gen: 2}: 0} {
+		r, err := Run(context.Background(), m, test, 1, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.TokenBytes != want {
+			t.Errorf("%s: a token reads %d bytes, want %d", test, r.TokenBytes, want)
+		}
+		r.AvgTS = 10
+		if r.Compare(100 * float64(want)); want > 0 && math.Abs(r.Share-0.1) > 1e-9 || want == 0 && r.Share != 0 {
+			t.Errorf("%s: a share of %v", test, r.Share)
+		}
+	}
+}
+
+// TestBandwidth: slower than a cache could be, faster than a disk.
+func TestBandwidth(t *testing.T) {
+	if b := Bandwidth(2); !(b > 1e8 && b < 1e13) {
+		t.Errorf("%v bytes a second", b)
+	}
+}

@@ -57,6 +57,12 @@ var columns = []column{
 	{"type_v", 6, func(r *Result) string { return r.ValueType }},
 	{"test", 15, func(r *Result) string { return r.Test().String() }},
 	{"t/s", 20, func(r *Result) string { return fmt.Sprintf("%.2f ± %.2f", r.AvgTS, r.StddevTS) }},
+	{"of memory", 9, func(r *Result) string {
+		if r.Share == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%.0f %%", 100*r.Share)
+	}},
 }
 
 // defaultBatch and defaultCache are the batch size and the cache's type that need
@@ -147,12 +153,15 @@ type field struct {
 	value  func(*Result) string
 }
 
-// fields are all of Result but the samples.
+// fields are all of Result but the samples, and what llama-bench does not have.
 func fields() []field {
 	var out []field
 	t := reflect.TypeFor[Result]()
 	for i := range t.NumField() {
 		f := field{name: t.Field(i).Tag.Get("json")}
+		if strings.HasSuffix(f.name, ",omitempty") {
+			continue
+		}
 		switch t.Field(i).Type.Kind() {
 		case reflect.Slice:
 			continue

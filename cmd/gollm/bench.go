@@ -21,7 +21,8 @@ func benchCommand() *cli.Command {
 generates so many one by one (tg), -pg does both, -d fills the context first with
 tokens that are not timed. Each takes several values, with commas or given
 again, and ranges: first-last, first-last+step, first-last*factor. Every
-combination is measured.`,
+combination is measured. "of memory" is the share of the memory's bandwidth,
+measured with as many threads, that reading the weights of tg makes.`,
 		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "model", Aliases: []string{"m"}, Usage: "the GGUF `FILE`"},
 			&cli.StringSliceFlag{Name: "n-prompt", Aliases: []string{"p"}, Usage: "tokens of the prompt", Value: []string{"512"}},
@@ -112,11 +113,12 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 	for _, t := range tests {
 		context = max(context, t.Tokens())
 	}
+	memory := map[int]float64{} // bandwidth by threads
 	for _, path := range models {
 		for _, b := range batches {
 			for _, n := range threads {
 				o := engine.Options{Context: context, Batch: b, Threads: n, Precise: c.Bool("precise"), KVType: cache, Device: c.String("device"), GPULayers: gpuLayers(c)}
-				if err := benchModel(ctx, c, path, o, tests, table); err != nil {
+				if err := benchModel(ctx, c, path, o, tests, memory, table); err != nil {
 					return err
 				}
 			}
@@ -126,7 +128,7 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 }
 
 // benchModel measures all tests with one model loaded one way.
-func benchModel(ctx context.Context, c *cli.Command, path string, o engine.Options, tests []bench.Test, table bench.Table) error {
+func benchModel(ctx context.Context, c *cli.Command, path string, o engine.Options, tests []bench.Test, memory map[int]float64, table bench.Table) error {
 	m, err := openModel(ctx, c, path, o)
 	if err != nil {
 		return err
@@ -142,6 +144,12 @@ func benchModel(ctx context.Context, c *cli.Command, path string, o engine.Optio
 		}
 		if isTerminal(c.Root().ErrWriter) {
 			io.WriteString(c.Root().ErrWriter, "\x1b[K")
+		}
+		if r.TokenBytes > 0 && r.Device == "cpu" {
+			if memory[r.Threads] == 0 {
+				memory[r.Threads] = bench.Bandwidth(r.Threads)
+			}
+			r.Compare(memory[r.Threads])
 		}
 		if err := table.Add(r); err != nil {
 			return err
