@@ -31,7 +31,9 @@ func TestQuantised(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/%s", c.Name, typ), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "m.gguf")
-				if err := c.Write(path, 1); err != nil {
+				// With seed 1 a token of gpt-oss in Q6_K has its fourth and fifth expert 2e-4
+				// apart of a spread of 4, which rounding may swap.
+				if err := c.Write(path, 2); err != nil {
 					t.Fatal(err)
 				}
 				f, err := gguf.Open(path)
