@@ -18,7 +18,7 @@ RACE      ?= ./engine ./engine/chat ./engine/tokenizer ./engine/internal/... ./g
 
 export CGO_ENABLED = 0
 
-.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench bench-vs-llamacpp fuzz clean asm test-arm64 metal-judge metal-arm64 ptx clang compiler toolchain
+.PHONY: help doctor build run test test-gpu lint cross unit race model test-models oracle test-oracle record families bench bench-vs-llamacpp fuzz clean asm test-arm64 test-asan metal-judge metal-arm64 ptx clang compiler toolchain
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-17s %s\n", $$1, $$2}' Makefile
@@ -96,6 +96,9 @@ asm: ## make the CPU kernels' assembly from their C (needs clang-19 and lld-19)
 test-gpu: model ## every kernel, family, quantisation and mutant, and the real models, on the emulator (an hour)
 	GOLLM_LONG=1 $(GO) test -count=1 ./shaders
 	GOLLM_LONG=1 GOLLM_MODELS=$(MODELS) $(GO) test -count=1 -timeout 120m ./engine/internal/exec/gpu -mutants 1000
+
+test-asan: ## the kernels and the executor on the emulator, every access and what C++ leaves undefined checked
+	GOLLM_EMU=sanitize $(GO) test -count=1 -timeout 60m ./shaders ./engine/internal/exec/gpu
 
 metal-judge: ## compile and run llama.cpp's Metal kernels in the emulator (LLAMA=a git repository of it)
 	$(GO) run ./metal/emu/internal/judge -git $(LLAMA) -full -o metal/emu/internal/judge/TABLE.md

@@ -2,6 +2,7 @@
 //
 //   top_k:   ids[i, j], values[i, j] = the j-th largest of x[i]      x [rows][width], ids and values [rows][k]
 //   argmax:  ids[i] = the largest of x[i]                            ids [rows]
+//   logsumexp: values[i] = log Σ exp x[i], so that exp(x − values[i]) are the row's probabilities    values [rows]
 //
 // top_k: a threadgroup a row. In each of k rounds every thread looks at its share of the row for the largest value that
 // comes after the one chosen last (order is total: by value, then by number), and a reduction finds the threadgroup's.
@@ -118,4 +119,40 @@ kernel void argmax(constant SampleParams &p [[buffer(0)]], device const uint *x 
   top = simd_max(best);
   id = simd_min(lane < simds && best == top ? best_id[lane] : p.width);
   if (lane == 0) ids[row] = top < INFINITE && id < p.width ? int(id) : -1;
+}
+
+// real is the float whose larger is v.
+inline float real(int v) { return as_type<float>(v < 0 ? uint(-v) | 0x80000000u : uint(v)); }
+
+// logsumexp: a threadgroup a row, in two passes: for the largest value, and for the sum of what the others are beside
+// it, which cannot overflow; the second reads from cache. What is no number is left out; a row of nothing, or of −∞
+// alone, is −∞, and one with ∞ is ∞.
+kernel void logsumexp(constant SampleParams &p [[buffer(0)]], device const uint *x [[buffer(1)]], device float *values [[buffer(3)]],
+                      uint row [[threadgroup_position_in_grid]], uint t [[thread_position_in_threadgroup]],
+                      uint threads [[threads_per_threadgroup]], uint lane [[thread_index_in_simdgroup]],
+                      uint simd [[simdgroup_index_in_threadgroup]], uint simds [[simdgroups_per_threadgroup]]) {
+  threadgroup int tops[LANES];
+  threadgroup float sums[LANES];
+  x += ulong(row) * p.width;
+  int top = -INFINITE;
+  for (uint i = t; i < p.width; i += threads) {
+    const int v = larger(x[i]);
+    if (v <= INFINITE) top = max(top, v);
+  }
+  top = simd_max(top);
+  if (lane == 0) tops[simd] = top;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  top = simd_max(lane < simds ? tops[lane] : -INFINITE);
+  const bool finite = top > -INFINITE && top < INFINITE;
+  float sum = 0;
+  for (uint i = t; finite && i < p.width; i += threads) {
+    const int v = larger(x[i]);
+    if (v > -INFINITE && v < INFINITE) sum += exp(real(v) - real(top));
+  }
+  sum = simd_sum(sum);
+  if (lane == 0) sums[simd] = sum;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  if (simd > 0) return;
+  sum = simd_sum(lane < simds ? sums[lane] : 0.0f);
+  if (lane == 0) values[row] = finite ? real(top) + log(sum) : real(top);
 }

@@ -38,7 +38,7 @@ func Cases() []Case {
 		embedCases(), normCases(), ropeCases(), storeCases(), copyCases(), elementCases(),
 		matVecCases(), matVecNCases(), matMulCases(), qkvCases(), gluCases(),
 		routeCases(), groupCases(), matVecIDCases(), matMulIDCases(), matVecCombineCases(), combineCases(),
-		attentionCases(), topKCases(), argMaxCases(),
+		attentionCases(), topKCases(), argMaxCases(), logSumExpCases(),
 	)
 }
 

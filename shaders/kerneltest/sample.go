@@ -160,3 +160,70 @@ func argMaxCases() (list []Case) {
 	}
 	return list
 }
+
+func logSumExpCases() (list []Case) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	fill := func(v float32) func([]float32) {
+		return func(row []float32) {
+			for i := range row {
+				row[i] = v
+			}
+		}
+	}
+	for _, s := range []struct {
+		name        string
+		rows, width int
+		change      func(row []float32)
+	}{
+		{"one_value", 1, 1, nil},
+		{"less_than_a_simdgroup", 3, 7, nil},
+		{"odd_tail", 2, 5001, nil},
+		{"many_rounds", 2, 32003, nil},
+		{"all_equal", 2, 5000, fill(-3)},
+		{"far_from_zero", 2, 3000, func(row []float32) {
+			for i := range row {
+				row[i] = 30*row[i] - 1000
+			}
+		}},
+		{"too_large_for_exp", 2, 300, fill(300)},
+		{"not_numbers", 2, 300, func(row []float32) { row[299], row[0] = nan, -inf }},
+		{"no_number", 2, 70, fill(nan)},
+		{"none_finite", 1, 300, fill(-inf)},
+		{"infinite", 1, 300, func(row []float32) { row[7] = inf }},
+	} {
+		list = append(list, Case{Op: "logsumexp", Name: s.name, run: func(t *trial) {
+			x := t.normal(s.rows * s.width)
+			for i := 0; i < len(x) && s.change != nil; i += s.width {
+				s.change(x[i : i+s.width])
+			}
+			values := t.alloc(4 * s.rows)
+			t.launch(step{shaders.LogSumExp(s.rows, s.width), map[int]memory{shaders.SampleX: t.floats(x), shaders.SampleValues: values}})
+			for row, got := range values.floats() {
+				if want := logSumExp(x[row*s.width : (row+1)*s.width]); math.IsInf(want, 0) {
+					same(t, "the sum", []float32{got}, []float32{float32(want)})
+				} else {
+					t.checkEach([]float32{got}, []float64{want}, 1, 1, 4e-6)
+				}
+			}
+		}})
+	}
+	return list
+}
+
+func logSumExp(row []float32) float64 {
+	top, sum := math.Inf(-1), 0.0
+	for _, v := range row {
+		if v == v {
+			top = max(top, float64(v))
+		}
+	}
+	if math.IsInf(top, 0) {
+		return top
+	}
+	for _, v := range row {
+		if v == v {
+			sum += math.Exp(float64(v) - top)
+		}
+	}
+	return top + math.Log(sum)
+}

@@ -30,8 +30,7 @@ type library struct {
 
 	registers uint64 // the limit of the last module loaded
 
-	run   func(p *params, groups, threads [3]uint32, shared uint32)
-	table map[string]uintptr
+	run func(p *params, groups, threads [3]uint32, shared uint32)
 }
 
 const (
