@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
@@ -28,7 +29,10 @@ func TestCacheQ8_0(t *testing.T) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "m.gguf")
+			path, seed := filepath.Join(t.TempDir(), "m.gguf"), seed
+			if strings.Contains(c.Name, "-moe") {
+				seed = 1 // without experts in so near a tie that a key's rounding swaps them
+			}
 			if err := c.Write(path, seed); err != nil {
 				t.Fatal(err)
 			}
