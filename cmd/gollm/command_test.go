@@ -119,6 +119,7 @@ func TestRefusedLines(t *testing.T) {
 		{"run -p x -t 100000", "--threads 100000"},
 		{"run -p x -ngl -2", "--n-gpu-layers -2"},
 		{"run -p x -ctk q4_0", "--cache-type-k q4_0: must be one of f32, f16, q8_0"},
+		{"run -p x -ctv q4_0", "--cache-type-v q4_0: must be one of f32, f16, q8_0"},
 		{"bench -ctk f16 -ctv q8_0", "--cache-type-k f16 and --cache-type-v q8_0: keys and values must be of the same type"},
 		{"run -p x --device abacus", "--device abacus: not available here (have cpu, ref)"},
 		{"info", "takes one argument, FILE; got 0"},

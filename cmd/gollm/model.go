@@ -77,16 +77,16 @@ func cacheFlags() []cli.Flag {
 
 // cacheType reads cacheFlags; one of the two says it for both.
 func cacheType(c *cli.Command) (string, error) {
+	for _, name := range []string{"cache-type-k", "cache-type-v"} {
+		if t := c.String(name); !slices.Contains(cacheTypes, t) {
+			return "", usagef("--%s %s: must be one of %s", name, t, strings.Join(cacheTypes, ", "))
+		}
+	}
 	k, v := c.String("cache-type-k"), c.String("cache-type-v")
 	if !c.IsSet("cache-type-v") {
 		v = k
 	} else if !c.IsSet("cache-type-k") {
 		k = v
-	}
-	for name, t := range map[string]string{"k": k, "v": v} {
-		if !slices.Contains(cacheTypes, t) {
-			return "", usagef("--cache-type-%s %s: must be one of %s", name, t, strings.Join(cacheTypes, ", "))
-		}
 	}
 	if k != v {
 		return "", usagef("--cache-type-k %s and --cache-type-v %s: keys and values must be of the same type", k, v)
