@@ -304,8 +304,8 @@ func (t *team) steps(r *runner, id int, at *int) {
 		}
 		*at = t.at
 		// Else whatever else is to run, the collector above all, would wait until the
-		// scheduler's 10 ms are over.
-		if r.n > few || *at%letOthers == 0 {
+		// scheduler's 10 ms are over. (After the last step r may be the next run's already.)
+		if *at < len(r.steps) && (r.n > few || *at%letOthers == 0) {
 			runtime.Gosched()
 		}
 	}
