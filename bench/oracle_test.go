@@ -164,9 +164,10 @@ func TestOracleColumns(t *testing.T) {
 			t.Errorf("%s is %v, llama-bench's is %v", same, got[same], want[same])
 		}
 	}
-	// The head of the table is theirs to the byte.
+	// The head of the table is theirs to the byte, but for the column we have more, the last.
 	head := func(s string) string { return strings.Join(strings.SplitN(s, "\n", 3)[:2], "\n") }
-	if ours, theirs := head(written(t, "md", rows)), head(run("md")); ours != theirs {
+	ours := strings.NewReplacer(" of memory |", "", " --------: |\n", "\n").Replace(head(written(t, "md", rows)) + "\n")
+	if theirs := head(run("md")) + "\n"; ours != theirs {
 		t.Errorf("md begins\n%s\nllama-bench's\n%s", ours, theirs)
 	}
 }
