@@ -8,6 +8,24 @@ import (
 	"github.com/gollm/gollm/shaders"
 )
 
+// logits draws rows of random values, each then changed if there is a change.
+func (t *trial) logits(rows, width int, change func(row []float32)) []float32 {
+	x := t.normal(rows * width)
+	for i := 0; i < len(x) && change != nil; i += width {
+		change(x[i : i+width])
+	}
+	return x
+}
+
+// fill is a change that makes all of a row v.
+func fill(v float32) func(row []float32) {
+	return func(row []float32) {
+		for i := range row {
+			row[i] = v
+		}
+	}
+}
+
 func topKCases() (list []Case) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, s := range []struct {
@@ -21,11 +39,7 @@ func topKCases() (list []Case) {
 		{"odd_tail", 3, 1025, 5, nil},
 		{"greedy", 2, 32003, 1, nil},
 		{"many_rounds", 2, 5000, 40, nil},
-		{"all_equal", 2, 100, 10, func(row []float32) {
-			for i := range row {
-				row[i] = -3
-			}
-		}},
+		{"all_equal", 2, 100, 10, fill(-3)},
 		{"few_levels", 2, 3000, 50, func(row []float32) {
 			for i := range row {
 				row[i] = float32(math.Round(float64(row[i])))
@@ -46,10 +60,7 @@ func topKCases() (list []Case) {
 		}},
 	} {
 		list = append(list, Case{Op: "top_k", Name: s.name, run: func(t *trial) {
-			x := t.normal(s.rows * s.width)
-			for i := 0; i < len(x) && s.change != nil; i += s.width {
-				s.change(x[i : i+s.width])
-			}
+			x := t.logits(s.rows, s.width, s.change)
 			ids, values := t.alloc(4*s.rows*s.k), t.alloc(4*s.rows*s.k)
 			t.launch(step{shaders.TopK(s.rows, s.width, s.k), map[int]memory{shaders.SampleX: t.floats(x), shaders.SampleIDs: ids, shaders.SampleValues: values}})
 			var want []int32
@@ -98,13 +109,6 @@ func greedy(row []float32) int32 {
 
 func argMaxCases() (list []Case) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	fill := func(v float32) func([]float32) {
-		return func(row []float32) {
-			for i := range row {
-				row[i] = v
-			}
-		}
-	}
 	for _, s := range []struct {
 		name        string
 		rows, width int
@@ -145,10 +149,7 @@ func argMaxCases() (list []Case) {
 		{"negative_not_a_number", 2, 300, func(row []float32) { row[0] = float32(math.Copysign(math.NaN(), -1)) }},
 	} {
 		list = append(list, Case{Op: "argmax", Name: s.name, run: func(t *trial) {
-			x := t.normal(s.rows * s.width)
-			for i := 0; i < len(x) && s.change != nil; i += s.width {
-				s.change(x[i : i+s.width])
-			}
+			x := t.logits(s.rows, s.width, s.change)
 			ids := t.alloc(4 * s.rows)
 			t.launch(step{shaders.ArgMax(s.rows, s.width), map[int]memory{shaders.SampleX: t.floats(x), shaders.SampleIDs: ids}})
 			var want []int32
@@ -163,13 +164,6 @@ func argMaxCases() (list []Case) {
 
 func logSumExpCases() (list []Case) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
-	fill := func(v float32) func([]float32) {
-		return func(row []float32) {
-			for i := range row {
-				row[i] = v
-			}
-		}
-	}
 	for _, s := range []struct {
 		name        string
 		rows, width int
@@ -192,10 +186,7 @@ func logSumExpCases() (list []Case) {
 		{"infinite", 1, 300, func(row []float32) { row[7] = inf }},
 	} {
 		list = append(list, Case{Op: "logsumexp", Name: s.name, run: func(t *trial) {
-			x := t.normal(s.rows * s.width)
-			for i := 0; i < len(x) && s.change != nil; i += s.width {
-				s.change(x[i : i+s.width])
-			}
+			x := t.logits(s.rows, s.width, s.change)
 			values := t.alloc(4 * s.rows)
 			t.launch(step{shaders.LogSumExp(s.rows, s.width), map[int]memory{shaders.SampleX: t.floats(x), shaders.SampleValues: values}})
 			for row, got := range values.floats() {

@@ -85,10 +85,7 @@ func NewPlanner(p *program.Program, typ gguf.Type, limits program.Limits) (*Plan
 // the next, as greedy decoding does.
 func (q *Planner) Step(tokens, outputs, end int) ([]Dispatch, error) {
 	pages := (end + q.r.kv.BlockSize - 1) / q.r.kv.BlockSize
-	tiles := (tokens + shaders.AttentionTile - 1) / shaders.AttentionTile
-	if 2*tiles > tokens {
-		tiles = 0
-	}
+	tiles := worthTiling((tokens+shaders.AttentionTile-1)/shaders.AttentionTile, tokens)
 	plan, err := q.r.lower(shape{tokens, outputs, 1 << bits.Len(uint(pages-1)), tiles, tokens == 1})
 	if err != nil {
 		return nil, err

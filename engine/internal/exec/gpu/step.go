@@ -139,8 +139,14 @@ func (s *stepBuffer) tile(turn int, step *program.Step) (n int) {
 		rows++
 		tiles[2*n-1] = rows
 	}
-	if 2*n > len(step.Positions) {
+	return worthTiling(n, len(step.Positions))
+}
+
+// worthTiling returns tiles, the number that rows make, or 0 if those are better taken
+// one by one.
+func worthTiling(tiles, rows int) int {
+	if 2*tiles > rows {
 		return 0
 	}
-	return n
+	return tiles
 }
