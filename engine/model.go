@@ -143,7 +143,7 @@ func New(ctx context.Context, f *gguf.File, o Options) (*Model, error) {
 		return nil, fmt.Errorf("engine: %s: %w", f.Name(), err)
 	}
 	if o.Progress != nil {
-		if err := guard(func() error { return warm(ctx, f, o.Progress) }); err != nil {
+		if err := gguf.Guard(func() error { return warm(ctx, f, o.Progress) }); err != nil {
 			m.closeExecutor()
 			return nil, fmt.Errorf("engine: load %s: %w", f.Name(), err)
 		}

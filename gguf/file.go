@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -145,8 +142,7 @@ func (f *File) Close() error {
 // opened whole by the path of any of its parts.
 //
 // The pages are shared with the file: nobody may shorten it while it is open.
-// Touching a page that is gone ends a Go program, unless debug.SetPanicOnFault is
-// set. Replacing the file by a rename, as Writer does, is harmless.
+// Touching a page that is gone ends a Go program, unless it is done in Guard. Replacing the file by a rename, as Writer does, is harmless.
 func Open(path string) (*File, error) {
 	f, err := openPart(path)
 	if err != nil {
@@ -197,13 +193,26 @@ func openPart(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := parseGuarded(path, p.data[:p.size:p.size])
+	f, err := p.parse()
 	if err != nil {
 		unix.Munmap(p.data)
 		return nil, err
 	}
 	f.parts = []part{p}
 	return f, nil
+}
+
+// parse is the file's own parse, guarded: a failing disk, or a file cut while it is
+// read, is an error.
+func (p part) parse() (f *File, err error) {
+	fault := Guard(func() error {
+		f, err = parse(p.path, p.data[:p.size:p.size])
+		return nil
+	})
+	if fault != nil {
+		return nil, fmt.Errorf("gguf: %s: %w", p.path, fault)
+	}
+	return f, err
 }
 
 // mapFile maps the file at path, read-only.
@@ -235,24 +244,6 @@ func mapFile(path string) (part, error) {
 		return part{}, fmt.Errorf("gguf: map %s: %w", path, err)
 	}
 	return part{path: path, size: size, data: m}, nil
-}
-
-// parseGuarded is parse with a fault in the mapping turned into an error: that
-// is how a failing disk, or a file cut while it is read, shows itself.
-func parseGuarded(path string, b []byte) (f *File, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			// The runtime has no type for it, and where the system does not tell the
-			// address (as under QEMU) nothing but the text tells it from other errors.
-			re, ok := r.(runtime.Error)
-			if !ok || !strings.Contains(re.Error(), "invalid memory address") {
-				panic(r)
-			}
-			f, err = nil, fmt.Errorf("gguf: %s: cannot be read: the disk failed, or the file became shorter while it was opened", path)
-		}
-	}()
-	return parse(path, b)
 }
 
 func pageRound(n int) int {

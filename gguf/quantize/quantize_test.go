@@ -40,6 +40,38 @@ func quantised(t *testing.T, model, name string) *gguf.File {
 	return open(t, path)
 }
 
+// TestModelCutOff: a model that ends while it is read is an error, whoever reads, and what was at
+// the path stays.
+func TestModelCutOff(t *testing.T) {
+	for _, name := range []string{"F32", "Q8_0"} { // copied by the caller, encoded by workers
+		model := filepath.Join(t.TempDir(), "model.gguf")
+		b, err := os.ReadFile(stories)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(model, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		plan, err := quantize.NewPlan(open(t, model), mixture(t, name), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(model, 1<<16); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "out.gguf")
+		if err := os.WriteFile(path, []byte("as it was"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := plan.Write(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "can no longer be read") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != "as it was" {
+			t.Errorf("%s: the file at the path is %q, %v", name, b, err)
+		}
+	}
+}
+
 func decoded(t *testing.T, x *gguf.Tensor) []float32 {
 	t.Helper()
 	v := make([]float32, x.Elements())

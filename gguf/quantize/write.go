@@ -27,8 +27,8 @@ const quantizationVersion = 2
 // does not grow with the model. progress, which may be nil, is told the bytes of
 // the model that are done, of all.
 //
-// The file appears complete or not at all: on an error, and when ctx ends, what was at path
-// is untouched. To write to the model itself is refused.
+// The file appears complete or not at all: on an error, of the model's disk, too, and when
+// ctx ends, what was at path is untouched. To write to the model itself is refused.
 func (p *Plan) Write(ctx context.Context, path string, progress func(done, total int64)) error {
 	if err := p.write(ctx, path, progress); err != nil {
 		return fmt.Errorf("quantize %s to %s: %w", p.File.Name(), p.Mixture.Name, err)
@@ -68,13 +68,13 @@ func (p *Plan) write(ctx context.Context, path string, progress func(done, total
 	var done int64
 	total, _ := p.Size()
 	for _, a := range p.Tensors {
-		err := c.convert(ctx, a, func(n int) {
+		tell := func(n int) {
 			done += int64(n)
 			if progress != nil {
 				progress(done, total)
 			}
-		})
-		if err != nil {
+		}
+		if err := gguf.Guard(func() error { return c.convert(ctx, a, tell) }); err != nil {
 			return err
 		}
 	}
@@ -131,24 +131,26 @@ func (c *converter) encode(ctx context.Context, out []byte, a Assignment, first,
 	g, ctx := errgroup.WithContext(ctx)
 	for worker := range c.workers {
 		g.Go(func() error {
-			c.rows[worker] = grow(c.rows[worker], a.Cols())
-			row := c.rows[worker]
-			for {
-				begin := int(next.Add(int64(chunk))) - chunk
-				if begin >= n {
-					return nil
-				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				for i := begin; i < min(begin+chunk, n); i++ {
-					decode(row, a.Row(first+i))
-					if err := quant.CheckValues(a.Target, row); err != nil {
-						return fmt.Errorf("tensor %q, row %d: %w", a.Name, first+i, err)
+			return gguf.Guard(func() error {
+				c.rows[worker] = grow(c.rows[worker], a.Cols())
+				row := c.rows[worker]
+				for {
+					begin := int(next.Add(int64(chunk))) - chunk
+					if begin >= n {
+						return nil
 					}
-					encode(out[i*size:(i+1)*size], row)
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					for i := begin; i < min(begin+chunk, n); i++ {
+						decode(row, a.Row(first+i))
+						if err := quant.CheckValues(a.Target, row); err != nil {
+							return fmt.Errorf("tensor %q, row %d: %w", a.Name, first+i, err)
+						}
+						encode(out[i*size:(i+1)*size], row)
+					}
 				}
-			}
+			})
 		})
 	}
 	return g.Wait()

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gollm/gollm/gguf"
 )
 
 // team is a fixed set of goroutines, and the caller of run, that go through the
@@ -319,12 +321,9 @@ func (t *team) catch() {
 	if r == nil {
 		return
 	}
-	var err error
-	if fault, ok := r.(interface {
-		error
-		Addr() uintptr
-	}); ok {
-		err = fmt.Errorf("cpu: the model's file can no longer be read (cut off, or its disk fails): %w", fault)
+	err := gguf.Fault(r)
+	if err != nil {
+		err = fmt.Errorf("cpu: %w", err)
 	} else {
 		err = &bug{r, debug.Stack()}
 	}

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gollm/gollm/gguf"
 )
 
 // pool runs loops on a fixed set of goroutines. Loops of different callers
@@ -84,14 +86,11 @@ func (p *pool) catch() {
 	if r == nil {
 		return
 	}
-	fault, ok := r.(interface {
-		error
-		Addr() uintptr
-	})
-	if !ok {
+	err := gguf.Fault(r)
+	if err == nil {
 		panic(r)
 	}
-	err := fmt.Errorf("ref: the model's file can no longer be read (cut off, or its disk fails): %w", fault)
+	err = fmt.Errorf("ref: %w", err)
 	p.fault.CompareAndSwap(nil, &err)
 }
 
