@@ -2,7 +2,6 @@ package arch_test
 
 import (
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -25,7 +24,7 @@ func TestFamilies(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				f := open(t, c, seed)
+				f := c.Open(t, seed)
 				for _, cache := range []gguf.Type{gguf.F32, gguf.F16} {
 					s, err := archtest.NewSession(e, f, cache, archtest.Length)
 					if err != nil {
@@ -68,21 +67,6 @@ func sameEitherWay(t *testing.T, s *archtest.Session, tokens []int32, prompt [][
 	if _, err := archtest.Difference(shared, prompt, bound); err != nil {
 		t.Errorf("seed %d, shared steps: %v", seed, err)
 	}
-}
-
-// open writes a case's model and opens it.
-func open(t *testing.T, c archtest.Case, seed uint64) *gguf.File {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "m.gguf")
-	if err := c.Write(path, seed); err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
 }
 
 func TestEveryFamilyHasCases(t *testing.T) {

@@ -2,10 +2,8 @@ package arch_test
 
 import (
 	"math"
-	"slices"
 	"testing"
 
-	"github.com/gollm/gollm/engine/internal/arch"
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/program"
 )
@@ -23,17 +21,8 @@ func TestGemmaScale(t *testing.T) {
 		{"gemma2-dense", 26, 16}, {"gemma2-dense", 46, 8}, {"gemma2-dense", 62, 16},
 		{"gemma3-dense", 26, 16}, {"gemma3-dense", 46, 16}, {"gemma3-dense", 62, 8},
 	} {
-		cases := archtest.Cases()
-		i := slices.IndexFunc(cases, func(x archtest.Case) bool { return x.Name == c.name })
-		f := open(t, cases[i].Deep(c.layers), 1)
-		m, err := arch.Load(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := arch.Program(m, arch.Options{}, false)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := archtest.Named(t, c.name).Deep(c.layers).Open(t, 1)
+		p := archtest.Program(t, f, 0)
 		seen := 0
 		for _, op := range p.Ops {
 			if a, ok := op.(*program.Attention); ok {

@@ -273,8 +273,7 @@ func TestMergedExperts(t *testing.T) {
 	e := ref.New(0)
 	t.Cleanup(func() { e.Close() })
 	for _, name := range []string{"llama-moe", "qwen3moe-moe-real", "gpt-oss-moe"} {
-		i := slices.IndexFunc(archtest.Cases(), func(c archtest.Case) bool { return c.Name == name })
-		apart := open(t, archtest.Cases()[i], 1)
+		apart := archtest.Named(t, name).Open(t, 1)
 		merged := mergeExperts(t, apart)
 		var logits [2][][]float32
 		for i, f := range []*gguf.File{apart, merged} {

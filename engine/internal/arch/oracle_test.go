@@ -59,7 +59,7 @@ func TestCasesFreshSeed(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			// With a float16 cache some seed would, by rounding, send a token to
 			// another expert, and all its logits with it.
-			compare(t, o, e, open(t, c, seed), seed, gguf.F32)
+			compare(t, o, e, c.Open(t, seed), seed, gguf.F32)
 		})
 	}
 }
@@ -95,15 +95,7 @@ func compare(t *testing.T, o archtest.Oracle, e program.Executor, f *gguf.File, 
 // from a table of float16, which moves the logits of one seed in some dozens by
 // more: 1.2e-3 was seen.
 func freshBound(t *testing.T, f *gguf.File) float64 {
-	m, err := arch.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := arch.Program(m, arch.Options{Context: archtest.Length}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, op := range p.Ops {
+	for _, op := range archtest.Program(t, f, archtest.Length).Ops {
 		switch op := op.(type) {
 		case *program.Activate:
 			if op.Act == program.GELU {
@@ -127,7 +119,7 @@ func TestRecordedLogits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rows, err := o.Logits(open(t, c, seed).Name(), archtest.Tokens(seed, len(want[0])))
+			rows, err := o.Logits(c.Open(t, seed).Name(), archtest.Tokens(seed, len(want[0])))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -142,12 +142,7 @@ type Runner interface {
 // every executor relies on, stated once. vocab, Program.Vocab, bounds the token
 // ids.
 func (s *Step) Check(limits Limits, kv *KVMemory, vocab int) error {
-	switch n := len(s.Tokens); {
-	case n == 0:
-		return fmt.Errorf("step has no tokens")
-	case n > limits.Tokens:
-		return fmt.Errorf("step has %d tokens, compiled for %d", n, limits.Tokens)
-	case len(s.Positions) != n || len(s.Sequences) != n:
+	if n := len(s.Tokens); len(s.Positions) != n || len(s.Sequences) != n {
 		return fmt.Errorf("step has %d tokens but %d positions and %d sequences", n, len(s.Positions), len(s.Sequences))
 	}
 	for i, t := range s.Tokens {
@@ -161,12 +156,7 @@ func (s *Step) Check(limits Limits, kv *KVMemory, vocab int) error {
 // CheckFed is Check of a step whose tokens a Feeder has picked for the step
 // before: so many.
 func (s *Step) CheckFed(limits Limits, kv *KVMemory, picked int) error {
-	switch n := len(s.Positions); {
-	case n == 0:
-		return fmt.Errorf("step has no tokens")
-	case n > limits.Tokens:
-		return fmt.Errorf("step has %d tokens, compiled for %d", n, limits.Tokens)
-	case n != picked || len(s.Sequences) != n:
+	if n := len(s.Positions); n != picked || len(s.Sequences) != n {
 		return fmt.Errorf("step has %d positions and %d sequences, the step before picked %d tokens", n, len(s.Sequences), picked)
 	}
 	return s.checkRows(limits, kv)
@@ -174,6 +164,12 @@ func (s *Step) CheckFed(limits Limits, kv *KVMemory, picked int) error {
 
 // checkRows checks all but the tokens.
 func (s *Step) checkRows(limits Limits, kv *KVMemory) error {
+	switch n := len(s.Positions); {
+	case n == 0:
+		return fmt.Errorf("step has no tokens")
+	case n > limits.Tokens:
+		return fmt.Errorf("step has %d tokens, compiled for %d", n, limits.Tokens)
+	}
 	if len(s.Outputs) > limits.Outputs {
 		return fmt.Errorf("step has %d outputs, compiled for %d", len(s.Outputs), limits.Outputs)
 	}

@@ -30,7 +30,9 @@ func TestStepCheck(t *testing.T) {
 		change     func(*Step)
 	}{
 		{"empty", "no tokens", func(s *Step) { *s = Step{} }},
-		{"too_many_tokens", "has 6 tokens, compiled for 5", func(s *Step) { s.Tokens = make([]int32, 6) }},
+		{"too_many_tokens", "has 6 tokens, compiled for 5", func(s *Step) {
+			s.Tokens, s.Positions, s.Sequences = make([]int32, 6), make([]int32, 6), make([]int32, 6)
+		}},
 		{"positions_missing", "3 tokens but 2 positions", func(s *Step) { s.Positions = s.Positions[:2] }},
 		{"sequences_missing", "2 sequences", func(s *Step) { s.Sequences = s.Sequences[:2] }},
 		{"too_many_outputs", "has 3 outputs, compiled for 2", func(s *Step) { s.Outputs = []int32{0, 1, 2} }},
@@ -71,9 +73,10 @@ func TestStepCheckFed(t *testing.T) {
 		name, want string
 		change     func(*Step)
 	}{
-		{"empty", "no tokens", func(s *Step) { *s = Step{} }},
+		{"empty", "0 positions", func(s *Step) { *s = Step{} }},
 		{"fewer_than_picked", "1 positions", func(s *Step) { s.Positions = s.Positions[:1] }},
-		{"more_than_compiled", "has 3 tokens, compiled for 2", func(s *Step) { s.Positions = make([]int32, 3) }},
+		{"more_than_picked", "3 positions", func(s *Step) { s.Positions = make([]int32, 3) }},
+		{"sequences_missing", "1 sequences", func(s *Step) { s.Sequences = s.Sequences[:1] }},
 		{"position_past_table", "token 1: position 4 has no KV block", func(s *Step) { s.Positions[1] = 4 }},
 		{"output_past_tokens", "output row 2 of 2", func(s *Step) { s.Outputs[1] = 2 }},
 	} {

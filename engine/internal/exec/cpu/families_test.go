@@ -2,7 +2,6 @@ package cpu_test
 
 import (
 	"math/rand/v2"
-	"path/filepath"
 	"testing"
 
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
@@ -24,15 +23,7 @@ func TestFamilies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join(t.TempDir(), "m.gguf")
-			if err := c.Write(path, seed); err != nil {
-				t.Fatal(err)
-			}
-			f, err := gguf.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
+			f := c.Open(t, seed)
 			for _, cache := range []gguf.Type{gguf.F32, gguf.F16} {
 				s, err := archtest.NewSession(e, f, cache, archtest.Length)
 				if err != nil {

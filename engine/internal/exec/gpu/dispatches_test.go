@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal/emu"
@@ -12,7 +13,7 @@ import (
 // TestPlannerIsRunner holds what is planned without a device to what a runner
 // does on one: the same launches with the same barriers.
 func TestPlannerIsRunner(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	limits := program.Limits{Tokens: 40, Outputs: 1}
 	q, err := NewPlanner(p, gguf.F16, limits)
 	if err != nil {
@@ -68,7 +69,7 @@ func TestPlannerIsRunner(t *testing.T) {
 // TestPlannerCounts counts stories260K by hand: width 64, 5 layers, 8 heads of 8
 // over 4 KV heads, 172 wide between, 512 tokens of vocabulary.
 func TestPlannerCounts(t *testing.T) {
-	_, p := openStories(t)
+	_, p := archtest.Stories(t)
 	q, err := NewPlanner(p, gguf.F16, program.Limits{Tokens: 8, Outputs: 1})
 	if err != nil {
 		t.Fatal(err)

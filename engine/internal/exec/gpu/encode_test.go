@@ -2,13 +2,11 @@ package gpu
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/gollm/gollm/engine/internal/arch"
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
@@ -19,25 +17,8 @@ import (
 // of one token.
 func muteLlama(tb testing.TB, layers int) (*runner, *program.Step) {
 	tb.Helper()
-	cases := archtest.Cases()
-	c := cases[slices.IndexFunc(cases, func(c archtest.Case) bool { return c.Name == "llama-dense" })]
-	path := filepath.Join(tb.TempDir(), "m.gguf")
-	if err := c.Deep(layers).Write(path, 1); err != nil {
-		tb.Fatal(err)
-	}
-	f, err := gguf.Open(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { f.Close() })
-	m, err := arch.Load(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	p, err := arch.Program(m, arch.Options{Context: 64}, false)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	f := archtest.Named(tb, "llama-dense").Deep(layers).Open(tb, 1)
+	p := archtest.Program(tb, f, 64)
 	d, err := emu.Mute()
 	if err != nil {
 		tb.Fatal(err)
@@ -107,7 +88,7 @@ func (r *runner) latest() (last *plan) {
 
 // TestMessages counts what Metal is sent for plans.
 func TestMessages(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	m := machine(t, emu.Options{})
 	e := New(m.Device(), f.Mappings())
 	defer e.Close()

@@ -2,7 +2,6 @@ package gpu
 
 import (
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -33,15 +32,7 @@ func TestFamilies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			path := filepath.Join(t.TempDir(), "m.gguf")
-			if err := c.Write(path, seed); err != nil {
-				t.Fatal(err)
-			}
-			f, err := gguf.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
+			f := c.Open(t, seed)
 			e := New(d, f.Mappings())
 			defer e.Close()
 			s, err := archtest.NewSession(e, f, gguf.F16, archtest.Length)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/exec/ref"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
@@ -15,36 +16,44 @@ import (
 	"github.com/gollm/gollm/metal/emu"
 )
 
+// fed is a storyteller that can let its runner feed itself.
+type fed struct{ *archtest.Storyteller }
+
+func newFed(t *testing.T, e program.Executor, p *program.Program) fed {
+	t.Helper()
+	return fed{archtest.NewStoryteller(t, e, p)}
+}
+
 // feed starts a step at the next position: of a token, or without.
-func (s *storyteller) feed(tokens ...int32) error {
-	at := s.seq.Len()
-	if err := s.seq.Grow(1); err != nil {
+func (s fed) feed(tokens ...int32) error {
+	at := s.Sequence.Len()
+	if err := s.Sequence.Grow(1); err != nil {
 		return err
 	}
-	return s.runner.(program.Feeder).Feed(&program.Step{Tokens: tokens, Positions: []int32{int32(at)}, Sequences: []int32{0},
-		Tables: [][]int32{s.seq.Table()}, Outputs: []int32{0}})
+	return s.Runner.(program.Feeder).Feed(&program.Step{Tokens: tokens, Positions: []int32{int32(at)}, Sequences: []int32{0},
+		Tables: [][]int32{s.Sequence.Table()}, Outputs: []int32{0}})
 }
 
 // picked waits for the oldest step, which read a token.
-func (s *storyteller) picked(read int32) (int32, error) {
-	ids, err := s.runner.(program.Feeder).Picked()
+func (s fed) picked(read int32) (int32, error) {
+	ids, err := s.Runner.(program.Feeder).Picked()
 	if err != nil {
-		s.seq.Truncate(len(s.tokens))
+		s.Sequence.Truncate(len(s.Read))
 		return 0, err
 	}
-	s.tokens = append(s.tokens, read)
+	s.Read = append(s.Read, read)
 	return ids[0], nil
 }
 
 // drop forgets the steps under way.
-func (s *storyteller) drop() {
-	s.runner.(program.Feeder).Drop()
-	s.seq.Truncate(len(s.tokens))
+func (s fed) drop() {
+	s.Runner.(program.Feeder).Drop()
+	s.Sequence.Truncate(len(s.Read))
 }
 
-// tellFed is tell, with a step always under way.
-func (s *storyteller) tellFed(prompt []int32, n int) (story []int32, err error) {
-	id, err := s.next(prompt...)
+// tellFed is Tell, with a step always under way.
+func (s fed) tellFed(prompt []int32, n int) (story []int32, err error) {
+	id, err := s.Next(prompt...)
 	if err == nil {
 		err = s.feed(id)
 	}
@@ -83,13 +92,13 @@ func twins(t *testing.T, f *gguf.File) {
 func TestFeed(t *testing.T) {
 	d, _ := device(t)
 	for _, tied := range []bool{false, true} {
-		f, p := openStories(t)
+		f, p := archtest.Stories(t)
 		if tied {
 			twins(t, f)
 		}
 		r := ref.New(0)
 		defer r.Close()
-		want, err := newStoryteller(t, r, p).tell(prompt, 70)
+		want, err := archtest.NewStoryteller(t, r, p).Tell(archtest.Beginning, 70)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,8 +107,8 @@ func TestFeed(t *testing.T) {
 		}
 		e := New(d, f.Mappings())
 		defer e.Close()
-		s := newStoryteller(t, e, p)
-		got, err := s.tellFed(prompt, 70)
+		s := newFed(t, e, p)
+		got, err := s.tellFed(archtest.Beginning, 70)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,10 +116,10 @@ func TestFeed(t *testing.T) {
 			t.Errorf("ties %v: fed %v, the reference %v", tied, got, want)
 		}
 		// The same again, from the middle on, fed and not.
-		for _, tell := range []func([]int32, int) ([]int32, error){s.tell, s.tellFed} {
+		for _, tell := range []func([]int32, int) ([]int32, error){s.Tell, s.tellFed} {
 			const back = 45
-			s.tokens = s.tokens[:len(prompt)+back]
-			s.seq.Truncate(len(s.tokens))
+			s.Read = s.Read[:len(archtest.Beginning)+back]
+			s.Sequence.Truncate(len(s.Read))
 			again, err := tell(want[back:back+1], 20)
 			if err != nil {
 				t.Fatal(err)
@@ -124,16 +133,16 @@ func TestFeed(t *testing.T) {
 
 // TestFeedAhead feeds two steps while the GPU is kept from beginning.
 func TestFeedAhead(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	d, _ := device(t)
 	e := New(d, f.Mappings())
 	defer e.Close()
-	want, err := newStoryteller(t, e, p).tell(prompt, 3)
+	want, err := archtest.NewStoryteller(t, e, p).Tell(archtest.Beginning, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStoryteller(t, e, p)
-	id, err := s.next(prompt...)
+	s := newFed(t, e, p)
+	id, err := s.Next(archtest.Beginning...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +151,7 @@ func TestFeedAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer event.Release()
-	r := s.runner.(*runner)
+	r := s.Runner.(*runner)
 	gate, err := r.queue.CommandBuffer()
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +172,7 @@ func TestFeedAhead(t *testing.T) {
 	if err := s.feed(); err == nil {
 		t.Error("a third step was taken")
 	}
-	s.seq.Truncate(s.seq.Len() - 1)
+	s.Sequence.Truncate(s.Sequence.Len() - 1)
 	open()
 	for i, read := range want[:2] {
 		if got, err := s.picked(read); got != want[i+1] || err != nil {
@@ -184,7 +193,7 @@ func TestFeedAhead(t *testing.T) {
 	if err := s.feed(); err == nil {
 		t.Error("a step without tokens was taken after what it reads was dropped")
 	}
-	none := &program.Step{Tokens: []int32{1}, Positions: []int32{0}, Sequences: []int32{0}, Tables: [][]int32{s.seq.Table()}}
+	none := &program.Step{Tokens: []int32{1}, Positions: []int32{0}, Sequences: []int32{0}, Tables: [][]int32{s.Sequence.Table()}}
 	if err := r.Feed(none); err == nil || !strings.Contains(err.Error(), "outputs") {
 		t.Errorf("a step without outputs: %v", err)
 	}
@@ -193,7 +202,7 @@ func TestFeedAhead(t *testing.T) {
 // TestFeedMany feeds two sequences at once, whose tables outgrow the step buffer
 // while steps are under way.
 func TestFeedMany(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	d, _ := device(t)
 	e := New(d, f.Mappings())
 	defer e.Close()
@@ -276,7 +285,7 @@ func TestFeedMany(t *testing.T) {
 // younger. The error must tell the step; what was picked before stands, and
 // where the system still takes work the story goes on from there.
 func TestFeedFaults(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	for _, c := range []struct {
 		name  string
 		fault emu.Fault
@@ -295,12 +304,12 @@ func TestFeedFaults(t *testing.T) {
 				m := machine(t, emu.Options{Hazards: true})
 				e := New(m.Device(), f.Mappings())
 				defer e.Close()
-				want, err := newStoryteller(t, e, p).tell(prompt, 12)
+				want, err := archtest.NewStoryteller(t, e, p).Tell(archtest.Beginning, 12)
 				if err != nil {
 					t.Fatal(err)
 				}
-				s := newStoryteller(t, e, p)
-				if _, err := s.tellFed(prompt, 4); err != nil {
+				s := newFed(t, e, p)
+				if _, err := s.tellFed(archtest.Beginning, 4); err != nil {
 					t.Fatal(err)
 				}
 				known := 4 // tokens picked; the session has read all but the last
@@ -318,24 +327,24 @@ func TestFeedFaults(t *testing.T) {
 					}
 				}
 				var failure *metal.Error
-				at := fmt.Sprintf("step of 1 tokens from position %d", len(prompt)+4+younger)
+				at := fmt.Sprintf("step of 1 tokens from position %d", len(archtest.Beginning)+4+younger)
 				if !errors.As(err, &failure) || failure.Code != c.code || !strings.Contains(err.Error(), at) || known != 4+younger {
 					t.Fatalf("error %v after %d tokens, want one of code %d that says %q", err, known, c.code, at)
 				}
-				if s.runner.(*runner).flying != 0 || s.runner.Result() != nil {
+				if s.Runner.(*runner).flying != 0 || s.Runner.Result() != nil {
 					t.Error("after the error a step is under way, or there is a result")
 				}
 				if err := s.feed(); err == nil {
 					t.Error("a step without tokens was taken after the error")
 				}
-				s.seq.Truncate(len(s.tokens))
+				s.Sequence.Truncate(len(s.Read))
 				if c.lasts {
 					if err = s.feed(want[known]); err == nil || !strings.Contains(err.Error(), "closed") {
 						t.Errorf("the step after: error %v, want one that says the executor is closed", err)
 					}
 					return
 				}
-				id, err := s.next(want[known])
+				id, err := s.Next(want[known])
 				if err != nil || id != want[known+1] {
 					t.Fatalf("after the error: %d, %v; want %d", id, err, want[known+1])
 				}

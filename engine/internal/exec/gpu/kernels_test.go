@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/kv"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
@@ -18,7 +19,7 @@ func TestCompileErrors(t *testing.T) {
 	if err := emu.CanCompile(); err != nil {
 		t.Skip(err)
 	}
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	d := emu.Test(t, emu.Options{PageSize: os.Getpagesize()}).Device()
 	for _, c := range []struct {
 		name, source, change, to string

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gollm/gollm/engine/internal/arch"
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
@@ -74,23 +73,9 @@ func TestLaunches(t *testing.T) {
 // count compiles a model but for its kernels, and counts.
 func count(t *testing.T, d *metal.Device, c archtest.Case) map[string]int {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "m.gguf")
-	if err := c.Write(path, 1); err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := c.Open(t, 1)
 	defer f.Close()
-	m, err := arch.Load(f)
-	if err != nil {
-		t.Fatalf("%s: %v", c.Name, err)
-	}
-	p, err := arch.Program(m, arch.Options{Context: 64}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := archtest.Program(t, f, 64)
 	e := New(d, f.Mappings())
 	defer e.Close()
 	memory, err := program.NewKVMemory(e, p.KV, gguf.F16, 32, 2)

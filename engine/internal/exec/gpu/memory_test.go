@@ -29,7 +29,7 @@ func small(t *testing.T, workingSet, buffer int64) *emu.Machine {
 
 // TestMemory holds what is added up to what compiling takes of the device.
 func TestMemory(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	d := small(t, 16<<20, 8<<20).Device()
 	e := New(d, f.Mappings())
 	defer e.Close()
@@ -78,7 +78,7 @@ func TestSmallBuffers(t *testing.T) {
 	if err := emu.CanCompile(); err != nil {
 		t.Skip(err)
 	}
-	f, _ := openStories(t)
+	f, _ := archtest.Stories(t)
 	tokens := archtest.Tokens(1, 512)[:20]
 	var want [][]float32
 	for _, limit := range []int64{8 << 20, 160 << 10} { // the largest tensor has 128 KiB
@@ -133,7 +133,7 @@ func (e *Executor) matrices() (list [][]byte) {
 
 // TestTooLargeTensor has a tensor that no buffer can hold.
 func TestTooLargeTensor(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	e := New(small(t, 64<<20, 100<<10).Device(), f.Mappings())
 	defer e.Close()
 	memory, err := program.NewKVMemory(e, p.KV, gguf.F16, kv.BlockSize, 1)
@@ -152,7 +152,7 @@ func TestTooLargeTensor(t *testing.T) {
 
 // TestRefusedCache compiles over caches of types that there are no kernels for.
 func TestRefusedCache(t *testing.T) {
-	f, p := openStories(t)
+	f, p := archtest.Stories(t)
 	e := New(small(t, 64<<20, 64<<20).Device(), f.Mappings())
 	defer e.Close()
 	for _, typ := range []gguf.Type{gguf.Q4_0, gguf.Q5_1, gguf.BF16} {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal"
@@ -28,7 +29,7 @@ func TestMutants(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %#x", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	_, p := openStories(t)
+	_, p := archtest.Stories(t)
 	m, err := emu.Open(emu.Options{PageSize: os.Getpagesize(), Hazards: true, Seed: seed | 1})
 	if err != nil {
 		t.Fatal(err)

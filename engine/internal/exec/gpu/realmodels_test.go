@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gollm/gollm/engine/internal/arch"
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/exec/ref"
 	"github.com/gollm/gollm/engine/internal/program"
@@ -44,24 +43,17 @@ func eachRealModel(t *testing.T, f func(t *testing.T, model *gguf.File, story []
 // wants the reference executor's 32 tokens.
 func TestRealModelsGreedy(t *testing.T) {
 	eachRealModel(t, func(t *testing.T, model *gguf.File, story []int32) {
-		m, err := arch.Load(model)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := arch.Program(m, arch.Options{Context: 128}, false)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := archtest.Program(t, model, 128)
 		r := ref.New(0)
 		defer r.Close()
-		want, err := newStoryteller(t, r, p).tell(story[:12], 32)
+		want, err := archtest.NewStoryteller(t, r, p).Tell(story[:12], 32)
 		if err != nil {
 			t.Fatal(err)
 		}
 		d, _ := device(t)
 		e := New(d, model.Mappings())
 		defer e.Close()
-		got, err := newStoryteller(t, e, p).tell(story[:12], 32)
+		got, err := archtest.NewStoryteller(t, e, p).Tell(story[:12], 32)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/program"
-	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
 )
@@ -148,12 +147,8 @@ func (r *runner) allocate() error {
 // together, so that neighbours share buffers. It allocates the scratch memory of
 // attention and experts, too.
 func (r *runner) weights() error {
-	var list []*gguf.Tensor
 	parts := 0
 	for i, op := range r.whole.Ops {
-		if t := program.Weight(op); t != nil {
-			list = append(list, t)
-		}
 		switch op := op.(type) {
 		case *program.Route:
 			if err := r.experts(op); err != nil {
@@ -163,7 +158,7 @@ func (r *runner) weights() error {
 			parts = max(parts, r.attentionShape(op).MaxParts(r.limits.Tokens))
 		}
 	}
-	if err := r.e.weights.bind(list); err != nil {
+	if err := r.e.weights.bind(r.whole.Weights()); err != nil {
 		return fmt.Errorf("gpu: %w", err)
 	}
 	if parts > 0 {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/gollm/gollm/engine/internal/arch"
 	"github.com/gollm/gollm/engine/internal/arch/archtest"
 	"github.com/gollm/gollm/engine/internal/exec/cpu"
 	"github.com/gollm/gollm/engine/internal/exec/exectest"
@@ -55,34 +53,6 @@ func emulated(t *testing.T) (*metal.Device, *emu.Machine) {
 	return m.Device(), m
 }
 
-// open writes a case's model and opens it.
-func open(t *testing.T, c archtest.Case) *gguf.File {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "m.gguf")
-	if err := c.Write(path, 1); err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
-func load(t *testing.T, f *gguf.File) *program.Program {
-	t.Helper()
-	m, err := arch.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := arch.Program(m, arch.Options{Context: archtest.Length}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
 func twoRefs(layer int) exectest.Config {
 	return exectest.Config{New: func() program.Executor { return split.New(ref.New(2), ref.New(2), layer) }}
 }
@@ -101,8 +71,8 @@ func TestCutFamilies(t *testing.T) {
 			continue // 64 layers of a family that is there twice; nothing here runs at the same time
 		}
 		t.Run(c.Name, func(t *testing.T) {
-			f := open(t, c)
-			p := load(t, f)
+			f := c.Open(t, 1)
+			p := archtest.Program(t, f, archtest.Length)
 			for layer := range p.Layers() {
 				first, rest, err := p.Cut(layer)
 				if err != nil {
@@ -183,14 +153,9 @@ func logits(t *testing.T, e program.Executor, f *gguf.File) [][]float32 {
 // The ways take turns over the layers; with GOLLM_LONG set each goes all ways.
 func TestFamilies(t *testing.T) {
 	d, _ := device(t)
-	names := []string{"llama-dense-small", "gemma3-dense-layers", "gpt-oss-moe-real", "qwen3moe-moe-real"}
-	for _, c := range archtest.Cases() {
-		if !slices.Contains(names, c.Name) {
-			continue
-		}
-		names = slices.DeleteFunc(names, func(n string) bool { return n == c.Name })
-		t.Run(c.Name, func(t *testing.T) {
-			f := open(t, c)
+	for _, name := range []string{"llama-dense-small", "gemma3-dense-layers", "gpt-oss-moe-real", "qwen3moe-moe-real"} {
+		t.Run(name, func(t *testing.T) {
+			f := archtest.Named(t, name).Open(t, 1)
 			reference := ref.New(0)
 			defer reference.Close()
 			of, err := archtest.NewSession(reference, f, gguf.F16, archtest.Length)
@@ -203,7 +168,7 @@ func TestFamilies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for layer := range load(t, f).Layers() {
+			for layer := range archtest.Program(t, f, archtest.Length).Layers() {
 				if race && layer != 1 {
 					continue
 				}
@@ -240,24 +205,21 @@ func TestFamilies(t *testing.T) {
 			}
 		})
 	}
-	if len(names) > 0 {
-		t.Errorf("no such cases: %v", names)
-	}
 }
 
 // TestTwoGPUParts runs both parts on the GPU: it can be either.
 func TestTwoGPUParts(t *testing.T) {
 	d, _ := device(t)
-	f, p := stories(t)
+	f, p := archtest.Stories(t)
 	reference := ref.New(0)
 	defer reference.Close()
-	want, err := newStoryteller(t, reference, p).tell(12)
+	want, err := archtest.NewStoryteller(t, reference, p).Tell(archtest.Beginning, 12)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := gpu.New(d, f.Mappings())
 	defer e.Close()
-	got, err := newStoryteller(t, split.New(e, e, 2), p).tell(12)
+	got, err := archtest.NewStoryteller(t, split.New(e, e, 2), p).Tell(archtest.Beginning, 12)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,82 +228,14 @@ func TestTwoGPUParts(t *testing.T) {
 	}
 }
 
-func stories(t *testing.T) (*gguf.File, *program.Program) {
-	t.Helper()
-	f, err := gguf.Open("../../../../testdata/stories260K.gguf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	m, err := arch.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := arch.Program(m, arch.Options{Context: 128}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f, p
-}
-
-// storyteller is stories260K on an executor, with a cache of its own.
-type storyteller struct {
-	runner program.Runner
-	seq    *kv.Sequence
-	tokens []int32
-}
-
-func newStoryteller(t *testing.T, e program.Executor, p *program.Program) *storyteller {
-	t.Helper()
-	pool, err := kv.New(e, p.KV, gguf.F16, 128)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := e.Compile(p, pool.Memory(), program.Limits{Tokens: 16, Outputs: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &storyteller{runner: r, seq: pool.NewSequence(0)}
-}
-
-// next reads tokens and returns the likeliest that follows. An error leaves the
-// story as it was.
-func (s *storyteller) next(tokens ...int32) (int32, error) {
-	if err := s.seq.Grow(len(tokens)); err != nil {
-		return 0, err
-	}
-	step := &program.Step{Tokens: tokens, Tables: [][]int32{s.seq.Table()}, Outputs: []int32{int32(len(tokens) - 1)}}
-	for i := range tokens {
-		step.Positions = append(step.Positions, int32(len(s.tokens)+i))
-		step.Sequences = append(step.Sequences, 0)
-	}
-	if err := s.runner.Run(step); err != nil {
-		s.seq.Truncate(len(s.tokens))
-		return 0, err
-	}
-	s.tokens = append(s.tokens, tokens...)
-	logits := s.runner.Result()
-	return int32(slices.Index(logits, slices.Max(logits))), nil
-}
-
-// tell returns n tokens that follow the first of all stories.
-func (s *storyteller) tell(n int) (story []int32, err error) {
-	id, err := s.next(1, 403, 407, 261, 378, 432, 285, 388, 399, 411, 266, 401)
-	for err == nil && len(story) < n {
-		story = append(story, id)
-		id, err = s.next(id)
-	}
-	return story, err
-}
-
 // TestStory tells a story over two blocks of the cache, with every number of
 // layers on the GPU.
 func TestStory(t *testing.T) {
 	d, _ := device(t)
-	f, p := stories(t)
+	f, p := archtest.Stories(t)
 	reference := ref.New(0)
 	defer reference.Close()
-	want, err := newStoryteller(t, reference, p).tell(40)
+	want, err := archtest.NewStoryteller(t, reference, p).Tell(archtest.Beginning, 40)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +244,7 @@ func TestStory(t *testing.T) {
 			continue
 		}
 		e := split.New(ref.New(0), gpu.New(d, f.Mappings()), layer)
-		got, err := newStoryteller(t, e, p).tell(40)
+		got, err := archtest.NewStoryteller(t, e, p).Tell(archtest.Beginning, 40)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,10 +258,10 @@ func TestStory(t *testing.T) {
 // TestSessions lets several sessions tell stories at once.
 func TestSessions(t *testing.T) {
 	d, _ := device(t)
-	f, p := stories(t)
+	f, p := archtest.Stories(t)
 	e := split.New(ref.New(2), gpu.New(d, f.Mappings()), 3)
 	defer e.Close()
-	want, err := newStoryteller(t, e, p).tell(10)
+	want, err := archtest.NewStoryteller(t, e, p).Tell(archtest.Beginning, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,9 +272,9 @@ func TestSessions(t *testing.T) {
 	told := make(chan story)
 	const n = 3
 	for range n {
-		s := newStoryteller(t, e, p)
+		s := archtest.NewStoryteller(t, e, p)
 		go func() {
-			ids, err := s.tell(10)
+			ids, err := s.Tell(archtest.Beginning, 10)
 			told <- story{ids, err}
 		}()
 	}
@@ -395,30 +289,30 @@ func TestSessions(t *testing.T) {
 // that says which, and after it the story goes on as if nothing had been, unless
 // the system takes no more work.
 func TestFaults(t *testing.T) {
-	f, p := stories(t)
+	f, p := archtest.Stories(t)
 	for fault, lasts := range map[emu.Fault]bool{emu.OutOfMemory: false, emu.PageFault: false, emu.SubmissionsIgnored: true} {
 		d, m := emulated(t)
 		e := split.New(ref.New(0), gpu.New(d, f.Mappings()), 3)
-		want, err := newStoryteller(t, e, p).tell(8)
+		want, err := archtest.NewStoryteller(t, e, p).Tell(archtest.Beginning, 8)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newStoryteller(t, e, p)
-		story, err := s.tell(4)
+		s := archtest.NewStoryteller(t, e, p)
+		story, err := s.Tell(archtest.Beginning, 4)
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := fmt.Sprintf("step of 1 tokens from position %d", len(s.tokens))
+		at := fmt.Sprintf("step of 1 tokens from position %d", len(s.Read))
 		m.Inject(fault, 0)
 		var failure *metal.Error
-		if _, err = s.next(want[4]); !errors.As(err, &failure) || !strings.Contains(err.Error(), at) {
+		if _, err = s.Next(want[4]); !errors.As(err, &failure) || !strings.Contains(err.Error(), at) {
 			t.Fatalf("fault %d: error %v, want one that says %q", fault, err, at)
 		}
-		if s.runner.Result() != nil {
+		if s.Runner.Result() != nil {
 			t.Errorf("fault %d: there is a result after an error", fault)
 		}
 		for story = append(story, want[4]); len(story) < len(want); {
-			id, err := s.next(story[len(story)-1])
+			id, err := s.Next(story[len(story)-1])
 			if err != nil {
 				if !lasts || !strings.Contains(err.Error(), "closed") {
 					t.Errorf("fault %d: the step after: %v", fault, err)
@@ -462,15 +356,15 @@ func (r brokenRunner) Run(s *program.Step) error {
 // TestFirstFails has the first part fail: an error that says which step, and no
 // result, neither of this step nor of the one before.
 func TestFirstFails(t *testing.T) {
-	_, p := stories(t)
+	_, p := archtest.Stories(t)
 	e := split.New(broken{ref.New(1), 14}, ref.New(1), 2)
 	defer e.Close()
-	s := newStoryteller(t, e, p)
-	story, err := s.tell(4)
+	s := archtest.NewStoryteller(t, e, p)
+	story, err := s.Tell(archtest.Beginning, 4)
 	if !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "step of 1 tokens from position 14") || len(story) != 3 {
 		t.Errorf("%d tokens told, error %v", len(story), err)
 	}
-	if s.runner.Result() != nil {
+	if s.Runner.Result() != nil {
 		t.Error("there is a result after an error")
 	}
 }
@@ -478,7 +372,7 @@ func TestFirstFails(t *testing.T) {
 // TestRefused compiles what cannot be: a layer that is not there, memory that is
 // another executor's.
 func TestRefused(t *testing.T) {
-	_, p := stories(t)
+	_, p := archtest.Stories(t)
 	limits := program.Limits{Tokens: 4, Outputs: 1}
 	for _, layer := range []int{-1, 5} {
 		e := split.New(ref.New(1), ref.New(1), layer)
@@ -492,7 +386,7 @@ func TestRefused(t *testing.T) {
 		e.Close()
 	}
 	d, _ := device(t)
-	f, _ := stories(t)
+	f, _ := archtest.Stories(t)
 	e := split.New(ref.New(1), gpu.New(d, f.Mappings()), 2)
 	defer e.Close()
 	memory, err := program.NewKVMemory(nil, p.KV, gguf.F16, kv.BlockSize, 1)
