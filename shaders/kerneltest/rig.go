@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/pipelines"
 )
 
 // Options are what a Rig works with.
@@ -31,25 +31,10 @@ type Options struct {
 
 // Rig runs cases on a device. It keeps what it compiled. Its methods may be called at once.
 type Rig struct {
-	device *metal.Device
-	queue  *metal.Queue
-	opt    Options
-
-	mu        sync.Mutex
-	libraries map[string]*library
-	pipelines map[shaders.Kernel]*pipeline
-}
-
-type library struct {
-	once sync.Once
-	lib  *metal.Library
-	err  error
-}
-
-type pipeline struct {
-	once sync.Once
-	p    *metal.Pipeline
-	err  error
+	device  *metal.Device
+	queue   *metal.Queue
+	opt     Options
+	kernels *pipelines.Cache
 }
 
 // New makes a rig. Close it before the device is released.
@@ -58,24 +43,16 @@ func New(d *metal.Device, o Options) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Source == nil {
-		o.Source = shaders.Source
+	r := &Rig{device: d, queue: q, opt: o, kernels: pipelines.New(d)}
+	if o.Source != nil {
+		r.kernels.Source = o.Source
 	}
-	return &Rig{device: d, queue: q, opt: o, libraries: map[string]*library{}, pipelines: map[shaders.Kernel]*pipeline{}}, nil
+	return r, nil
 }
 
 // Close releases the queue and what was compiled.
 func (r *Rig) Close() {
-	for _, p := range r.pipelines {
-		if p.p != nil {
-			p.p.Release()
-		}
-	}
-	for _, l := range r.libraries {
-		if l.lib != nil {
-			l.lib.Release()
-		}
-	}
+	r.kernels.Release()
 	r.queue.Release()
 }
 
@@ -91,7 +68,7 @@ func (r *Rig) Compile() (kernels []string, err error) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			var lib *metal.Library
-			if lib, errs[i] = r.library(name); errs[i] == nil {
+			if lib, errs[i] = r.kernels.Library(name); errs[i] == nil {
 				found[i] = lib.Names()
 			}
 		})
@@ -101,57 +78,7 @@ func (r *Rig) Compile() (kernels []string, err error) {
 }
 
 // Ran lists the kernels that cases have run, by name.
-func (r *Rig) Ran() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	names := map[string]bool{}
-	for k := range r.pipelines {
-		names[k.Name] = true
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
-func (r *Rig) library(name string) (*metal.Library, error) {
-	r.mu.Lock()
-	l := r.libraries[name]
-	if l == nil {
-		l = new(library)
-		r.libraries[name] = l
-	}
-	r.mu.Unlock()
-	l.once.Do(func() {
-		var text string
-		if text, l.err = r.opt.Source(name); l.err == nil { // as the engine does
-			l.lib, l.err = r.device.NewLibrary(text, metal.CompileOptions{Label: name, Language: min(r.device.LanguageVersion(), metal.MSL3_1), Math: metal.MathRelaxed})
-		}
-	})
-	return l.lib, l.err
-}
-
-func (r *Rig) pipeline(k shaders.Kernel) (*metal.Pipeline, error) {
-	r.mu.Lock()
-	p := r.pipelines[k]
-	if p == nil {
-		p = new(pipeline)
-		r.pipelines[k] = p
-	}
-	r.mu.Unlock()
-	p.once.Do(func() {
-		lib, err := r.library(k.Source)
-		if err != nil {
-			p.err = err
-			return
-		}
-		f, err := lib.Function(k.Name, metal.Constants(k.ConstantValues()))
-		if err != nil {
-			p.err = err
-			return
-		}
-		defer f.Release()
-		p.p, p.err = r.device.NewPipeline(f, metal.PipelineOptions{Label: k.Name})
-	})
-	return p.p, p.err
-}
+func (r *Rig) Ran() []string { return r.kernels.Kernels() }
 
 // Result is how well a kernel did. Of a case's several results it tells of the one nearest to its bound.
 type Result struct {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/pipelines"
 )
 
 // Speed is how long a launch took by the GPU's clock: the best of some runs.
@@ -40,7 +41,7 @@ func (r *Rig) TimeMatVec(t shaders.Type, width, rows, columns, runs int) (Speed,
 // time runs a launch over buffers of the given bytes: once to warm up, then again, each run after the one before.
 func (r *Rig) time(l shaders.Launch, runs int, buffers map[int]int) (Speed, error) {
 	s := Speed{Kernel: l.Kernel.Name, Bytes: l.Read + l.Written}
-	p, err := r.pipeline(l.Kernel)
+	p, err := r.kernels.Pipeline(pipelines.Key{Kernel: l.Kernel})
 	if err != nil {
 		return s, err
 	}

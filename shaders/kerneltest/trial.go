@@ -10,6 +10,7 @@ import (
 
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/pipelines"
 )
 
 // A trial is one case being run: its random numbers, its buffers, its result. Its methods end the case when
@@ -128,14 +129,14 @@ type step struct {
 func (t *trial) launch(steps ...step) {
 	type place struct{ before, after []byte }
 	was := map[*metal.Buffer]place{}
-	pipelines := make([]*metal.Pipeline, len(steps))
+	compiled := make([]*metal.Pipeline, len(steps))
 	spoilt := t.opt.Spoil
 	if spoilt == nil {
 		spoilt = func(*shaders.Launch) bool { return true }
 	}
 	for i, s := range steps {
 		var err error
-		pipelines[i], err = t.pipeline(s.launch.Kernel)
+		compiled[i], err = t.kernels.Pipeline(pipelines.Key{Kernel: s.launch.Kernel})
 		t.must(err)
 		for _, m := range s.buffers {
 			before, after := m.around()
@@ -151,7 +152,7 @@ func (t *trial) launch(steps ...step) {
 			if !spoilt(&l) {
 				continue
 			}
-			e.SetPipeline(pipelines[i])
+			e.SetPipeline(compiled[i])
 			e.SetBytes(0, l.Params)
 			for index, m := range s.buffers {
 				e.SetBuffer(index, m.Buffer, front)

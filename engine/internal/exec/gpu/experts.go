@@ -86,12 +86,12 @@ func (l *lowering) projectExperts(op *program.ProjectExperts) error {
 	width, rows, repeat := uint32(w.Dims[0]), uint32(w.Dims[1]), uint32(pairs/l.rows(op.X))
 	if l.rows(op.Experts) < groupTokens {
 		p := shaders.MatVecIDParams{Width: width, Rows: rows, Experts: uint32(experts), Repeat: repeat}
-		l.emitTyped(typ, shaders.MatVecID(typ, p, parts, pairs), append(list, l.in(shaders.LinearIDs, op.Experts))...)
+		l.emitTyped(typ, typ, shaders.MatVecID(typ, p, parts, pairs), append(list, l.in(shaders.LinearIDs, op.Experts))...)
 		return nil
 	}
 	order, tiles := l.groups(experts, pairs)
 	p := shaders.MatMulIDParams{Width: width, Rows: rows, Repeat: repeat}
-	l.emitTyped(typ, shaders.MatMulID(typ, p, parts, experts, pairs), append(list,
+	l.emitTyped(typ, typ, shaders.MatMulID(typ, p, parts, experts, pairs), append(list,
 		binding{shaders.LinearOrder, order, reads}, binding{shaders.LinearTiles, tiles, reads})...)
 	return nil
 }

@@ -146,7 +146,7 @@ func (l *lowering) qkv(norm *program.RMSNorm, list []*program.Project) error {
 	}
 	b, eps, err := l.normed(b, shaders.QKVX, list[0].X, shaders.QKVNorm, norm)
 	p.Width, p.Eps = uint32(list[0].Linear.Weight.Cols()), eps
-	l.emitTypes([]shaders.Type{types[0], types[2]}, shaders.MatVecQKV(types[0], types[2], p, list[0].Linear.Bias != nil, norm != nil), b...)
+	l.emitTyped(types[0], types[2], shaders.MatVecQKV(types[0], types[2], p, list[0].Linear.Bias != nil, norm != nil), b...)
 	return err
 }
 
@@ -170,7 +170,7 @@ func (l *lowering) gluProject(norm *program.RMSNorm, x program.Tensor, gate, up 
 		p.Experts = uint32(w.Dims[2])
 	}
 	parts := shaders.Parts{Bias: gate.Bias != nil, Scale: gate.Scale != nil, ScaleBias: gate.ScaleBias, Norm: norm != nil}
-	l.emitTyped(typ, shaders.MatVecGLU(typ, p, parts, uint32(glu.Act), !experts.None(), pairs), b...)
+	l.emitTyped(typ, typ, shaders.MatVecGLU(typ, p, parts, uint32(glu.Act), !experts.None(), pairs), b...)
 	return err
 }
 

@@ -10,7 +10,7 @@
 //
 //	gpu.go        Executor, memory it hands out
 //	weights.go    tensors to buffers
-//	kernels.go    launches to pipelines
+//	kernels.go    compiling all pipelines at once, and saying so
 //	lower.go      ops to launches
 //	plan.go       the launches of a shape, barriers, encoding
 //	step.go       the step buffer
@@ -35,6 +35,7 @@ import (
 	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/pipelines"
 )
 
 // Executor runs programs on a device.
@@ -61,7 +62,7 @@ var (
 func New(device *metal.Device, mappings [][]byte) *Executor {
 	e := &Executor{device: device, runners: map[*runner]bool{}, memory: map[*metal.Buffer]bool{}}
 	e.weights = weights{device: device, mappings: mappings, tensors: map[*gguf.Tensor]place{}, floats: map[*gguf.Tensor]place{}}
-	e.kernels = kernels{device: device, source: shaders.Source, libraries: map[string]*library{}, pipelines: map[pipelineKey]*pipeline{}}
+	e.kernels.Cache = pipelines.New(device)
 	return e
 }
 
@@ -85,7 +86,7 @@ func (e *Executor) KeepKernels(dir string) error {
 	if err != nil {
 		return fmt.Errorf("gpu: kernels: %w", err)
 	}
-	e.kernels.archive = a
+	e.kernels.Archive = a
 	return nil
 }
 
@@ -109,7 +110,7 @@ func (e *Executor) Close() error {
 		b.Release()
 	}
 	e.runners, e.memory = nil, nil
-	e.kernels.release()
+	e.kernels.Release()
 	e.weights.release()
 	return nil
 }

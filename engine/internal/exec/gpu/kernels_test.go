@@ -33,7 +33,7 @@ func TestCompileErrors(t *testing.T) {
 			e := New(d, f.Mappings())
 			defer e.Close()
 			changed := false
-			e.kernels.source = func(name string) (string, error) {
+			e.kernels.Source = func(name string) (string, error) {
 				text, err := shaders.Source(name)
 				if name == c.source {
 					changed = strings.Contains(text, c.change)

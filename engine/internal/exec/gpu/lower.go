@@ -7,6 +7,7 @@ import (
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/pipelines"
 )
 
 // lowering turns the ops of a program into the launches of one shape.
@@ -44,22 +45,17 @@ func (l *lowering) pick() {
 		binding{shaders.SampleIDs, place{l.step.buffer, 4 * l.step.tokens.at, 4 * l.outputs}, toNext})
 }
 
-// emit appends a launch, unless it has no rows to work on.
+// emit appends a launch of a kernel that reads no weights of the file.
 func (l *lowering) emit(s shaders.Launch, b ...binding) {
-	l.add(pipelineKey{kernel: s.Kernel}, s, b)
+	l.add(pipelines.Key{Kernel: s.Kernel}, s, b)
 }
 
-// emitTyped is emit of a kernel that reads weights of a type.
-func (l *lowering) emitTyped(typ shaders.Type, s shaders.Launch, b ...binding) {
-	l.add(pipelineKey{s.Kernel, typ, typ, true}, s, b)
+// emitTyped is emit of a kernel that reads weights of one type, or of two.
+func (l *lowering) emitTyped(typ, too shaders.Type, s shaders.Launch, b ...binding) {
+	l.add(pipelines.Key{Kernel: s.Kernel, Typed: true, Type: typ, Too: too}, s, b)
 }
 
-// emitTypes is emit of a kernel that reads weights of two types.
-func (l *lowering) emitTypes(types []shaders.Type, s shaders.Launch, b ...binding) {
-	l.add(pipelineKey{s.Kernel, types[0], types[1], true}, s, b)
-}
-
-func (l *lowering) add(key pipelineKey, s shaders.Launch, b []binding) {
+func (l *lowering) add(key pipelines.Key, s shaders.Launch, b []binding) {
 	slices.SortFunc(b, func(x, y binding) int { return x.index - y.index }) // neighbours are bound together
 	l.plan.launches = append(l.plan.launches, launch{Launch: s, key: key, bindings: b, op: l.op, rule: l.rule, source: l.at})
 }

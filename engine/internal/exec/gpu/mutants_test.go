@@ -117,7 +117,7 @@ func TestMutants(t *testing.T) {
 		var barriers, swaps, shorts []func() (undo func(), what string)
 		for i := range plan.launches {
 			l := &plan.launches[i]
-			name := fmt.Sprintf("launch %d, %s", i, l.key.kernel.Name)
+			name := fmt.Sprintf("launch %d, %s", i, l.key.Kernel.Name)
 			if l.barrier && i > 0 {
 				barriers = append(barriers, func() (func(), string) {
 					l.barrier = false

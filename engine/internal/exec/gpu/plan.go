@@ -6,6 +6,7 @@ import (
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/pipelines"
 )
 
 // shape is what launches depend on: steps of one shape replay one plan.
@@ -32,7 +33,7 @@ type launch struct {
 	// they read be done with.
 	barrier bool
 
-	key    pipelineKey
+	key    pipelines.Key
 	op     program.Op
 	rule   string // of program.Fusions, if the launch is of fused ops
 	source int    // the op's number in the program

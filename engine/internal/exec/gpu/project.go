@@ -28,7 +28,7 @@ func (l *lowering) embed(table *gguf.Tensor, ids binding, out program.Tensor) er
 		return err
 	}
 	s := shaders.Embed(typ, shaders.EmbedParams{Width: uint32(table.Cols()), Rows: uint32(table.Rows()), Count: uint32(l.tokens), Scale: 1})
-	l.emitTyped(typ, s, l.weight(shaders.EmbedTable, table), ids, l.out(shaders.EmbedOut, out))
+	l.emitTyped(typ, typ, s, l.weight(shaders.EmbedTable, table), ids, l.out(shaders.EmbedOut, out))
 	return nil
 }
 
@@ -52,7 +52,7 @@ func (l *lowering) projectWith(op *program.Project, norm *program.RMSNorm, resid
 		list = append(list, l.in(shaders.LinearResidual, residual))
 	}
 	parts := shaders.Parts{Bias: op.Linear.Bias != nil, Scale: op.Linear.Scale != nil, ScaleBias: op.Linear.ScaleBias, Residual: !residual.None(), Norm: norm != nil}
-	l.emitTyped(typ, linear(typ, w.Cols(), w.Rows(), l.rows(op.X), eps, parts), list...)
+	l.emitTyped(typ, typ, linear(typ, w.Cols(), w.Rows(), l.rows(op.X), eps, parts), list...)
 	return nil
 }
 

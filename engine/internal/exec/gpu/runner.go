@@ -8,6 +8,7 @@ import (
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/shaders"
+	"github.com/gollm/gollm/shaders/pipelines"
 )
 
 // runner is a compiled program: its memory on the device, and a plan for each
@@ -223,7 +224,7 @@ func (r *runner) compileKernels() error {
 		shapes = append(shapes, shape{n, one, 1, n / 2, false}, shape{n, one, 1, 0, false}, shape{n, min(n, r.limits.Outputs), 1, n / 2, false})
 	}
 	var list []want
-	seen := map[pipelineKey]bool{}
+	seen := map[pipelines.Key]bool{}
 	for _, s := range shapes {
 		p, err := r.lower(s)
 		if err != nil {
@@ -252,8 +253,8 @@ func (r *runner) planOf(s shape) (*plan, error) {
 	}
 	for i := range p.launches {
 		l := &p.launches[i]
-		if l.pipeline, err = r.e.kernels.pipeline(l.key); err != nil {
-			return nil, fmt.Errorf("gpu: %s: kernel %s: %w", l.what(), l.key.kernel.Name, err)
+		if l.pipeline, err = r.e.kernels.Pipeline(l.key); err != nil {
+			return nil, fmt.Errorf("gpu: %s: kernel %s: %w", l.what(), l.key.Kernel.Name, err)
 		}
 	}
 	const most = 16
