@@ -1,20 +1,16 @@
 package engine
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/gollm/gollm/engine/chat"
 	"github.com/gollm/gollm/engine/tokenizer"
 )
 
-// Template returns the model's own chat template, or ErrNoTemplate.
+// Template returns the model's own chat template, or chat.ErrNoTemplate.
 func (m *Model) Template() (*chat.Template, error) {
 	m.templateOnce.Do(func() {
 		m.template, m.templateErr = chat.FromGGUF(m.file, m.tokenText(m.tok.BOS()), m.tokenText(m.tok.EOS()))
-		if errors.Is(m.templateErr, chat.ErrNoTemplate) {
-			m.templateErr = ErrNoTemplate
-		}
 	})
 	return m.template, m.templateErr
 }
@@ -28,7 +24,8 @@ func (m *Model) tokenText(id int32) string {
 
 // ChatPrompt renders messages through the model's chat template and returns
 // the tokens of the whole conversation, up to where the assistant speaks next.
-// Session.Generate reads only what is new of it.
+// Session.Generate reads only what is new of it. For a model without a template the error is
+// chat.ErrNoTemplate.
 func (m *Model) ChatPrompt(messages []chat.Message, o chat.Options) ([]int32, error) {
 	t, err := m.Template()
 	if err != nil {

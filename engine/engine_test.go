@@ -116,7 +116,7 @@ func TestErrors(t *testing.T) {
 	if _, err := engine.Load(context.Background(), "../testdata/stories260K.gguf", engine.Options{Device: "abacus"}); err == nil || !strings.Contains(err.Error(), "abacus") {
 		t.Errorf("unknown device: %v", err)
 	}
-	if _, err := m.ChatPrompt(nil, chat.Options{}); !errors.Is(err, engine.ErrNoTemplate) {
+	if _, err := m.ChatPrompt(nil, chat.Options{}); !errors.Is(err, chat.ErrNoTemplate) {
 		t.Errorf("no template: %v", err)
 	}
 }

@@ -122,7 +122,7 @@ func ExampleModel_ChatPrompt() {
 	}
 	defer m.Close()
 	prompt, err := m.ChatPrompt([]chat.Message{chat.User("Tell me a story.")}, chat.Options{})
-	if errors.Is(err, engine.ErrNoTemplate) {
+	if errors.Is(err, chat.ErrNoTemplate) {
 		fmt.Println("not a chat model: prompt it with the beginning of a text")
 		prompt = m.Encode("Once upon a time")
 	} else if err != nil {

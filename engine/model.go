@@ -59,9 +59,6 @@ type Options struct {
 // DefaultContext bounds the context that Options.Context 0 picks.
 const DefaultContext = 8192
 
-// ErrNoTemplate is returned by ChatPrompt for a model without a chat template.
-var ErrNoTemplate = errors.New("model has no chat template")
-
 // Model is a loaded model. Its methods may be called from many goroutines.
 type Model struct {
 	file    *gguf.File
