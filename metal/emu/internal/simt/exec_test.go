@@ -58,6 +58,29 @@ kernel void reduce(device const float * x, device float * y, uint i [[thread_pos
 	}
 }
 
+// TestFaultWhileOthersRun: a fault in one threadgroup ends those that other workers are in the
+// middle of, wherever they are.
+func TestFaultWhileOthersRun(t *testing.T) {
+	k := build(t, `
+kernel void faulty(device const float * x, device float * y, uint tg [[threadgroup_position_in_grid]], uint tid [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
+  threadgroup float part[128];
+  for (int k = 0; k < 4; k++) {
+    part[tid] = simd_sum(x[(lane + tg) & 31]);
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    if (lane == 31 && k == 2) y[tg + 1000] = part[tid ^ 32];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+  }
+}`, "faulty", nil)
+	x, y := make([]float32, 32), make([]float32, 64)
+	e := executor(t, Options{Workers: 4})
+	for range 1000 {
+		err := e.Run(t.Context(), dispatchOf(k, 64, 128, bytesOf(x), bytesOf(y)))
+		if err == nil || !strings.Contains(err.Error(), "faulty") {
+			t.Fatalf("error %v", err)
+		}
+	}
+}
+
 func TestSimdgroupMatrixMultiply(t *testing.T) {
 	k := build(t, `
 kernel void mul(device const float * a, device const half * b, device float * c, constant int & n, uint2 tg [[threadgroup_position_in_grid]]) {

@@ -730,7 +730,8 @@ static void simdgroup(worker_t *w, uint32_t sg) {
         w->free = f;
         l[i] = &done;
       }
-      if (atomic_load_explicit(&d->fault, memory_order_relaxed)) return;
+      // Threads of this one may not have begun: threadgroup looks at stop, too, before it looks at them.
+      if (atomic_load_explicit(&d->stop, memory_order_relaxed)) return;
     }
     // Lanes that diverged wait at different places: the first in the program goes on, so that they
     // meet again where their paths join.
