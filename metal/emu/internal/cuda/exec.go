@@ -64,20 +64,11 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) (err error) {
 		return err
 	}
 	defer release()
-	var p params
-	var groups, threads [3]uint32
-	for i := range 3 {
-		full, n := max(d.ThreadsPerThreadgroup[i], 1), d.Threadgroups[i]
-		grid := full * n
-		if d.Threads != [3]int{} {
-			grid = d.Threads[i]
-			n = (grid + full - 1) / full
-		}
-		if grid <= 0 {
-			return nil
-		}
-		groups[i], threads[i], p.grid[i] = uint32(n), uint32(full), uint32(grid)
+	groups, threads, grid, ok := d.Grid()
+	if !ok {
+		return nil
 	}
+	p := params{grid: grid}
 	fn, err := e.function(path, k.Symbol(), threads[0]*threads[1]*threads[2])
 	if err != nil {
 		return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)

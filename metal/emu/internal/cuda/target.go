@@ -27,23 +27,24 @@ func Target() msl.Target {
 	}
 }
 
+// places maps Metal's builtins to what the entry point knows, # for the dimension.
 var places = map[string]string{
-	"thread_position_in_threadgroup": "msl_::tid(#)", "threadgroup_position_in_grid": "msl_::ctaid(#)",
-	"thread_position_in_grid":          "msl_::ctaid(#) * msl_::ntid(#) + msl_::tid(#)",
-	"dispatch_threads_per_threadgroup": "msl_::ntid(#)", "threads_per_threadgroup": "msl_::group_size(msl_p, #)",
+	"thread_position_in_threadgroup": "msl_t.inside[#]", "threadgroup_position_in_grid": "msl_::ctaid(#)",
+	"thread_position_in_grid":          "msl_::ctaid(#) * msl_::ntid(#) + msl_t.inside[#]",
+	"dispatch_threads_per_threadgroup": "msl_::ntid(#)", "threads_per_threadgroup": "msl_t.size[#]",
 	"threads_per_grid": "msl_p.grid[#]", "grid_size": "msl_p.grid[#]", "threadgroups_per_grid": "msl_::nctaid(#)", "grid_origin": "0u",
-	"thread_index_in_threadgroup": "msl_::thread_index()", "thread_index_in_simdgroup": "msl_::lane()",
-	"simdgroup_index_in_threadgroup":      "msl_::thread_index() / 32",
-	"simdgroups_per_threadgroup":          "(msl_::group_size(msl_p, 0) * msl_::group_size(msl_p, 1) * msl_::group_size(msl_p, 2) + 31) / 32",
+	"thread_index_in_threadgroup": "msl_t.index", "thread_index_in_simdgroup": "msl_::lane()",
+	"simdgroup_index_in_threadgroup":      "msl_t.index / 32",
+	"simdgroups_per_threadgroup":          "(msl_t.threads + 31) / 32",
 	"dispatch_simdgroups_per_threadgroup": "(msl_::ntid(0) * msl_::ntid(1) * msl_::ntid(2) + 31) / 32",
 	"threads_per_simdgroup":               "32u", "thread_execution_width": "32u", "thread_index_in_quadgroup": "msl_::lane() % 4",
-	"quadgroup_index_in_threadgroup":      "msl_::thread_index() / 4",
-	"quadgroups_per_threadgroup":          "(msl_::group_size(msl_p, 0) * msl_::group_size(msl_p, 1) * msl_::group_size(msl_p, 2) + 3) / 4",
+	"quadgroup_index_in_threadgroup":      "msl_t.index / 4",
+	"quadgroups_per_threadgroup":          "(msl_t.threads + 3) / 4",
 	"dispatch_quadgroups_per_threadgroup": "(msl_::ntid(0) * msl_::ntid(1) * msl_::ntid(2) + 3) / 4",
 }
 
-// entry writes the kernel the driver launches. Threads outside the grid end at once: a block is
-// always whole, a threadgroup of dispatchThreads need not be.
+// entry writes the kernel the driver launches. A block is always whole, a threadgroup of
+// dispatchThreads need not be: threads there are too many of end at once.
 func entry(symbol string, e msl.Entry) string {
 	var args []string
 	for i, p := range e.Parameters {
@@ -63,7 +64,8 @@ func entry(symbol string, e msl.Entry) string {
 	}
 	return fmt.Sprintf(`extern "C" __kernel void %s(const msl_params msl_p) {
   typedef msl_::function<decltype(%s)> msl_F;
-  for (int i = 0; i < 3; i++) if (msl_::ctaid(i) * msl_::ntid(i) + msl_::tid(i) >= msl_p.grid[i]) return;
+  const msl_::place msl_t(msl_p);
+  if (msl_t.index >= msl_t.threads) return;
   %s(%s);
 }`, symbol, e.Callee, e.Callee, strings.Join(args, ", "))
 }

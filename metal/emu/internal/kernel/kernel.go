@@ -152,6 +152,25 @@ type Dispatch struct {
 	ThreadgroupMemory     [MaxBuffers]int // bytes by [[threadgroup(i)]]
 }
 
+// Grid gives, for each dimension, the number of threadgroups, of threads in one, and of threads in
+// all. With dispatchThreads the last threadgroup of a dimension has what is left of the grid, and
+// its threads are counted by that size. ok is false where there is nothing to run.
+func (d *Dispatch) Grid() (groups, threads, grid [3]uint32, ok bool) {
+	for i := range 3 {
+		full, n := max(d.ThreadsPerThreadgroup[i], 1), d.Threadgroups[i]
+		all := full * n
+		if d.Threads != [3]int{} {
+			all = d.Threads[i]
+			n = (all + full - 1) / full
+		}
+		if all <= 0 {
+			return groups, threads, grid, false
+		}
+		groups[i], threads[i], grid[i] = uint32(n), uint32(full), uint32(all)
+	}
+	return groups, threads, grid, true
+}
+
 // Binding is what one index of the buffer table holds during a dispatch.
 type Binding struct {
 	Memory []byte // from the bound offset to the end of the buffer

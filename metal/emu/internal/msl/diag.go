@@ -38,6 +38,33 @@ func parseDiagnostics(s string) []diagnostic {
 	return ds
 }
 
+// strictWarnings ask clang for the warnings that refusals reads.
+var strictWarnings = []string{"-Wimplicit-float-conversion"}
+
+// toBfloat is clang's warning of a conversion that Metal has no implicit form of. clang does not
+// warn of a constant that bfloat holds exactly.
+var toBfloat = regexp.MustCompile(`^implicit conversion .*: '(?:\w+ )*(\w+)' to '(?:\w+ )*(?:bfloat|__bf16)'`)
+
+// refusals makes errors of those of clang's warnings, about the texts given and not the library,
+// that are errors in Metal.
+func refusals(ds []diagnostic, texts map[string]string) []diagnostic {
+	var errs []diagnostic
+	keep := false
+	for _, d := range ds {
+		if d.severity != "note" {
+			m := toBfloat.FindStringSubmatch(d.message)
+			_, ours := texts[strings.TrimPrefix(d.file, "include/")]
+			if keep = m != nil && ours; keep {
+				d.severity, d.message = "error", fmt.Sprintf("cannot implicitly convert '%s' to 'bfloat'", m[1])
+			}
+		}
+		if keep {
+			errs = append(errs, d)
+		}
+	}
+	return errs
+}
+
 // CompileError is what a source that does not compile gives. Its text is Metal's: one line a
 // diagnostic, and below each the source line with a caret.
 type CompileError struct {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gollm/gollm/metal/emu/internal/cuda"
+	"github.com/gollm/gollm/metal/emu/internal/kernel"
 	"github.com/gollm/gollm/metal/emu/internal/msl"
 	"github.com/gollm/gollm/metal/emu/internal/msl/lib"
 )
@@ -69,12 +70,35 @@ uint32_t msl_rt_where(uint32_t what, uint32_t i) {
 // of: its entry points, and its simd functions, matrices, atomics and mathematics in msl_cuda.h. All
 // but the GPU's own operations is as it is there.
 func TestCUDALibrary(t *testing.T) {
-	was := target
-	defer func() { target, slack = was, 0 }()
+	defer func() { target, slack = Target, 0 }()
 	slack = 4e-6 // for the special function unit's 2^-21 or so, of which the formulas make a little more
-	target = func() msl.Target {
+	target = onCPU(t, "cuda-on-cpu", "g->grid[i]")
+	for name, test := range map[string]func(*testing.T){
+		"VectorAdd": TestVectorAdd, "Reduction": TestReduction, "SimdgroupMatrixMultiply": TestSimdgroupMatrixMultiply, "AtomicHistogram": TestAtomicHistogram,
+		"FunctionConstants": TestFunctionConstants, "FloatFunctions": TestFloatFunctions, "IntegerFunctions": TestIntegerFunctions, "SimdFunctions": TestSimdFunctions,
+		"Types": TestTypes, "Atomics": TestAtomics, "SimdgroupMatrix": TestSimdgroupMatrix, "ActiveLanes": TestActiveLanes, "NaiveMatVec": TestNaiveMatVec,
+	} {
+		t.Run(name, test)
+	}
+}
+
+// TestCUDAThreadPlace is TestThreadPlace on blocks, which are all of one size: the entry point alone
+// knows that the grid is smaller.
+func TestCUDAThreadPlace(t *testing.T) {
+	defer func() { target = Target }()
+	for _, c := range partial {
+		g := c.grid
+		target = onCPU(t, fmt.Sprintf("cuda-on-cpu-%d-%d-%d", g[0], g[1], g[2]), fmt.Sprintf("i == 0 ? %d : i == 1 ? %d : %d", g[0], g[1], g[2]))
+		threadPlace(t, c.grid, c.threadgroup, func(*kernel.Dispatch) {})
+	}
+}
+
+// onCPU is the target of kernels for the CUDA executor that the CPU executor can run. grid is the
+// number of threads in dimension i.
+func onCPU(t *testing.T, name, grid string) func() msl.Target {
+	return func() msl.Target {
 		x := Target()
-		x.Name = "cuda-on-cpu"
+		x.Name = name
 		x.Library = lib.CUDAOn(operations)
 		x.Runtime += where
 		x.Entry = func(symbol string, e msl.Entry) string {
@@ -87,17 +111,10 @@ func TestCUDALibrary(t *testing.T) {
 extern "C" __attribute__((visibility("default"))) void %s(const __global msl_group * g, const __global msl_thread * t) {
   msl_params p;
   for (int i = 0; i < 31; i++) p.buffer[i] = g->buffer[i], p.threadgroup[i] = (uint)(g->threadgroup[i] - msl_shared_base());
-  for (int i = 0; i < 3; i++) p.grid[i] = g->grid[i];
+  for (int i = 0; i < 3; i++) p.grid[i] = %s;
   %s_body(p);
-}`, symbol, symbol)
+}`, symbol, grid, symbol)
 		}
 		return x
-	}
-	for name, test := range map[string]func(*testing.T){
-		"VectorAdd": TestVectorAdd, "Reduction": TestReduction, "SimdgroupMatrixMultiply": TestSimdgroupMatrixMultiply, "AtomicHistogram": TestAtomicHistogram,
-		"FunctionConstants": TestFunctionConstants, "FloatFunctions": TestFloatFunctions, "IntegerFunctions": TestIntegerFunctions, "SimdFunctions": TestSimdFunctions,
-		"Types": TestTypes, "Atomics": TestAtomics, "SimdgroupMatrix": TestSimdgroupMatrix, "ActiveLanes": TestActiveLanes, "NaiveMatVec": TestNaiveMatVec,
-	} {
-		t.Run(name, test)
 	}
 }

@@ -51,12 +51,11 @@ const maxBuffers = kernel.MaxBuffers
 
 type memRange struct{ lo, len uint64 }
 
-// dispatch is rt.c's dispatch_t.
+// dispatch is the dispatch_t of rt/machine.c.
 type dispatch struct {
 	entry              uint64
 	seed               uint64
 	groups, full, grid [3]uint32
-	nranges            uint32
 	tgbytes            uint32
 	flags              uint32
 	buffer             [maxBuffers]uint64
@@ -68,7 +67,7 @@ type dispatch struct {
 	write, line, line2 uint32
 	extra              uint32
 	address, size      uint64
-	pc, pc2            uint64
+	pc                 uint64
 	thread, group      [3]uint32
 	other              [3]uint32
 	from               uint32
@@ -112,23 +111,10 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 	if e.opts.DivergentSIMD {
 		c.flags |= flagSIMD
 	}
-	groups, threads := 1, 1
-	for i := range 3 {
-		full, n := max(d.ThreadsPerThreadgroup[i], 1), d.Threadgroups[i]
-		grid := full * n
-		if d.Threads != [3]int{} {
-			grid = d.Threads[i]
-			full = min(full, max(grid, 1))
-			n = (grid + full - 1) / full
-		}
-		if grid <= 0 {
-			return nil // nothing to run
-		}
-		c.full[i], c.groups[i], c.grid[i] = uint32(full), uint32(n), uint32(grid)
-		groups *= n
-		threads *= full
+	if c.groups, c.full, c.grid, ok = d.Grid(); !ok {
+		return nil
 	}
-	if threads > k.MaxTotalThreads() {
+	if threads := product(c.full); threads > k.MaxTotalThreads() {
 		return fmt.Errorf("simt: kernel %q: %d threads in a threadgroup, at most %d", k.Name(), threads, k.MaxTotalThreads())
 	}
 	for i := range c.buffer {
@@ -159,7 +145,7 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 			o.set(i, v)
 		}
 	}
-	if err := e.start(ctx, o, c, min(e.opts.Workers, groups), d); err != nil {
+	if err := e.start(ctx, o, c, min(e.opts.Workers, product(c.groups)), d); err != nil {
 		return err
 	}
 	back()
@@ -225,6 +211,8 @@ func separate(args []kernel.Arg, d *kernel.Dispatch, c *dispatch) (back func()) 
 		}
 	}
 }
+
+func product(n [3]uint32) int { return int(n[0]) * int(n[1]) * int(n[2]) }
 
 func align16(n int) int { return (n + 15) &^ 15 }
 

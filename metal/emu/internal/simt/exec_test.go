@@ -172,40 +172,59 @@ kernel void f(device int * y, device const int * x [[buffer(1), function_constan
 	}
 }
 
-// TestThreadPlace checks every builtin of a three-dimensional grid with partial threadgroups.
+// partial are grids of dispatchThreads that no number of threadgroups fills.
+var partial = []struct{ grid, threadgroup [3]int }{
+	{[3]int{9, 5, 3}, [3]int{4, 4, 2}},
+	{[3]int{70, 3, 1}, [3]int{32, 2, 1}}, // a simdgroup is not a row
+	{[3]int{3, 20, 2}, [3]int{8, 8, 4}},  // smaller than a threadgroup
+	{[3]int{100, 1, 1}, [3]int{64, 1, 1}},
+	{[3]int{8, 8, 8}, [3]int{8, 8, 8}},
+}
+
+// TestThreadPlace checks every builtin, and who is in a simdgroup.
 func TestThreadPlace(t *testing.T) {
+	for _, c := range partial {
+		threadPlace(t, c.grid, c.threadgroup, func(d *kernel.Dispatch) { d.Threads = c.grid })
+	}
+}
+
+// threadPlace runs a kernel that writes down all it is told, in a grid of n threads, full of them in
+// a threadgroup. dispatch asks for it in the target's way.
+func threadPlace(t *testing.T, n, full [3]int, dispatch func(*kernel.Dispatch)) {
+	t.Helper()
 	k := build(t, `
 kernel void place(device uint * y, uint3 g [[thread_position_in_grid]], ushort3 l [[thread_position_in_threadgroup]], uint3 tg [[threadgroup_position_in_grid]],
     uint3 n [[threads_per_grid]], uint3 s [[threads_per_threadgroup]], uint3 full [[dispatch_threads_per_threadgroup]], uint3 groups [[threadgroups_per_grid]],
-    uint index [[thread_index_in_threadgroup]], ushort lane [[thread_index_in_simdgroup]], ushort sg [[simdgroup_index_in_threadgroup]]) {
-  device uint * p = y + 12 * (g.x + n.x * (g.y + n.y * g.z));
-  p[0] = l.x; p[1] = l.y; p[2] = l.z; p[3] = tg.x; p[4] = tg.y; p[5] = tg.z; p[6] = s.x * s.y * s.z; p[7] = full.x * full.y * full.z; p[8] = groups.x * groups.y * groups.z;
-  p[9] = index; p[10] = lane; p[11] = sg;
+    uint index [[thread_index_in_threadgroup]], ushort lane [[thread_index_in_simdgroup]], ushort sg [[simdgroup_index_in_threadgroup]],
+    uint sgs [[simdgroups_per_threadgroup]], uint fullsgs [[dispatch_simdgroups_per_threadgroup]],
+    uint q [[thread_index_in_quadgroup]], uint qg [[quadgroup_index_in_threadgroup]], uint qgs [[quadgroups_per_threadgroup]], uint fullqgs [[dispatch_quadgroups_per_threadgroup]]) {
+  const uint mates = simd_sum(1u), first = simd_min(index);
+  const uint a[] = {l.x, l.y, l.z, tg.x, tg.y, tg.z, s.x, s.y, s.z, full.x, full.y, full.z, groups.x, groups.y, groups.z, index, lane, sg, sgs, fullsgs, q, qg, qgs, fullqgs, mates, first};
+  for (uint i = 0; i < 26; i++) y[26 * (g.x + n.x * (g.y + n.y * g.z)) + i] = a[i];
 }`, "place", nil)
-	n := [3]int{9, 5, 3}
-	full := [3]int{4, 4, 2}
-	y := poisoned(n[0] * n[1] * n[2] * 48)
+	y := poisoned(n[0] * n[1] * n[2] * 26 * 4)
 	d := dispatchOf(k, 0, 0, y)
-	d.Threads, d.ThreadsPerThreadgroup, d.Threadgroups = n, full, [3]int{3, 2, 2}
+	d.ThreadsPerThreadgroup = full
+	for i := range 3 {
+		d.Threadgroups[i] = (n[i] + full[i] - 1) / full[i]
+	}
+	dispatch(d)
 	run(t, d)
 	v := valuesOf[uint32](y)
-	for z := range n[2] {
-		for yy := range n[1] {
-			for x := range n[0] {
-				p := v[12*(x+n[0]*(yy+n[1]*z)):]
-				at := [3]int{x, yy, z}
-				var in, tg, size [3]int
-				for i := range 3 {
-					in[i], tg[i] = at[i]%full[i], at[i]/full[i]
-					size[i] = min(full[i], n[i]-tg[i]*full[i])
-				}
-				index := in[0] + size[0]*(in[1]+size[1]*in[2])
-				want := []int{in[0], in[1], in[2], tg[0], tg[1], tg[2], size[0] * size[1] * size[2], 32, 12, index, index % 32, index / 32}
-				for i, w := range want {
-					if int(p[i]) != w {
-						t.Fatalf("thread %v: %v, want %v", at, p[:12], want)
-					}
-				}
+	for i := range n[0] * n[1] * n[2] {
+		at := [3]int{i % n[0], i / n[0] % n[1], i / n[0] / n[1]}
+		var in, tg, size [3]int
+		for i := range 3 {
+			in[i], tg[i] = at[i]%full[i], at[i]/full[i]
+			size[i] = min(full[i], n[i]-tg[i]*full[i])
+		}
+		index, threads, all := in[0]+size[0]*(in[1]+size[1]*in[2]), size[0]*size[1]*size[2], full[0]*full[1]*full[2]
+		first := index / 32 * 32
+		want := []int{in[0], in[1], in[2], tg[0], tg[1], tg[2], size[0], size[1], size[2], full[0], full[1], full[2], d.Threadgroups[0], d.Threadgroups[1], d.Threadgroups[2],
+			index, index % 32, index / 32, (threads + 31) / 32, (all + 31) / 32, index % 4, index / 4, (threads + 3) / 4, (all + 3) / 4, min(32, threads-first), first}
+		for k, w := range want {
+			if int(v[26*i+k]) != w {
+				t.Fatalf("grid %v, threadgroups %v, thread %v:\n%v, want\n%v", n, full, at, v[26*i:26*i+26], want)
 			}
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/gollm/gollm/metal/emu/internal/msl"
 )
 
-// Rules of rt.c.
+// Rules of rt/machine.c.
 const (
 	ruleBounds = iota + 1
 	ruleBarrier
@@ -26,7 +26,7 @@ const (
 	ruleUndefined
 )
 
-// What was undefined, as rt.c has it.
+// What was undefined, as rt/machine.c has it.
 const (
 	ubOverflow = iota + 1
 	ubShift

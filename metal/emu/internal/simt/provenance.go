@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Where a pointer may come from, as rt.c has it. Numbers up to fromTG are bits of a mask.
+// Where a pointer may come from, as rt/machine.c has it. Numbers up to fromTG are bits of a mask.
 const (
 	fromTGArg    = maxBuffers     // and the index of the threadgroup argument
 	fromTG       = 2 * maxBuffers // anywhere in threadgroup memory
@@ -77,7 +77,7 @@ type definition struct {
 
 // source is where pointers begin. The zero source is unknown.
 type source struct {
-	kind         int // a number of rt.c's, or 0 with known false
+	kind         int // a number above, or 0 with known false
 	known        bool
 	object, typ  string // of a variable or a constant: its name and type
 	offset, size int    // of a threadgroup variable
@@ -335,7 +335,7 @@ func dbg(l string) string {
 }
 
 // check spells the call that checks an access, or "" if the pointer may come from anywhere. exact
-// is the number of bytes if there is a function for just so many; how is rt.c's.
+// is the number of bytes if there is a function for just so many; how is rt/access.c's.
 func (m *module) check(f *function, pointer, bytes string, exact, how int, used map[string]string) string {
 	value := lastWord(pointer)
 	set := map[source]bool{}

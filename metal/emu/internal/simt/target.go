@@ -6,7 +6,7 @@
 package simt
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"regexp"
 	"strings"
@@ -16,15 +16,28 @@ import (
 	"github.com/gollm/gollm/metal/emu/internal/msl/lib"
 )
 
-//go:embed rt/rt.c
-var runtimeSource string
+//go:embed rt/*.c
+var runtimeFiles embed.FS
+
+// runtimeSource is the runtime's C, one text.
+func runtimeSource() string {
+	var b strings.Builder
+	for _, name := range []string{"machine", "access", "operation", "run"} {
+		text, err := runtimeFiles.ReadFile("rt/" + name + ".c")
+		if err != nil {
+			panic(err) // embedded above
+		}
+		b.Write(text)
+	}
+	return b.String()
+}
 
 // Target says how kernels are compiled for this executor: with a call before every access to
 // memory (clang's kernel address sanitizer in its outlined form, with our functions behind it, see
 // provenance.go), a check of every integer division, and line tables for the reports.
 func Target() msl.Target {
 	machine := []string{"-target", "x86_64-linux-gnu", "-march=x86-64-v3", "-O2", "-fPIC",
-		// A thread's stack is 128 KiB (BLOCK in rt.c), of which a function may take 48 (FRAME).
+		// A thread's stack is 128 KiB (BLOCK in rt/machine.c), of which a function may take 48 (FRAME).
 		"-Wframe-larger-than=49152", "-Werror=frame-larger-than"}
 	return msl.Target{
 		Name:    "x86_64",
@@ -33,7 +46,7 @@ func Target() msl.Target {
 			"-fmax-type-align=8", "-fno-stack-protector", "-fno-math-errno", "-ffp-contract=on",
 			"-fsanitize=kernel-address", "-mllvm", "-asan-instrumentation-with-call-threshold=0", "-mllvm", "-asan-kernel-mem-intrinsic-prefix", "-mllvm", "-asan-globals=0", "-mllvm", "-asan-stack=0",
 			"-fsanitize=integer-divide-by-zero", "-fno-sanitize-recover=integer-divide-by-zero"}, machine...),
-		Runtime: runtimeSource,
+		Runtime: runtimeSource(),
 		Link:    true,
 		Entry:   entry,
 		Rewrite: provenance,
@@ -87,7 +100,7 @@ var places = map[string]string{
 	"threadgroup_position_in_grid": "msl_g->position", "threads_per_threadgroup": "msl_g->size",
 	"dispatch_threads_per_threadgroup": "msl_g->full", "threads_per_grid": "msl_g->grid", "threadgroups_per_grid": "msl_g->groups",
 	"grid_size": "msl_g->grid", "thread_index_in_threadgroup": "msl_t->index", "thread_index_in_simdgroup": "msl_t->lane",
-	"simdgroup_index_in_threadgroup": "msl_t->simdgroup", "simdgroups_per_threadgroup": "msl_g->simdgroups", "dispatch_simdgroups_per_threadgroup": "msl_g->simdgroups",
+	"simdgroup_index_in_threadgroup": "msl_t->simdgroup", "simdgroups_per_threadgroup": "msl_g->simdgroups", "dispatch_simdgroups_per_threadgroup": "((msl_g->full[0] * msl_g->full[1] * msl_g->full[2] + 31) / 32)",
 	"threads_per_simdgroup": "32u", "thread_execution_width": "32u", "thread_index_in_quadgroup": "(msl_t->lane % 4)",
 	"quadgroup_index_in_threadgroup": "(msl_t->index / 4)", "quadgroups_per_threadgroup": "((msl_g->size[0] * msl_g->size[1] * msl_g->size[2] + 3) / 4)",
 	"dispatch_quadgroups_per_threadgroup": "((msl_g->full[0] * msl_g->full[1] * msl_g->full[2] + 3) / 4)",

@@ -26,7 +26,7 @@ func Macros() string { return text("std/msl_macros") }
 
 // CPU is the library for the CPU executor, one text.
 func CPU() string {
-	return text("msl_base.h") + text("msl_cpu.h") + text("msl_math.h") + text("msl_simd.h")
+	return text("msl_base.h") + text("msl_machine.h") + text("msl_cpu.h") + text("msl_math.h") + text("msl_simd.h")
 }
 
 // CUDA is the library for an NVIDIA GPU.
@@ -34,7 +34,7 @@ func CUDA() string { return CUDAOn(text("msl_ptx.h")) }
 
 // CUDAOn is CUDA with other operations in the place of the GPU's own.
 func CUDAOn(operations string) string {
-	return text("msl_base.h") + operations + text("msl_cuda.h") + text("msl_math.h") + text("msl_simd.h")
+	return text("msl_base.h") + text("msl_machine.h") + operations + text("msl_cuda.h") + text("msl_math.h") + text("msl_simd.h")
 }
 
 func text(name string) string {

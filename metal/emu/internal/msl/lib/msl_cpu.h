@@ -3,7 +3,7 @@
 #pragma once
 
 extern "C" {
-// What an entry point reads. The runtime's rt.c has the same layouts.
+// What an entry point reads. The runtime's rt/machine.c has the same layouts.
 struct msl_group {
   ulong buffer[31];
   ulong threadgroup[31];
@@ -41,34 +41,6 @@ float nextafterf(float, float); double exp10(double); float erff(float);
 MSL_FUNC __local char * msl_tg_variable(uint offset, uint size) { return (__local char *)msl_rt_threadgroup_variable(offset, size); }
 
 namespace msl_ {
-#define MSL_ENTRY __attribute__((no_sanitize("kernel-address")))
-// How a kernel's parameter of type P is made from what the entry point has.
-template <class P> struct argument {
-  static constexpr uint size = sizeof(P), align = alignof(P);
-  MSL_ENTRY static P triple(uint x, uint y, uint z) {
-    if constexpr (shape<P>::n == 1) return (P)x;
-    else if constexpr (shape<P>::n == 2) return P{(typename shape<P>::elem)x, (typename shape<P>::elem)y};
-    else return P{(typename shape<P>::elem)x, (typename shape<P>::elem)y, (typename shape<P>::elem)z};
-  }
-  MSL_ENTRY static P one(uint v) { return (P)v; }
-};
-template <class T> constexpr uint size_of() { if constexpr (metal::is_void<metal::remove_cv_t<T>>::value) return 1; else return sizeof(T); }
-template <class T> constexpr uint align_of() { if constexpr (metal::is_void<metal::remove_cv_t<T>>::value) return 1; else return alignof(T); }
-template <class T> struct argument<T *> {
-  static constexpr uint size = size_of<T>(), align = align_of<T>();
-  MSL_ENTRY static T * memory(ulong p) { return (T *)p; }
-};
-template <class T> struct argument<T * const> : argument<T *> {};
-template <class T> struct argument<T &> {
-  static constexpr uint size = sizeof(T), align = alignof(T);
-  MSL_ENTRY static T & memory(ulong p) { return *(T *)p; }
-};
-template <class T> struct argument<const T> : argument<T> {};
-template <class F> struct function;
-template <int I, class A, class... R> struct nth : nth<I - 1, R...> {};
-template <class A, class... R> struct nth<0, A, R...> { typedef A type; };
-template <class R, class... P> struct function<R(P...)> { template <int I> using arg = argument<typename nth<I, P...>::type>; };
-
 // Types as the runtime's reductions know them.
 enum { t_f32, t_i32, t_u32, t_i64, t_u64 };
 template <class E> constexpr int wide_code() {
@@ -81,9 +53,6 @@ template <> struct wide_type<t_i32> { typedef int type; };
 template <> struct wide_type<t_u32> { typedef uint type; };
 template <> struct wide_type<t_i64> { typedef long type; };
 template <> struct wide_type<t_u64> { typedef ulong type; };
-
-enum { op_sum, op_product, op_min, op_max, op_and, op_or, op_xor, op_prefix_inclusive_sum, op_prefix_exclusive_sum, op_prefix_inclusive_product, op_prefix_exclusive_product };
-enum { sh_index, sh_xor, sh_up, sh_down, sh_rotate_up, sh_rotate_down, sh_first };
 
 template <class T> MSL_FUNC T reduce(int op, int width, T v, int line) {
   typedef typename shape<T>::elem E;
@@ -103,14 +72,8 @@ MSL_FUNC uint lane() { return msl_rt_lane(); }
 MSL_FUNC void threadgroup_barrier(uint flags, int line) { msl_rt_barrier(flags, line); }
 MSL_FUNC void simdgroup_barrier(uint flags, int line) { msl_rt_simd_barrier(flags, line); }
 
-// The two elements of an 8x8 simdgroup matrix that a lane holds, as Apple's GPUs lay them out.
-MSL_FUNC uint matrix_row(uint l) { return (l / 4 & 4) + l / 2 % 4; }
-MSL_FUNC uint matrix_col(uint l) { return (l / 4 & 2) * 2 + l % 2 * 2; }
 MSL_FUNC void mma(__private float * abcd, int line) { msl_rt_mma(abcd, line); }
 
-enum { a_load, a_store, a_exchange, a_add, a_sub, a_min, a_max, a_and, a_or, a_xor };
-template <class T> MSL_FUNC ulong bits_of(T v) { if constexpr (sizeof(T) == 8) return __builtin_bit_cast(ulong, v); else if constexpr (sizeof(T) == 4) return __builtin_bit_cast(uint, v); else return (ulong)v; }
-template <class T> MSL_FUNC T from_bits(ulong b) { if constexpr (sizeof(T) == 8) return __builtin_bit_cast(T, b); else if constexpr (sizeof(T) == 4) return __builtin_bit_cast(T, (uint)b); else return (T)b; }
 template <class T> constexpr int atomic_code() { if constexpr (sizeof(T) == 1) return t_u32; else return wide_code<T>(); }
 template <class T> MSL_FUNC T atomic(int op, __generic volatile T * p, T v) { return from_bits<T>(msl_rt_atomic(op, atomic_code<T>() + (sizeof(T) == 1 ? 16 : 0), p, bits_of(v))); }
 template <class T> MSL_FUNC bool compare_exchange(__generic volatile T * p, __private T * expected, T v) { return msl_rt_compare_exchange(sizeof(T), p, expected, bits_of(v)); }

@@ -13,38 +13,26 @@ struct msl_params {
 MSL_FUNC __local char * msl_tg_variable(uint offset, uint size) { return (__local char *)(size_t)msl_shared_base() + offset; }
 
 namespace msl_ {
-template <class P> struct argument {
-  static constexpr uint size = sizeof(P), align = alignof(P);
-  static P triple(uint x, uint y, uint z) {
-    if constexpr (shape<P>::n == 1) return (P)x;
-    else if constexpr (shape<P>::n == 2) return P{(typename shape<P>::elem)x, (typename shape<P>::elem)y};
-    else return P{(typename shape<P>::elem)x, (typename shape<P>::elem)y, (typename shape<P>::elem)z};
+// place is where a thread is in its threadgroup. The last threadgroups of dispatchThreads are
+// smaller than a block: the first threads of the block are theirs, counted by the threadgroup's own
+// size, as Metal counts them. So a simdgroup is a warp there, too.
+struct place {
+  uint size[3], inside[3], index, threads;
+  place(const __private msl_params & p) {
+    for (int i = 0; i < 3; i++) {
+      uint left = p.grid[i] - ctaid(i) * ntid(i);
+      size[i] = left < ntid(i) ? left : ntid(i);
+      inside[i] = tid(i);
+    }
+    index = tid(0) + ntid(0) * (tid(1) + ntid(1) * tid(2));
+    threads = size[0] * size[1] * size[2];
+    if (size[0] < ntid(0) || size[1] < ntid(1)) {
+      inside[0] = index % size[0];
+      inside[1] = index / size[0] % size[1];
+      inside[2] = index / size[0] / size[1];
+    }
   }
-  static P one(uint v) { return (P)v; }
 };
-template <class T> constexpr uint size_of() { if constexpr (metal::is_void<metal::remove_cv_t<T>>::value) return 1; else return sizeof(T); }
-template <class T> constexpr uint align_of() { if constexpr (metal::is_void<metal::remove_cv_t<T>>::value) return 1; else return alignof(T); }
-template <class T> struct argument<T *> {
-  static constexpr uint size = size_of<T>(), align = align_of<T>();
-  static T * memory(ulong p) { return (T *)p; }
-};
-template <class T> struct argument<T * const> : argument<T *> {};
-template <class T> struct argument<T &> {
-  static constexpr uint size = sizeof(T), align = alignof(T);
-  static T & memory(ulong p) { return *(T *)p; }
-};
-template <class T> struct argument<const T> : argument<T> {};
-template <class F> struct function;
-template <int I, class A, class... R> struct nth : nth<I - 1, R...> {};
-template <class A, class... R> struct nth<0, A, R...> { typedef A type; };
-template <class R, class... P> struct function<R(P...)> { template <int I> using arg = argument<typename nth<I, P...>::type>; };
-
-// The size of this threadgroup: the last ones of dispatchThreads may be partial.
-MSL_FUNC uint group_size(const __private msl_params & p, int i) { uint left = p.grid[i] - ctaid(i) * ntid(i); return left < ntid(i) ? left : ntid(i); }
-MSL_FUNC uint thread_index() { return tid(0) + ntid(0) * (tid(1) + ntid(1) * tid(2)); }
-
-enum { op_sum, op_product, op_min, op_max, op_and, op_or, op_xor, op_prefix_inclusive_sum, op_prefix_exclusive_sum, op_prefix_inclusive_product, op_prefix_exclusive_product };
-enum { sh_index, sh_xor, sh_up, sh_down, sh_rotate_up, sh_rotate_down, sh_first };
 
 // from reads v of another lane of the warp, whatever its type.
 template <class T> MSL_FUNC T from(T v, uint src, uint mask) {
@@ -118,8 +106,6 @@ MSL_FUNC ulong ballot(int width, bool p, int) {
 MSL_FUNC void threadgroup_barrier(uint flags, int) { ptx::barrier(flags & 1); }
 MSL_FUNC void simdgroup_barrier(uint flags, int) { ptx::warp_barrier(active()); }
 
-MSL_FUNC uint matrix_row(uint l) { return (l / 4 & 4) + l / 2 % 4; }
-MSL_FUNC uint matrix_col(uint l) { return (l / 4 & 2) * 2 + l % 2 * 2; }
 // The lane that holds element (r, c & ~1) of a matrix.
 MSL_FUNC uint matrix_lane(uint r, uint c) { return (r & 4) * 4 + (c & 4) * 2 + (r & 3) * 2 + (c >> 1 & 1); }
 MSL_FUNC void mma(__private float * x, int) {
@@ -135,9 +121,6 @@ MSL_FUNC void mma(__private float * x, int) {
   x[6] = d0, x[7] = d1;
 }
 
-enum { a_load, a_store, a_exchange, a_add, a_sub, a_min, a_max, a_and, a_or, a_xor };
-template <class T> MSL_FUNC ulong bits_of(T v) { if constexpr (sizeof(T) == 8) return __builtin_bit_cast(ulong, v); else if constexpr (sizeof(T) == 4) return __builtin_bit_cast(uint, v); else return (ulong)v; }
-template <class T> MSL_FUNC T from_bits(ulong b) { if constexpr (sizeof(T) == 8) return __builtin_bit_cast(T, b); else if constexpr (sizeof(T) == 4) return __builtin_bit_cast(T, (uint)b); else return (T)b; }
 template <class T> MSL_FUNC bool swap(__generic volatile T * p, __private T & old, T v) {
   if constexpr (sizeof(T) == 8) {
     ulong e = bits_of(old), r = ptx::cas64(p, e, bits_of(v));

@@ -35,10 +35,6 @@ MSL_FUNC half acos(half a) { return (half)(msl_::m::acos((float)a)); }
 MSL_FUNC half2 acos(half2 a) { return half2{acos(a[0]), acos(a[1])}; }
 MSL_FUNC half3 acos(half3 a) { return half3{acos(a[0]), acos(a[1]), acos(a[2])}; }
 MSL_FUNC half4 acos(half4 a) { return half4{acos(a[0]), acos(a[1]), acos(a[2]), acos(a[3])}; }
-MSL_FUNC bfloat acos(bfloat a) { return (bfloat)(msl_::m::acos((float)a)); }
-MSL_FUNC bfloat2 acos(bfloat2 a) { return bfloat2{acos(a[0]), acos(a[1])}; }
-MSL_FUNC bfloat3 acos(bfloat3 a) { return bfloat3{acos(a[0]), acos(a[1]), acos(a[2])}; }
-MSL_FUNC bfloat4 acos(bfloat4 a) { return bfloat4{acos(a[0]), acos(a[1]), acos(a[2]), acos(a[3])}; }
 MSL_FUNC float acosh(float a) { return (float)(msl_::m::acosh(a)); }
 MSL_FUNC float2 acosh(float2 a) { return float2{acosh(a[0]), acosh(a[1])}; }
 MSL_FUNC float3 acosh(float3 a) { return float3{acosh(a[0]), acosh(a[1]), acosh(a[2])}; }
@@ -47,10 +43,6 @@ MSL_FUNC half acosh(half a) { return (half)(msl_::m::acosh((float)a)); }
 MSL_FUNC half2 acosh(half2 a) { return half2{acosh(a[0]), acosh(a[1])}; }
 MSL_FUNC half3 acosh(half3 a) { return half3{acosh(a[0]), acosh(a[1]), acosh(a[2])}; }
 MSL_FUNC half4 acosh(half4 a) { return half4{acosh(a[0]), acosh(a[1]), acosh(a[2]), acosh(a[3])}; }
-MSL_FUNC bfloat acosh(bfloat a) { return (bfloat)(msl_::m::acosh((float)a)); }
-MSL_FUNC bfloat2 acosh(bfloat2 a) { return bfloat2{acosh(a[0]), acosh(a[1])}; }
-MSL_FUNC bfloat3 acosh(bfloat3 a) { return bfloat3{acosh(a[0]), acosh(a[1]), acosh(a[2])}; }
-MSL_FUNC bfloat4 acosh(bfloat4 a) { return bfloat4{acosh(a[0]), acosh(a[1]), acosh(a[2]), acosh(a[3])}; }
 MSL_FUNC float asin(float a) { return (float)(msl_::m::asin(a)); }
 MSL_FUNC float2 asin(float2 a) { return float2{asin(a[0]), asin(a[1])}; }
 MSL_FUNC float3 asin(float3 a) { return float3{asin(a[0]), asin(a[1]), asin(a[2])}; }
@@ -59,10 +51,6 @@ MSL_FUNC half asin(half a) { return (half)(msl_::m::asin((float)a)); }
 MSL_FUNC half2 asin(half2 a) { return half2{asin(a[0]), asin(a[1])}; }
 MSL_FUNC half3 asin(half3 a) { return half3{asin(a[0]), asin(a[1]), asin(a[2])}; }
 MSL_FUNC half4 asin(half4 a) { return half4{asin(a[0]), asin(a[1]), asin(a[2]), asin(a[3])}; }
-MSL_FUNC bfloat asin(bfloat a) { return (bfloat)(msl_::m::asin((float)a)); }
-MSL_FUNC bfloat2 asin(bfloat2 a) { return bfloat2{asin(a[0]), asin(a[1])}; }
-MSL_FUNC bfloat3 asin(bfloat3 a) { return bfloat3{asin(a[0]), asin(a[1]), asin(a[2])}; }
-MSL_FUNC bfloat4 asin(bfloat4 a) { return bfloat4{asin(a[0]), asin(a[1]), asin(a[2]), asin(a[3])}; }
 MSL_FUNC float asinh(float a) { return (float)(msl_::m::asinh(a)); }
 MSL_FUNC float2 asinh(float2 a) { return float2{asinh(a[0]), asinh(a[1])}; }
 MSL_FUNC float3 asinh(float3 a) { return float3{asinh(a[0]), asinh(a[1]), asinh(a[2])}; }
@@ -71,10 +59,6 @@ MSL_FUNC half asinh(half a) { return (half)(msl_::m::asinh((float)a)); }
 MSL_FUNC half2 asinh(half2 a) { return half2{asinh(a[0]), asinh(a[1])}; }
 MSL_FUNC half3 asinh(half3 a) { return half3{asinh(a[0]), asinh(a[1]), asinh(a[2])}; }
 MSL_FUNC half4 asinh(half4 a) { return half4{asinh(a[0]), asinh(a[1]), asinh(a[2]), asinh(a[3])}; }
-MSL_FUNC bfloat asinh(bfloat a) { return (bfloat)(msl_::m::asinh((float)a)); }
-MSL_FUNC bfloat2 asinh(bfloat2 a) { return bfloat2{asinh(a[0]), asinh(a[1])}; }
-MSL_FUNC bfloat3 asinh(bfloat3 a) { return bfloat3{asinh(a[0]), asinh(a[1]), asinh(a[2])}; }
-MSL_FUNC bfloat4 asinh(bfloat4 a) { return bfloat4{asinh(a[0]), asinh(a[1]), asinh(a[2]), asinh(a[3])}; }
 MSL_FUNC float atan(float a) { return (float)(msl_::m::atan(a)); }
 MSL_FUNC float2 atan(float2 a) { return float2{atan(a[0]), atan(a[1])}; }
 MSL_FUNC float3 atan(float3 a) { return float3{atan(a[0]), atan(a[1]), atan(a[2])}; }
@@ -83,10 +67,6 @@ MSL_FUNC half atan(half a) { return (half)(msl_::m::atan((float)a)); }
 MSL_FUNC half2 atan(half2 a) { return half2{atan(a[0]), atan(a[1])}; }
 MSL_FUNC half3 atan(half3 a) { return half3{atan(a[0]), atan(a[1]), atan(a[2])}; }
 MSL_FUNC half4 atan(half4 a) { return half4{atan(a[0]), atan(a[1]), atan(a[2]), atan(a[3])}; }
-MSL_FUNC bfloat atan(bfloat a) { return (bfloat)(msl_::m::atan((float)a)); }
-MSL_FUNC bfloat2 atan(bfloat2 a) { return bfloat2{atan(a[0]), atan(a[1])}; }
-MSL_FUNC bfloat3 atan(bfloat3 a) { return bfloat3{atan(a[0]), atan(a[1]), atan(a[2])}; }
-MSL_FUNC bfloat4 atan(bfloat4 a) { return bfloat4{atan(a[0]), atan(a[1]), atan(a[2]), atan(a[3])}; }
 MSL_FUNC float atanh(float a) { return (float)(msl_::m::atanh(a)); }
 MSL_FUNC float2 atanh(float2 a) { return float2{atanh(a[0]), atanh(a[1])}; }
 MSL_FUNC float3 atanh(float3 a) { return float3{atanh(a[0]), atanh(a[1]), atanh(a[2])}; }
@@ -95,10 +75,6 @@ MSL_FUNC half atanh(half a) { return (half)(msl_::m::atanh((float)a)); }
 MSL_FUNC half2 atanh(half2 a) { return half2{atanh(a[0]), atanh(a[1])}; }
 MSL_FUNC half3 atanh(half3 a) { return half3{atanh(a[0]), atanh(a[1]), atanh(a[2])}; }
 MSL_FUNC half4 atanh(half4 a) { return half4{atanh(a[0]), atanh(a[1]), atanh(a[2]), atanh(a[3])}; }
-MSL_FUNC bfloat atanh(bfloat a) { return (bfloat)(msl_::m::atanh((float)a)); }
-MSL_FUNC bfloat2 atanh(bfloat2 a) { return bfloat2{atanh(a[0]), atanh(a[1])}; }
-MSL_FUNC bfloat3 atanh(bfloat3 a) { return bfloat3{atanh(a[0]), atanh(a[1]), atanh(a[2])}; }
-MSL_FUNC bfloat4 atanh(bfloat4 a) { return bfloat4{atanh(a[0]), atanh(a[1]), atanh(a[2]), atanh(a[3])}; }
 MSL_FUNC float cos(float a) { return (float)(msl_::m::cos(a)); }
 MSL_FUNC float2 cos(float2 a) { return float2{cos(a[0]), cos(a[1])}; }
 MSL_FUNC float3 cos(float3 a) { return float3{cos(a[0]), cos(a[1]), cos(a[2])}; }
@@ -107,10 +83,6 @@ MSL_FUNC half cos(half a) { return (half)(msl_::m::cos((float)a)); }
 MSL_FUNC half2 cos(half2 a) { return half2{cos(a[0]), cos(a[1])}; }
 MSL_FUNC half3 cos(half3 a) { return half3{cos(a[0]), cos(a[1]), cos(a[2])}; }
 MSL_FUNC half4 cos(half4 a) { return half4{cos(a[0]), cos(a[1]), cos(a[2]), cos(a[3])}; }
-MSL_FUNC bfloat cos(bfloat a) { return (bfloat)(msl_::m::cos((float)a)); }
-MSL_FUNC bfloat2 cos(bfloat2 a) { return bfloat2{cos(a[0]), cos(a[1])}; }
-MSL_FUNC bfloat3 cos(bfloat3 a) { return bfloat3{cos(a[0]), cos(a[1]), cos(a[2])}; }
-MSL_FUNC bfloat4 cos(bfloat4 a) { return bfloat4{cos(a[0]), cos(a[1]), cos(a[2]), cos(a[3])}; }
 MSL_FUNC float cosh(float a) { return (float)(msl_::m::cosh(a)); }
 MSL_FUNC float2 cosh(float2 a) { return float2{cosh(a[0]), cosh(a[1])}; }
 MSL_FUNC float3 cosh(float3 a) { return float3{cosh(a[0]), cosh(a[1]), cosh(a[2])}; }
@@ -119,10 +91,6 @@ MSL_FUNC half cosh(half a) { return (half)(msl_::m::cosh((float)a)); }
 MSL_FUNC half2 cosh(half2 a) { return half2{cosh(a[0]), cosh(a[1])}; }
 MSL_FUNC half3 cosh(half3 a) { return half3{cosh(a[0]), cosh(a[1]), cosh(a[2])}; }
 MSL_FUNC half4 cosh(half4 a) { return half4{cosh(a[0]), cosh(a[1]), cosh(a[2]), cosh(a[3])}; }
-MSL_FUNC bfloat cosh(bfloat a) { return (bfloat)(msl_::m::cosh((float)a)); }
-MSL_FUNC bfloat2 cosh(bfloat2 a) { return bfloat2{cosh(a[0]), cosh(a[1])}; }
-MSL_FUNC bfloat3 cosh(bfloat3 a) { return bfloat3{cosh(a[0]), cosh(a[1]), cosh(a[2])}; }
-MSL_FUNC bfloat4 cosh(bfloat4 a) { return bfloat4{cosh(a[0]), cosh(a[1]), cosh(a[2]), cosh(a[3])}; }
 MSL_FUNC float sin(float a) { return (float)(msl_::m::sin(a)); }
 MSL_FUNC float2 sin(float2 a) { return float2{sin(a[0]), sin(a[1])}; }
 MSL_FUNC float3 sin(float3 a) { return float3{sin(a[0]), sin(a[1]), sin(a[2])}; }
@@ -131,10 +99,6 @@ MSL_FUNC half sin(half a) { return (half)(msl_::m::sin((float)a)); }
 MSL_FUNC half2 sin(half2 a) { return half2{sin(a[0]), sin(a[1])}; }
 MSL_FUNC half3 sin(half3 a) { return half3{sin(a[0]), sin(a[1]), sin(a[2])}; }
 MSL_FUNC half4 sin(half4 a) { return half4{sin(a[0]), sin(a[1]), sin(a[2]), sin(a[3])}; }
-MSL_FUNC bfloat sin(bfloat a) { return (bfloat)(msl_::m::sin((float)a)); }
-MSL_FUNC bfloat2 sin(bfloat2 a) { return bfloat2{sin(a[0]), sin(a[1])}; }
-MSL_FUNC bfloat3 sin(bfloat3 a) { return bfloat3{sin(a[0]), sin(a[1]), sin(a[2])}; }
-MSL_FUNC bfloat4 sin(bfloat4 a) { return bfloat4{sin(a[0]), sin(a[1]), sin(a[2]), sin(a[3])}; }
 MSL_FUNC float sinh(float a) { return (float)(msl_::m::sinh(a)); }
 MSL_FUNC float2 sinh(float2 a) { return float2{sinh(a[0]), sinh(a[1])}; }
 MSL_FUNC float3 sinh(float3 a) { return float3{sinh(a[0]), sinh(a[1]), sinh(a[2])}; }
@@ -143,10 +107,6 @@ MSL_FUNC half sinh(half a) { return (half)(msl_::m::sinh((float)a)); }
 MSL_FUNC half2 sinh(half2 a) { return half2{sinh(a[0]), sinh(a[1])}; }
 MSL_FUNC half3 sinh(half3 a) { return half3{sinh(a[0]), sinh(a[1]), sinh(a[2])}; }
 MSL_FUNC half4 sinh(half4 a) { return half4{sinh(a[0]), sinh(a[1]), sinh(a[2]), sinh(a[3])}; }
-MSL_FUNC bfloat sinh(bfloat a) { return (bfloat)(msl_::m::sinh((float)a)); }
-MSL_FUNC bfloat2 sinh(bfloat2 a) { return bfloat2{sinh(a[0]), sinh(a[1])}; }
-MSL_FUNC bfloat3 sinh(bfloat3 a) { return bfloat3{sinh(a[0]), sinh(a[1]), sinh(a[2])}; }
-MSL_FUNC bfloat4 sinh(bfloat4 a) { return bfloat4{sinh(a[0]), sinh(a[1]), sinh(a[2]), sinh(a[3])}; }
 MSL_FUNC float tan(float a) { return (float)(msl_::m::tan(a)); }
 MSL_FUNC float2 tan(float2 a) { return float2{tan(a[0]), tan(a[1])}; }
 MSL_FUNC float3 tan(float3 a) { return float3{tan(a[0]), tan(a[1]), tan(a[2])}; }
@@ -155,10 +115,6 @@ MSL_FUNC half tan(half a) { return (half)(msl_::m::tan((float)a)); }
 MSL_FUNC half2 tan(half2 a) { return half2{tan(a[0]), tan(a[1])}; }
 MSL_FUNC half3 tan(half3 a) { return half3{tan(a[0]), tan(a[1]), tan(a[2])}; }
 MSL_FUNC half4 tan(half4 a) { return half4{tan(a[0]), tan(a[1]), tan(a[2]), tan(a[3])}; }
-MSL_FUNC bfloat tan(bfloat a) { return (bfloat)(msl_::m::tan((float)a)); }
-MSL_FUNC bfloat2 tan(bfloat2 a) { return bfloat2{tan(a[0]), tan(a[1])}; }
-MSL_FUNC bfloat3 tan(bfloat3 a) { return bfloat3{tan(a[0]), tan(a[1]), tan(a[2])}; }
-MSL_FUNC bfloat4 tan(bfloat4 a) { return bfloat4{tan(a[0]), tan(a[1]), tan(a[2]), tan(a[3])}; }
 MSL_FUNC float tanh(float a) { return (float)(msl_::m::tanh(a)); }
 MSL_FUNC float2 tanh(float2 a) { return float2{tanh(a[0]), tanh(a[1])}; }
 MSL_FUNC float3 tanh(float3 a) { return float3{tanh(a[0]), tanh(a[1]), tanh(a[2])}; }
@@ -167,10 +123,6 @@ MSL_FUNC half tanh(half a) { return (half)(msl_::m::tanh((float)a)); }
 MSL_FUNC half2 tanh(half2 a) { return half2{tanh(a[0]), tanh(a[1])}; }
 MSL_FUNC half3 tanh(half3 a) { return half3{tanh(a[0]), tanh(a[1]), tanh(a[2])}; }
 MSL_FUNC half4 tanh(half4 a) { return half4{tanh(a[0]), tanh(a[1]), tanh(a[2]), tanh(a[3])}; }
-MSL_FUNC bfloat tanh(bfloat a) { return (bfloat)(msl_::m::tanh((float)a)); }
-MSL_FUNC bfloat2 tanh(bfloat2 a) { return bfloat2{tanh(a[0]), tanh(a[1])}; }
-MSL_FUNC bfloat3 tanh(bfloat3 a) { return bfloat3{tanh(a[0]), tanh(a[1]), tanh(a[2])}; }
-MSL_FUNC bfloat4 tanh(bfloat4 a) { return bfloat4{tanh(a[0]), tanh(a[1]), tanh(a[2]), tanh(a[3])}; }
 MSL_FUNC float exp(float a) { return (float)(msl_::m::exp(a)); }
 MSL_FUNC float2 exp(float2 a) { return float2{exp(a[0]), exp(a[1])}; }
 MSL_FUNC float3 exp(float3 a) { return float3{exp(a[0]), exp(a[1]), exp(a[2])}; }
@@ -179,10 +131,6 @@ MSL_FUNC half exp(half a) { return (half)(msl_::m::exp((float)a)); }
 MSL_FUNC half2 exp(half2 a) { return half2{exp(a[0]), exp(a[1])}; }
 MSL_FUNC half3 exp(half3 a) { return half3{exp(a[0]), exp(a[1]), exp(a[2])}; }
 MSL_FUNC half4 exp(half4 a) { return half4{exp(a[0]), exp(a[1]), exp(a[2]), exp(a[3])}; }
-MSL_FUNC bfloat exp(bfloat a) { return (bfloat)(msl_::m::exp((float)a)); }
-MSL_FUNC bfloat2 exp(bfloat2 a) { return bfloat2{exp(a[0]), exp(a[1])}; }
-MSL_FUNC bfloat3 exp(bfloat3 a) { return bfloat3{exp(a[0]), exp(a[1]), exp(a[2])}; }
-MSL_FUNC bfloat4 exp(bfloat4 a) { return bfloat4{exp(a[0]), exp(a[1]), exp(a[2]), exp(a[3])}; }
 MSL_FUNC float exp2(float a) { return (float)(msl_::m::exp2(a)); }
 MSL_FUNC float2 exp2(float2 a) { return float2{exp2(a[0]), exp2(a[1])}; }
 MSL_FUNC float3 exp2(float3 a) { return float3{exp2(a[0]), exp2(a[1]), exp2(a[2])}; }
@@ -191,10 +139,6 @@ MSL_FUNC half exp2(half a) { return (half)(msl_::m::exp2((float)a)); }
 MSL_FUNC half2 exp2(half2 a) { return half2{exp2(a[0]), exp2(a[1])}; }
 MSL_FUNC half3 exp2(half3 a) { return half3{exp2(a[0]), exp2(a[1]), exp2(a[2])}; }
 MSL_FUNC half4 exp2(half4 a) { return half4{exp2(a[0]), exp2(a[1]), exp2(a[2]), exp2(a[3])}; }
-MSL_FUNC bfloat exp2(bfloat a) { return (bfloat)(msl_::m::exp2((float)a)); }
-MSL_FUNC bfloat2 exp2(bfloat2 a) { return bfloat2{exp2(a[0]), exp2(a[1])}; }
-MSL_FUNC bfloat3 exp2(bfloat3 a) { return bfloat3{exp2(a[0]), exp2(a[1]), exp2(a[2])}; }
-MSL_FUNC bfloat4 exp2(bfloat4 a) { return bfloat4{exp2(a[0]), exp2(a[1]), exp2(a[2]), exp2(a[3])}; }
 MSL_FUNC float exp10(float a) { return (float)(msl_::m::exp10(a)); }
 MSL_FUNC float2 exp10(float2 a) { return float2{exp10(a[0]), exp10(a[1])}; }
 MSL_FUNC float3 exp10(float3 a) { return float3{exp10(a[0]), exp10(a[1]), exp10(a[2])}; }
@@ -203,10 +147,6 @@ MSL_FUNC half exp10(half a) { return (half)(msl_::m::exp10((float)a)); }
 MSL_FUNC half2 exp10(half2 a) { return half2{exp10(a[0]), exp10(a[1])}; }
 MSL_FUNC half3 exp10(half3 a) { return half3{exp10(a[0]), exp10(a[1]), exp10(a[2])}; }
 MSL_FUNC half4 exp10(half4 a) { return half4{exp10(a[0]), exp10(a[1]), exp10(a[2]), exp10(a[3])}; }
-MSL_FUNC bfloat exp10(bfloat a) { return (bfloat)(msl_::m::exp10((float)a)); }
-MSL_FUNC bfloat2 exp10(bfloat2 a) { return bfloat2{exp10(a[0]), exp10(a[1])}; }
-MSL_FUNC bfloat3 exp10(bfloat3 a) { return bfloat3{exp10(a[0]), exp10(a[1]), exp10(a[2])}; }
-MSL_FUNC bfloat4 exp10(bfloat4 a) { return bfloat4{exp10(a[0]), exp10(a[1]), exp10(a[2]), exp10(a[3])}; }
 MSL_FUNC float log(float a) { return (float)(msl_::m::log(a)); }
 MSL_FUNC float2 log(float2 a) { return float2{log(a[0]), log(a[1])}; }
 MSL_FUNC float3 log(float3 a) { return float3{log(a[0]), log(a[1]), log(a[2])}; }
@@ -215,10 +155,6 @@ MSL_FUNC half log(half a) { return (half)(msl_::m::log((float)a)); }
 MSL_FUNC half2 log(half2 a) { return half2{log(a[0]), log(a[1])}; }
 MSL_FUNC half3 log(half3 a) { return half3{log(a[0]), log(a[1]), log(a[2])}; }
 MSL_FUNC half4 log(half4 a) { return half4{log(a[0]), log(a[1]), log(a[2]), log(a[3])}; }
-MSL_FUNC bfloat log(bfloat a) { return (bfloat)(msl_::m::log((float)a)); }
-MSL_FUNC bfloat2 log(bfloat2 a) { return bfloat2{log(a[0]), log(a[1])}; }
-MSL_FUNC bfloat3 log(bfloat3 a) { return bfloat3{log(a[0]), log(a[1]), log(a[2])}; }
-MSL_FUNC bfloat4 log(bfloat4 a) { return bfloat4{log(a[0]), log(a[1]), log(a[2]), log(a[3])}; }
 MSL_FUNC float log2(float a) { return (float)(msl_::m::log2(a)); }
 MSL_FUNC float2 log2(float2 a) { return float2{log2(a[0]), log2(a[1])}; }
 MSL_FUNC float3 log2(float3 a) { return float3{log2(a[0]), log2(a[1]), log2(a[2])}; }
@@ -227,10 +163,6 @@ MSL_FUNC half log2(half a) { return (half)(msl_::m::log2((float)a)); }
 MSL_FUNC half2 log2(half2 a) { return half2{log2(a[0]), log2(a[1])}; }
 MSL_FUNC half3 log2(half3 a) { return half3{log2(a[0]), log2(a[1]), log2(a[2])}; }
 MSL_FUNC half4 log2(half4 a) { return half4{log2(a[0]), log2(a[1]), log2(a[2]), log2(a[3])}; }
-MSL_FUNC bfloat log2(bfloat a) { return (bfloat)(msl_::m::log2((float)a)); }
-MSL_FUNC bfloat2 log2(bfloat2 a) { return bfloat2{log2(a[0]), log2(a[1])}; }
-MSL_FUNC bfloat3 log2(bfloat3 a) { return bfloat3{log2(a[0]), log2(a[1]), log2(a[2])}; }
-MSL_FUNC bfloat4 log2(bfloat4 a) { return bfloat4{log2(a[0]), log2(a[1]), log2(a[2]), log2(a[3])}; }
 MSL_FUNC float log10(float a) { return (float)(msl_::m::log10(a)); }
 MSL_FUNC float2 log10(float2 a) { return float2{log10(a[0]), log10(a[1])}; }
 MSL_FUNC float3 log10(float3 a) { return float3{log10(a[0]), log10(a[1]), log10(a[2])}; }
@@ -239,10 +171,6 @@ MSL_FUNC half log10(half a) { return (half)(msl_::m::log10((float)a)); }
 MSL_FUNC half2 log10(half2 a) { return half2{log10(a[0]), log10(a[1])}; }
 MSL_FUNC half3 log10(half3 a) { return half3{log10(a[0]), log10(a[1]), log10(a[2])}; }
 MSL_FUNC half4 log10(half4 a) { return half4{log10(a[0]), log10(a[1]), log10(a[2]), log10(a[3])}; }
-MSL_FUNC bfloat log10(bfloat a) { return (bfloat)(msl_::m::log10((float)a)); }
-MSL_FUNC bfloat2 log10(bfloat2 a) { return bfloat2{log10(a[0]), log10(a[1])}; }
-MSL_FUNC bfloat3 log10(bfloat3 a) { return bfloat3{log10(a[0]), log10(a[1]), log10(a[2])}; }
-MSL_FUNC bfloat4 log10(bfloat4 a) { return bfloat4{log10(a[0]), log10(a[1]), log10(a[2]), log10(a[3])}; }
 MSL_FUNC float rsqrt(float a) { return (float)(msl_::m::rsqrt(a)); }
 MSL_FUNC float2 rsqrt(float2 a) { return float2{rsqrt(a[0]), rsqrt(a[1])}; }
 MSL_FUNC float3 rsqrt(float3 a) { return float3{rsqrt(a[0]), rsqrt(a[1]), rsqrt(a[2])}; }
@@ -251,10 +179,6 @@ MSL_FUNC half rsqrt(half a) { return (half)(msl_::m::rsqrt((float)a)); }
 MSL_FUNC half2 rsqrt(half2 a) { return half2{rsqrt(a[0]), rsqrt(a[1])}; }
 MSL_FUNC half3 rsqrt(half3 a) { return half3{rsqrt(a[0]), rsqrt(a[1]), rsqrt(a[2])}; }
 MSL_FUNC half4 rsqrt(half4 a) { return half4{rsqrt(a[0]), rsqrt(a[1]), rsqrt(a[2]), rsqrt(a[3])}; }
-MSL_FUNC bfloat rsqrt(bfloat a) { return (bfloat)(msl_::m::rsqrt((float)a)); }
-MSL_FUNC bfloat2 rsqrt(bfloat2 a) { return bfloat2{rsqrt(a[0]), rsqrt(a[1])}; }
-MSL_FUNC bfloat3 rsqrt(bfloat3 a) { return bfloat3{rsqrt(a[0]), rsqrt(a[1]), rsqrt(a[2])}; }
-MSL_FUNC bfloat4 rsqrt(bfloat4 a) { return bfloat4{rsqrt(a[0]), rsqrt(a[1]), rsqrt(a[2]), rsqrt(a[3])}; }
 MSL_FUNC float sinpi(float a) { return (float)(msl_::m::sinpi(a)); }
 MSL_FUNC float2 sinpi(float2 a) { return float2{sinpi(a[0]), sinpi(a[1])}; }
 MSL_FUNC float3 sinpi(float3 a) { return float3{sinpi(a[0]), sinpi(a[1]), sinpi(a[2])}; }
@@ -263,10 +187,6 @@ MSL_FUNC half sinpi(half a) { return (half)(msl_::m::sinpi((float)a)); }
 MSL_FUNC half2 sinpi(half2 a) { return half2{sinpi(a[0]), sinpi(a[1])}; }
 MSL_FUNC half3 sinpi(half3 a) { return half3{sinpi(a[0]), sinpi(a[1]), sinpi(a[2])}; }
 MSL_FUNC half4 sinpi(half4 a) { return half4{sinpi(a[0]), sinpi(a[1]), sinpi(a[2]), sinpi(a[3])}; }
-MSL_FUNC bfloat sinpi(bfloat a) { return (bfloat)(msl_::m::sinpi((float)a)); }
-MSL_FUNC bfloat2 sinpi(bfloat2 a) { return bfloat2{sinpi(a[0]), sinpi(a[1])}; }
-MSL_FUNC bfloat3 sinpi(bfloat3 a) { return bfloat3{sinpi(a[0]), sinpi(a[1]), sinpi(a[2])}; }
-MSL_FUNC bfloat4 sinpi(bfloat4 a) { return bfloat4{sinpi(a[0]), sinpi(a[1]), sinpi(a[2]), sinpi(a[3])}; }
 MSL_FUNC float cospi(float a) { return (float)(msl_::m::cospi(a)); }
 MSL_FUNC float2 cospi(float2 a) { return float2{cospi(a[0]), cospi(a[1])}; }
 MSL_FUNC float3 cospi(float3 a) { return float3{cospi(a[0]), cospi(a[1]), cospi(a[2])}; }
@@ -275,10 +195,6 @@ MSL_FUNC half cospi(half a) { return (half)(msl_::m::cospi((float)a)); }
 MSL_FUNC half2 cospi(half2 a) { return half2{cospi(a[0]), cospi(a[1])}; }
 MSL_FUNC half3 cospi(half3 a) { return half3{cospi(a[0]), cospi(a[1]), cospi(a[2])}; }
 MSL_FUNC half4 cospi(half4 a) { return half4{cospi(a[0]), cospi(a[1]), cospi(a[2]), cospi(a[3])}; }
-MSL_FUNC bfloat cospi(bfloat a) { return (bfloat)(msl_::m::cospi((float)a)); }
-MSL_FUNC bfloat2 cospi(bfloat2 a) { return bfloat2{cospi(a[0]), cospi(a[1])}; }
-MSL_FUNC bfloat3 cospi(bfloat3 a) { return bfloat3{cospi(a[0]), cospi(a[1]), cospi(a[2])}; }
-MSL_FUNC bfloat4 cospi(bfloat4 a) { return bfloat4{cospi(a[0]), cospi(a[1]), cospi(a[2]), cospi(a[3])}; }
 MSL_FUNC float tanpi(float a) { return (float)(msl_::m::tanpi(a)); }
 MSL_FUNC float2 tanpi(float2 a) { return float2{tanpi(a[0]), tanpi(a[1])}; }
 MSL_FUNC float3 tanpi(float3 a) { return float3{tanpi(a[0]), tanpi(a[1]), tanpi(a[2])}; }
@@ -287,10 +203,6 @@ MSL_FUNC half tanpi(half a) { return (half)(msl_::m::tanpi((float)a)); }
 MSL_FUNC half2 tanpi(half2 a) { return half2{tanpi(a[0]), tanpi(a[1])}; }
 MSL_FUNC half3 tanpi(half3 a) { return half3{tanpi(a[0]), tanpi(a[1]), tanpi(a[2])}; }
 MSL_FUNC half4 tanpi(half4 a) { return half4{tanpi(a[0]), tanpi(a[1]), tanpi(a[2]), tanpi(a[3])}; }
-MSL_FUNC bfloat tanpi(bfloat a) { return (bfloat)(msl_::m::tanpi((float)a)); }
-MSL_FUNC bfloat2 tanpi(bfloat2 a) { return bfloat2{tanpi(a[0]), tanpi(a[1])}; }
-MSL_FUNC bfloat3 tanpi(bfloat3 a) { return bfloat3{tanpi(a[0]), tanpi(a[1]), tanpi(a[2])}; }
-MSL_FUNC bfloat4 tanpi(bfloat4 a) { return bfloat4{tanpi(a[0]), tanpi(a[1]), tanpi(a[2]), tanpi(a[3])}; }
 MSL_FUNC float atan2(float a, float b) { return (float)(msl_::m::atan2(a, b)); }
 MSL_FUNC float2 atan2(float2 a, float2 b) { return float2{atan2(a[0], b[0]), atan2(a[1], b[1])}; }
 MSL_FUNC float3 atan2(float3 a, float3 b) { return float3{atan2(a[0], b[0]), atan2(a[1], b[1]), atan2(a[2], b[2])}; }
@@ -299,10 +211,6 @@ MSL_FUNC half atan2(half a, half b) { return (half)(msl_::m::atan2((float)a, (fl
 MSL_FUNC half2 atan2(half2 a, half2 b) { return half2{atan2(a[0], b[0]), atan2(a[1], b[1])}; }
 MSL_FUNC half3 atan2(half3 a, half3 b) { return half3{atan2(a[0], b[0]), atan2(a[1], b[1]), atan2(a[2], b[2])}; }
 MSL_FUNC half4 atan2(half4 a, half4 b) { return half4{atan2(a[0], b[0]), atan2(a[1], b[1]), atan2(a[2], b[2]), atan2(a[3], b[3])}; }
-MSL_FUNC bfloat atan2(bfloat a, bfloat b) { return (bfloat)(msl_::m::atan2((float)a, (float)b)); }
-MSL_FUNC bfloat2 atan2(bfloat2 a, bfloat2 b) { return bfloat2{atan2(a[0], b[0]), atan2(a[1], b[1])}; }
-MSL_FUNC bfloat3 atan2(bfloat3 a, bfloat3 b) { return bfloat3{atan2(a[0], b[0]), atan2(a[1], b[1]), atan2(a[2], b[2])}; }
-MSL_FUNC bfloat4 atan2(bfloat4 a, bfloat4 b) { return bfloat4{atan2(a[0], b[0]), atan2(a[1], b[1]), atan2(a[2], b[2]), atan2(a[3], b[3])}; }
 MSL_FUNC float pow(float a, float b) { return (float)(msl_::m::pow(a, b)); }
 MSL_FUNC float2 pow(float2 a, float2 b) { return float2{pow(a[0], b[0]), pow(a[1], b[1])}; }
 MSL_FUNC float3 pow(float3 a, float3 b) { return float3{pow(a[0], b[0]), pow(a[1], b[1]), pow(a[2], b[2])}; }
@@ -311,10 +219,6 @@ MSL_FUNC half pow(half a, half b) { return (half)(msl_::m::pow((float)a, (float)
 MSL_FUNC half2 pow(half2 a, half2 b) { return half2{pow(a[0], b[0]), pow(a[1], b[1])}; }
 MSL_FUNC half3 pow(half3 a, half3 b) { return half3{pow(a[0], b[0]), pow(a[1], b[1]), pow(a[2], b[2])}; }
 MSL_FUNC half4 pow(half4 a, half4 b) { return half4{pow(a[0], b[0]), pow(a[1], b[1]), pow(a[2], b[2]), pow(a[3], b[3])}; }
-MSL_FUNC bfloat pow(bfloat a, bfloat b) { return (bfloat)(msl_::m::pow((float)a, (float)b)); }
-MSL_FUNC bfloat2 pow(bfloat2 a, bfloat2 b) { return bfloat2{pow(a[0], b[0]), pow(a[1], b[1])}; }
-MSL_FUNC bfloat3 pow(bfloat3 a, bfloat3 b) { return bfloat3{pow(a[0], b[0]), pow(a[1], b[1]), pow(a[2], b[2])}; }
-MSL_FUNC bfloat4 pow(bfloat4 a, bfloat4 b) { return bfloat4{pow(a[0], b[0]), pow(a[1], b[1]), pow(a[2], b[2]), pow(a[3], b[3])}; }
 MSL_FUNC float fmod(float a, float b) { return (float)(msl_::m::fmod(a, b)); }
 MSL_FUNC float2 fmod(float2 a, float2 b) { return float2{fmod(a[0], b[0]), fmod(a[1], b[1])}; }
 MSL_FUNC float3 fmod(float3 a, float3 b) { return float3{fmod(a[0], b[0]), fmod(a[1], b[1]), fmod(a[2], b[2])}; }
@@ -323,10 +227,6 @@ MSL_FUNC half fmod(half a, half b) { return (half)(msl_::m::fmod((float)a, (floa
 MSL_FUNC half2 fmod(half2 a, half2 b) { return half2{fmod(a[0], b[0]), fmod(a[1], b[1])}; }
 MSL_FUNC half3 fmod(half3 a, half3 b) { return half3{fmod(a[0], b[0]), fmod(a[1], b[1]), fmod(a[2], b[2])}; }
 MSL_FUNC half4 fmod(half4 a, half4 b) { return half4{fmod(a[0], b[0]), fmod(a[1], b[1]), fmod(a[2], b[2]), fmod(a[3], b[3])}; }
-MSL_FUNC bfloat fmod(bfloat a, bfloat b) { return (bfloat)(msl_::m::fmod((float)a, (float)b)); }
-MSL_FUNC bfloat2 fmod(bfloat2 a, bfloat2 b) { return bfloat2{fmod(a[0], b[0]), fmod(a[1], b[1])}; }
-MSL_FUNC bfloat3 fmod(bfloat3 a, bfloat3 b) { return bfloat3{fmod(a[0], b[0]), fmod(a[1], b[1]), fmod(a[2], b[2])}; }
-MSL_FUNC bfloat4 fmod(bfloat4 a, bfloat4 b) { return bfloat4{fmod(a[0], b[0]), fmod(a[1], b[1]), fmod(a[2], b[2]), fmod(a[3], b[3])}; }
 MSL_FUNC float powr(float a, float b) { return (float)(msl_::m::pow(a, b)); }
 MSL_FUNC float2 powr(float2 a, float2 b) { return float2{powr(a[0], b[0]), powr(a[1], b[1])}; }
 MSL_FUNC float3 powr(float3 a, float3 b) { return float3{powr(a[0], b[0]), powr(a[1], b[1]), powr(a[2], b[2])}; }
@@ -335,10 +235,6 @@ MSL_FUNC half powr(half a, half b) { return (half)(msl_::m::pow((float)a, (float
 MSL_FUNC half2 powr(half2 a, half2 b) { return half2{powr(a[0], b[0]), powr(a[1], b[1])}; }
 MSL_FUNC half3 powr(half3 a, half3 b) { return half3{powr(a[0], b[0]), powr(a[1], b[1]), powr(a[2], b[2])}; }
 MSL_FUNC half4 powr(half4 a, half4 b) { return half4{powr(a[0], b[0]), powr(a[1], b[1]), powr(a[2], b[2]), powr(a[3], b[3])}; }
-MSL_FUNC bfloat powr(bfloat a, bfloat b) { return (bfloat)(msl_::m::pow((float)a, (float)b)); }
-MSL_FUNC bfloat2 powr(bfloat2 a, bfloat2 b) { return bfloat2{powr(a[0], b[0]), powr(a[1], b[1])}; }
-MSL_FUNC bfloat3 powr(bfloat3 a, bfloat3 b) { return bfloat3{powr(a[0], b[0]), powr(a[1], b[1]), powr(a[2], b[2])}; }
-MSL_FUNC bfloat4 powr(bfloat4 a, bfloat4 b) { return bfloat4{powr(a[0], b[0]), powr(a[1], b[1]), powr(a[2], b[2]), powr(a[3], b[3])}; }
 MSL_FUNC float nextafter_(float a, float b) { return (float)(msl_::m::nextafter(a, b)); }
 MSL_FUNC float2 nextafter_(float2 a, float2 b) { return float2{nextafter_(a[0], b[0]), nextafter_(a[1], b[1])}; }
 MSL_FUNC float3 nextafter_(float3 a, float3 b) { return float3{nextafter_(a[0], b[0]), nextafter_(a[1], b[1]), nextafter_(a[2], b[2])}; }
@@ -347,10 +243,6 @@ MSL_FUNC half nextafter_(half a, half b) { return (half)(msl_::m::nextafter((flo
 MSL_FUNC half2 nextafter_(half2 a, half2 b) { return half2{nextafter_(a[0], b[0]), nextafter_(a[1], b[1])}; }
 MSL_FUNC half3 nextafter_(half3 a, half3 b) { return half3{nextafter_(a[0], b[0]), nextafter_(a[1], b[1]), nextafter_(a[2], b[2])}; }
 MSL_FUNC half4 nextafter_(half4 a, half4 b) { return half4{nextafter_(a[0], b[0]), nextafter_(a[1], b[1]), nextafter_(a[2], b[2]), nextafter_(a[3], b[3])}; }
-MSL_FUNC bfloat nextafter_(bfloat a, bfloat b) { return (bfloat)(msl_::m::nextafter((float)a, (float)b)); }
-MSL_FUNC bfloat2 nextafter_(bfloat2 a, bfloat2 b) { return bfloat2{nextafter_(a[0], b[0]), nextafter_(a[1], b[1])}; }
-MSL_FUNC bfloat3 nextafter_(bfloat3 a, bfloat3 b) { return bfloat3{nextafter_(a[0], b[0]), nextafter_(a[1], b[1]), nextafter_(a[2], b[2])}; }
-MSL_FUNC bfloat4 nextafter_(bfloat4 a, bfloat4 b) { return bfloat4{nextafter_(a[0], b[0]), nextafter_(a[1], b[1]), nextafter_(a[2], b[2]), nextafter_(a[3], b[3])}; }
 MSL_FUNC float fma(float a, float b, float c) { return (float)(__builtin_fmaf(a, b, c)); }
 MSL_FUNC float2 fma(float2 a, float2 b, float2 c) { return float2{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1])}; }
 MSL_FUNC float3 fma(float3 a, float3 b, float3 c) { return float3{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2])}; }
@@ -359,10 +251,6 @@ MSL_FUNC half fma(half a, half b, half c) { return (half)(__builtin_fmaf((float)
 MSL_FUNC half2 fma(half2 a, half2 b, half2 c) { return half2{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1])}; }
 MSL_FUNC half3 fma(half3 a, half3 b, half3 c) { return half3{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2])}; }
 MSL_FUNC half4 fma(half4 a, half4 b, half4 c) { return half4{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2]), fma(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat fma(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builtin_fmaf((float)a, (float)b, (float)c)); }
-MSL_FUNC bfloat2 fma(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 fma(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 fma(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{fma(a[0], b[0], c[0]), fma(a[1], b[1], c[1]), fma(a[2], b[2], c[2]), fma(a[3], b[3], c[3])}; }
 MSL_FUNC float sqrt(float a) { return (float)(msl_::m::sqrt(a)); }
 MSL_FUNC float2 sqrt(float2 a) { return float2{sqrt(a[0]), sqrt(a[1])}; }
 MSL_FUNC float3 sqrt(float3 a) { return float3{sqrt(a[0]), sqrt(a[1]), sqrt(a[2])}; }
@@ -371,10 +259,6 @@ MSL_FUNC half sqrt(half a) { return (half)(msl_::m::sqrt((float)a)); }
 MSL_FUNC half2 sqrt(half2 a) { return half2{sqrt(a[0]), sqrt(a[1])}; }
 MSL_FUNC half3 sqrt(half3 a) { return half3{sqrt(a[0]), sqrt(a[1]), sqrt(a[2])}; }
 MSL_FUNC half4 sqrt(half4 a) { return half4{sqrt(a[0]), sqrt(a[1]), sqrt(a[2]), sqrt(a[3])}; }
-MSL_FUNC bfloat sqrt(bfloat a) { return (bfloat)(msl_::m::sqrt((float)a)); }
-MSL_FUNC bfloat2 sqrt(bfloat2 a) { return bfloat2{sqrt(a[0]), sqrt(a[1])}; }
-MSL_FUNC bfloat3 sqrt(bfloat3 a) { return bfloat3{sqrt(a[0]), sqrt(a[1]), sqrt(a[2])}; }
-MSL_FUNC bfloat4 sqrt(bfloat4 a) { return bfloat4{sqrt(a[0]), sqrt(a[1]), sqrt(a[2]), sqrt(a[3])}; }
 MSL_FUNC float nextafter(float a, float b) { return nextafter_(a, b); }
 MSL_FUNC float ceil(float a) { return (float)(__builtin_ceilf(a)); }
 MSL_FUNC float2 ceil(float2 a) { return float2{ceil(a[0]), ceil(a[1])}; }
@@ -384,10 +268,6 @@ MSL_FUNC half ceil(half a) { return (half)(__builtin_ceilf((float)a)); }
 MSL_FUNC half2 ceil(half2 a) { return half2{ceil(a[0]), ceil(a[1])}; }
 MSL_FUNC half3 ceil(half3 a) { return half3{ceil(a[0]), ceil(a[1]), ceil(a[2])}; }
 MSL_FUNC half4 ceil(half4 a) { return half4{ceil(a[0]), ceil(a[1]), ceil(a[2]), ceil(a[3])}; }
-MSL_FUNC bfloat ceil(bfloat a) { return (bfloat)(__builtin_ceilf((float)a)); }
-MSL_FUNC bfloat2 ceil(bfloat2 a) { return bfloat2{ceil(a[0]), ceil(a[1])}; }
-MSL_FUNC bfloat3 ceil(bfloat3 a) { return bfloat3{ceil(a[0]), ceil(a[1]), ceil(a[2])}; }
-MSL_FUNC bfloat4 ceil(bfloat4 a) { return bfloat4{ceil(a[0]), ceil(a[1]), ceil(a[2]), ceil(a[3])}; }
 MSL_FUNC float floor(float a) { return (float)(__builtin_floorf(a)); }
 MSL_FUNC float2 floor(float2 a) { return float2{floor(a[0]), floor(a[1])}; }
 MSL_FUNC float3 floor(float3 a) { return float3{floor(a[0]), floor(a[1]), floor(a[2])}; }
@@ -396,10 +276,6 @@ MSL_FUNC half floor(half a) { return (half)(__builtin_floorf((float)a)); }
 MSL_FUNC half2 floor(half2 a) { return half2{floor(a[0]), floor(a[1])}; }
 MSL_FUNC half3 floor(half3 a) { return half3{floor(a[0]), floor(a[1]), floor(a[2])}; }
 MSL_FUNC half4 floor(half4 a) { return half4{floor(a[0]), floor(a[1]), floor(a[2]), floor(a[3])}; }
-MSL_FUNC bfloat floor(bfloat a) { return (bfloat)(__builtin_floorf((float)a)); }
-MSL_FUNC bfloat2 floor(bfloat2 a) { return bfloat2{floor(a[0]), floor(a[1])}; }
-MSL_FUNC bfloat3 floor(bfloat3 a) { return bfloat3{floor(a[0]), floor(a[1]), floor(a[2])}; }
-MSL_FUNC bfloat4 floor(bfloat4 a) { return bfloat4{floor(a[0]), floor(a[1]), floor(a[2]), floor(a[3])}; }
 MSL_FUNC float trunc(float a) { return (float)(__builtin_truncf(a)); }
 MSL_FUNC float2 trunc(float2 a) { return float2{trunc(a[0]), trunc(a[1])}; }
 MSL_FUNC float3 trunc(float3 a) { return float3{trunc(a[0]), trunc(a[1]), trunc(a[2])}; }
@@ -408,10 +284,6 @@ MSL_FUNC half trunc(half a) { return (half)(__builtin_truncf((float)a)); }
 MSL_FUNC half2 trunc(half2 a) { return half2{trunc(a[0]), trunc(a[1])}; }
 MSL_FUNC half3 trunc(half3 a) { return half3{trunc(a[0]), trunc(a[1]), trunc(a[2])}; }
 MSL_FUNC half4 trunc(half4 a) { return half4{trunc(a[0]), trunc(a[1]), trunc(a[2]), trunc(a[3])}; }
-MSL_FUNC bfloat trunc(bfloat a) { return (bfloat)(__builtin_truncf((float)a)); }
-MSL_FUNC bfloat2 trunc(bfloat2 a) { return bfloat2{trunc(a[0]), trunc(a[1])}; }
-MSL_FUNC bfloat3 trunc(bfloat3 a) { return bfloat3{trunc(a[0]), trunc(a[1]), trunc(a[2])}; }
-MSL_FUNC bfloat4 trunc(bfloat4 a) { return bfloat4{trunc(a[0]), trunc(a[1]), trunc(a[2]), trunc(a[3])}; }
 MSL_FUNC float rint(float a) { return (float)(__builtin_rintf(a)); }
 MSL_FUNC float2 rint(float2 a) { return float2{rint(a[0]), rint(a[1])}; }
 MSL_FUNC float3 rint(float3 a) { return float3{rint(a[0]), rint(a[1]), rint(a[2])}; }
@@ -420,10 +292,6 @@ MSL_FUNC half rint(half a) { return (half)(__builtin_rintf((float)a)); }
 MSL_FUNC half2 rint(half2 a) { return half2{rint(a[0]), rint(a[1])}; }
 MSL_FUNC half3 rint(half3 a) { return half3{rint(a[0]), rint(a[1]), rint(a[2])}; }
 MSL_FUNC half4 rint(half4 a) { return half4{rint(a[0]), rint(a[1]), rint(a[2]), rint(a[3])}; }
-MSL_FUNC bfloat rint(bfloat a) { return (bfloat)(__builtin_rintf((float)a)); }
-MSL_FUNC bfloat2 rint(bfloat2 a) { return bfloat2{rint(a[0]), rint(a[1])}; }
-MSL_FUNC bfloat3 rint(bfloat3 a) { return bfloat3{rint(a[0]), rint(a[1]), rint(a[2])}; }
-MSL_FUNC bfloat4 rint(bfloat4 a) { return bfloat4{rint(a[0]), rint(a[1]), rint(a[2]), rint(a[3])}; }
 MSL_FUNC float round(float a) { return (float)(__builtin_roundf(a)); }
 MSL_FUNC float2 round(float2 a) { return float2{round(a[0]), round(a[1])}; }
 MSL_FUNC float3 round(float3 a) { return float3{round(a[0]), round(a[1]), round(a[2])}; }
@@ -432,10 +300,6 @@ MSL_FUNC half round(half a) { return (half)(__builtin_roundf((float)a)); }
 MSL_FUNC half2 round(half2 a) { return half2{round(a[0]), round(a[1])}; }
 MSL_FUNC half3 round(half3 a) { return half3{round(a[0]), round(a[1]), round(a[2])}; }
 MSL_FUNC half4 round(half4 a) { return half4{round(a[0]), round(a[1]), round(a[2]), round(a[3])}; }
-MSL_FUNC bfloat round(bfloat a) { return (bfloat)(__builtin_roundf((float)a)); }
-MSL_FUNC bfloat2 round(bfloat2 a) { return bfloat2{round(a[0]), round(a[1])}; }
-MSL_FUNC bfloat3 round(bfloat3 a) { return bfloat3{round(a[0]), round(a[1]), round(a[2])}; }
-MSL_FUNC bfloat4 round(bfloat4 a) { return bfloat4{round(a[0]), round(a[1]), round(a[2]), round(a[3])}; }
 MSL_FUNC float fabs(float a) { return (float)(__builtin_fabsf(a)); }
 MSL_FUNC float2 fabs(float2 a) { return float2{fabs(a[0]), fabs(a[1])}; }
 MSL_FUNC float3 fabs(float3 a) { return float3{fabs(a[0]), fabs(a[1]), fabs(a[2])}; }
@@ -444,10 +308,6 @@ MSL_FUNC half fabs(half a) { return (half)(__builtin_fabsf((float)a)); }
 MSL_FUNC half2 fabs(half2 a) { return half2{fabs(a[0]), fabs(a[1])}; }
 MSL_FUNC half3 fabs(half3 a) { return half3{fabs(a[0]), fabs(a[1]), fabs(a[2])}; }
 MSL_FUNC half4 fabs(half4 a) { return half4{fabs(a[0]), fabs(a[1]), fabs(a[2]), fabs(a[3])}; }
-MSL_FUNC bfloat fabs(bfloat a) { return (bfloat)(__builtin_fabsf((float)a)); }
-MSL_FUNC bfloat2 fabs(bfloat2 a) { return bfloat2{fabs(a[0]), fabs(a[1])}; }
-MSL_FUNC bfloat3 fabs(bfloat3 a) { return bfloat3{fabs(a[0]), fabs(a[1]), fabs(a[2])}; }
-MSL_FUNC bfloat4 fabs(bfloat4 a) { return bfloat4{fabs(a[0]), fabs(a[1]), fabs(a[2]), fabs(a[3])}; }
 MSL_FUNC float copysign(float a, float b) { return (float)(__builtin_copysignf(a, b)); }
 MSL_FUNC float2 copysign(float2 a, float2 b) { return float2{copysign(a[0], b[0]), copysign(a[1], b[1])}; }
 MSL_FUNC float3 copysign(float3 a, float3 b) { return float3{copysign(a[0], b[0]), copysign(a[1], b[1]), copysign(a[2], b[2])}; }
@@ -456,10 +316,6 @@ MSL_FUNC half copysign(half a, half b) { return (half)(__builtin_copysignf((floa
 MSL_FUNC half2 copysign(half2 a, half2 b) { return half2{copysign(a[0], b[0]), copysign(a[1], b[1])}; }
 MSL_FUNC half3 copysign(half3 a, half3 b) { return half3{copysign(a[0], b[0]), copysign(a[1], b[1]), copysign(a[2], b[2])}; }
 MSL_FUNC half4 copysign(half4 a, half4 b) { return half4{copysign(a[0], b[0]), copysign(a[1], b[1]), copysign(a[2], b[2]), copysign(a[3], b[3])}; }
-MSL_FUNC bfloat copysign(bfloat a, bfloat b) { return (bfloat)(__builtin_copysignf((float)a, (float)b)); }
-MSL_FUNC bfloat2 copysign(bfloat2 a, bfloat2 b) { return bfloat2{copysign(a[0], b[0]), copysign(a[1], b[1])}; }
-MSL_FUNC bfloat3 copysign(bfloat3 a, bfloat3 b) { return bfloat3{copysign(a[0], b[0]), copysign(a[1], b[1]), copysign(a[2], b[2])}; }
-MSL_FUNC bfloat4 copysign(bfloat4 a, bfloat4 b) { return bfloat4{copysign(a[0], b[0]), copysign(a[1], b[1]), copysign(a[2], b[2]), copysign(a[3], b[3])}; }
 MSL_FUNC float fmax(float a, float b) { return (float)(__builtin_fmaxf(a, b)); }
 MSL_FUNC float2 fmax(float2 a, float2 b) { return float2{fmax(a[0], b[0]), fmax(a[1], b[1])}; }
 MSL_FUNC float3 fmax(float3 a, float3 b) { return float3{fmax(a[0], b[0]), fmax(a[1], b[1]), fmax(a[2], b[2])}; }
@@ -468,10 +324,6 @@ MSL_FUNC half fmax(half a, half b) { return (half)(__builtin_fmaxf((float)a, (fl
 MSL_FUNC half2 fmax(half2 a, half2 b) { return half2{fmax(a[0], b[0]), fmax(a[1], b[1])}; }
 MSL_FUNC half3 fmax(half3 a, half3 b) { return half3{fmax(a[0], b[0]), fmax(a[1], b[1]), fmax(a[2], b[2])}; }
 MSL_FUNC half4 fmax(half4 a, half4 b) { return half4{fmax(a[0], b[0]), fmax(a[1], b[1]), fmax(a[2], b[2]), fmax(a[3], b[3])}; }
-MSL_FUNC bfloat fmax(bfloat a, bfloat b) { return (bfloat)(__builtin_fmaxf((float)a, (float)b)); }
-MSL_FUNC bfloat2 fmax(bfloat2 a, bfloat2 b) { return bfloat2{fmax(a[0], b[0]), fmax(a[1], b[1])}; }
-MSL_FUNC bfloat3 fmax(bfloat3 a, bfloat3 b) { return bfloat3{fmax(a[0], b[0]), fmax(a[1], b[1]), fmax(a[2], b[2])}; }
-MSL_FUNC bfloat4 fmax(bfloat4 a, bfloat4 b) { return bfloat4{fmax(a[0], b[0]), fmax(a[1], b[1]), fmax(a[2], b[2]), fmax(a[3], b[3])}; }
 MSL_FUNC float fmin(float a, float b) { return (float)(__builtin_fminf(a, b)); }
 MSL_FUNC float2 fmin(float2 a, float2 b) { return float2{fmin(a[0], b[0]), fmin(a[1], b[1])}; }
 MSL_FUNC float3 fmin(float3 a, float3 b) { return float3{fmin(a[0], b[0]), fmin(a[1], b[1]), fmin(a[2], b[2])}; }
@@ -480,10 +332,6 @@ MSL_FUNC half fmin(half a, half b) { return (half)(__builtin_fminf((float)a, (fl
 MSL_FUNC half2 fmin(half2 a, half2 b) { return half2{fmin(a[0], b[0]), fmin(a[1], b[1])}; }
 MSL_FUNC half3 fmin(half3 a, half3 b) { return half3{fmin(a[0], b[0]), fmin(a[1], b[1]), fmin(a[2], b[2])}; }
 MSL_FUNC half4 fmin(half4 a, half4 b) { return half4{fmin(a[0], b[0]), fmin(a[1], b[1]), fmin(a[2], b[2]), fmin(a[3], b[3])}; }
-MSL_FUNC bfloat fmin(bfloat a, bfloat b) { return (bfloat)(__builtin_fminf((float)a, (float)b)); }
-MSL_FUNC bfloat2 fmin(bfloat2 a, bfloat2 b) { return bfloat2{fmin(a[0], b[0]), fmin(a[1], b[1])}; }
-MSL_FUNC bfloat3 fmin(bfloat3 a, bfloat3 b) { return bfloat3{fmin(a[0], b[0]), fmin(a[1], b[1]), fmin(a[2], b[2])}; }
-MSL_FUNC bfloat4 fmin(bfloat4 a, bfloat4 b) { return bfloat4{fmin(a[0], b[0]), fmin(a[1], b[1]), fmin(a[2], b[2]), fmin(a[3], b[3])}; }
 MSL_FUNC float fdim(float a, float b) { return (float)((a > b ? a - b : a <= b ? 0.0f : __builtin_nanf(""))); }
 MSL_FUNC float2 fdim(float2 a, float2 b) { return float2{fdim(a[0], b[0]), fdim(a[1], b[1])}; }
 MSL_FUNC float3 fdim(float3 a, float3 b) { return float3{fdim(a[0], b[0]), fdim(a[1], b[1]), fdim(a[2], b[2])}; }
@@ -492,10 +340,6 @@ MSL_FUNC half fdim(half a, half b) { return (half)(((float)a > (float)b ? (float
 MSL_FUNC half2 fdim(half2 a, half2 b) { return half2{fdim(a[0], b[0]), fdim(a[1], b[1])}; }
 MSL_FUNC half3 fdim(half3 a, half3 b) { return half3{fdim(a[0], b[0]), fdim(a[1], b[1]), fdim(a[2], b[2])}; }
 MSL_FUNC half4 fdim(half4 a, half4 b) { return half4{fdim(a[0], b[0]), fdim(a[1], b[1]), fdim(a[2], b[2]), fdim(a[3], b[3])}; }
-MSL_FUNC bfloat fdim(bfloat a, bfloat b) { return (bfloat)(((float)a > (float)b ? (float)a - (float)b : (float)a <= (float)b ? 0.0f : __builtin_nanf(""))); }
-MSL_FUNC bfloat2 fdim(bfloat2 a, bfloat2 b) { return bfloat2{fdim(a[0], b[0]), fdim(a[1], b[1])}; }
-MSL_FUNC bfloat3 fdim(bfloat3 a, bfloat3 b) { return bfloat3{fdim(a[0], b[0]), fdim(a[1], b[1]), fdim(a[2], b[2])}; }
-MSL_FUNC bfloat4 fdim(bfloat4 a, bfloat4 b) { return bfloat4{fdim(a[0], b[0]), fdim(a[1], b[1]), fdim(a[2], b[2]), fdim(a[3], b[3])}; }
 MSL_FUNC float fract(float a) { return (float)(__builtin_fminf(a - __builtin_floorf(a), 0x1.fffffep-1f)); }
 MSL_FUNC float2 fract(float2 a) { return float2{fract(a[0]), fract(a[1])}; }
 MSL_FUNC float3 fract(float3 a) { return float3{fract(a[0]), fract(a[1]), fract(a[2])}; }
@@ -504,10 +348,6 @@ MSL_FUNC half fract(half a) { return (half)(__builtin_fminf((float)a - __builtin
 MSL_FUNC half2 fract(half2 a) { return half2{fract(a[0]), fract(a[1])}; }
 MSL_FUNC half3 fract(half3 a) { return half3{fract(a[0]), fract(a[1]), fract(a[2])}; }
 MSL_FUNC half4 fract(half4 a) { return half4{fract(a[0]), fract(a[1]), fract(a[2]), fract(a[3])}; }
-MSL_FUNC bfloat fract(bfloat a) { return (bfloat)(__builtin_fminf((float)a - __builtin_floorf((float)a), 0x1.fffffep-1f)); }
-MSL_FUNC bfloat2 fract(bfloat2 a) { return bfloat2{fract(a[0]), fract(a[1])}; }
-MSL_FUNC bfloat3 fract(bfloat3 a) { return bfloat3{fract(a[0]), fract(a[1]), fract(a[2])}; }
-MSL_FUNC bfloat4 fract(bfloat4 a) { return bfloat4{fract(a[0]), fract(a[1]), fract(a[2]), fract(a[3])}; }
 MSL_FUNC float sign(float a) { return (float)((a > 0 ? 1.0f : a < 0 ? -1.0f : a == 0 ? a : 0.0f)); }
 MSL_FUNC float2 sign(float2 a) { return float2{sign(a[0]), sign(a[1])}; }
 MSL_FUNC float3 sign(float3 a) { return float3{sign(a[0]), sign(a[1]), sign(a[2])}; }
@@ -516,10 +356,6 @@ MSL_FUNC half sign(half a) { return (half)(((float)a > 0 ? 1.0f : (float)a < 0 ?
 MSL_FUNC half2 sign(half2 a) { return half2{sign(a[0]), sign(a[1])}; }
 MSL_FUNC half3 sign(half3 a) { return half3{sign(a[0]), sign(a[1]), sign(a[2])}; }
 MSL_FUNC half4 sign(half4 a) { return half4{sign(a[0]), sign(a[1]), sign(a[2]), sign(a[3])}; }
-MSL_FUNC bfloat sign(bfloat a) { return (bfloat)(((float)a > 0 ? 1.0f : (float)a < 0 ? -1.0f : (float)a == 0 ? (float)a : 0.0f)); }
-MSL_FUNC bfloat2 sign(bfloat2 a) { return bfloat2{sign(a[0]), sign(a[1])}; }
-MSL_FUNC bfloat3 sign(bfloat3 a) { return bfloat3{sign(a[0]), sign(a[1]), sign(a[2])}; }
-MSL_FUNC bfloat4 sign(bfloat4 a) { return bfloat4{sign(a[0]), sign(a[1]), sign(a[2]), sign(a[3])}; }
 MSL_FUNC float saturate(float a) { return (float)(__builtin_fminf(__builtin_fmaxf(a, 0.0f), 1.0f)); }
 MSL_FUNC float2 saturate(float2 a) { return float2{saturate(a[0]), saturate(a[1])}; }
 MSL_FUNC float3 saturate(float3 a) { return float3{saturate(a[0]), saturate(a[1]), saturate(a[2])}; }
@@ -528,10 +364,6 @@ MSL_FUNC half saturate(half a) { return (half)(__builtin_fminf(__builtin_fmaxf((
 MSL_FUNC half2 saturate(half2 a) { return half2{saturate(a[0]), saturate(a[1])}; }
 MSL_FUNC half3 saturate(half3 a) { return half3{saturate(a[0]), saturate(a[1]), saturate(a[2])}; }
 MSL_FUNC half4 saturate(half4 a) { return half4{saturate(a[0]), saturate(a[1]), saturate(a[2]), saturate(a[3])}; }
-MSL_FUNC bfloat saturate(bfloat a) { return (bfloat)(__builtin_fminf(__builtin_fmaxf((float)a, 0.0f), 1.0f)); }
-MSL_FUNC bfloat2 saturate(bfloat2 a) { return bfloat2{saturate(a[0]), saturate(a[1])}; }
-MSL_FUNC bfloat3 saturate(bfloat3 a) { return bfloat3{saturate(a[0]), saturate(a[1]), saturate(a[2])}; }
-MSL_FUNC bfloat4 saturate(bfloat4 a) { return bfloat4{saturate(a[0]), saturate(a[1]), saturate(a[2]), saturate(a[3])}; }
 MSL_FUNC float step(float a, float b) { return (float)((b < a ? 0.0f : 1.0f)); }
 MSL_FUNC float2 step(float2 a, float2 b) { return float2{step(a[0], b[0]), step(a[1], b[1])}; }
 MSL_FUNC float3 step(float3 a, float3 b) { return float3{step(a[0], b[0]), step(a[1], b[1]), step(a[2], b[2])}; }
@@ -540,10 +372,6 @@ MSL_FUNC half step(half a, half b) { return (half)(((float)b < (float)a ? 0.0f :
 MSL_FUNC half2 step(half2 a, half2 b) { return half2{step(a[0], b[0]), step(a[1], b[1])}; }
 MSL_FUNC half3 step(half3 a, half3 b) { return half3{step(a[0], b[0]), step(a[1], b[1]), step(a[2], b[2])}; }
 MSL_FUNC half4 step(half4 a, half4 b) { return half4{step(a[0], b[0]), step(a[1], b[1]), step(a[2], b[2]), step(a[3], b[3])}; }
-MSL_FUNC bfloat step(bfloat a, bfloat b) { return (bfloat)(((float)b < (float)a ? 0.0f : 1.0f)); }
-MSL_FUNC bfloat2 step(bfloat2 a, bfloat2 b) { return bfloat2{step(a[0], b[0]), step(a[1], b[1])}; }
-MSL_FUNC bfloat3 step(bfloat3 a, bfloat3 b) { return bfloat3{step(a[0], b[0]), step(a[1], b[1]), step(a[2], b[2])}; }
-MSL_FUNC bfloat4 step(bfloat4 a, bfloat4 b) { return bfloat4{step(a[0], b[0]), step(a[1], b[1]), step(a[2], b[2]), step(a[3], b[3])}; }
 MSL_FUNC float msl_smooth(float a, float b, float c) { float t = __builtin_fminf(__builtin_fmaxf((c - a) / (b - a), 0.0f), 1.0f); return t * t * (3 - 2 * t); }
 MSL_FUNC float smoothstep(float a, float b, float c) { return (float)(msl_smooth(a, b, c)); }
 MSL_FUNC float2 smoothstep(float2 a, float2 b, float2 c) { return float2{smoothstep(a[0], b[0], c[0]), smoothstep(a[1], b[1], c[1])}; }
@@ -553,10 +381,6 @@ MSL_FUNC half smoothstep(half a, half b, half c) { return (half)(msl_smooth((flo
 MSL_FUNC half2 smoothstep(half2 a, half2 b, half2 c) { return half2{smoothstep(a[0], b[0], c[0]), smoothstep(a[1], b[1], c[1])}; }
 MSL_FUNC half3 smoothstep(half3 a, half3 b, half3 c) { return half3{smoothstep(a[0], b[0], c[0]), smoothstep(a[1], b[1], c[1]), smoothstep(a[2], b[2], c[2])}; }
 MSL_FUNC half4 smoothstep(half4 a, half4 b, half4 c) { return half4{smoothstep(a[0], b[0], c[0]), smoothstep(a[1], b[1], c[1]), smoothstep(a[2], b[2], c[2]), smoothstep(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat smoothstep(bfloat a, bfloat b, bfloat c) { return (bfloat)(msl_smooth((float)a, (float)b, (float)c)); }
-MSL_FUNC bfloat2 smoothstep(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{smoothstep(a[0], b[0], c[0]), smoothstep(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 smoothstep(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{smoothstep(a[0], b[0], c[0]), smoothstep(a[1], b[1], c[1]), smoothstep(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 smoothstep(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{smoothstep(a[0], b[0], c[0]), smoothstep(a[1], b[1], c[1]), smoothstep(a[2], b[2], c[2]), smoothstep(a[3], b[3], c[3])}; }
 MSL_FUNC float fmax3(float a, float b, float c) { return (float)(__builtin_fmaxf(__builtin_fmaxf(a, b), c)); }
 MSL_FUNC float2 fmax3(float2 a, float2 b, float2 c) { return float2{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1])}; }
 MSL_FUNC float3 fmax3(float3 a, float3 b, float3 c) { return float3{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1]), fmax3(a[2], b[2], c[2])}; }
@@ -565,10 +389,6 @@ MSL_FUNC half fmax3(half a, half b, half c) { return (half)(__builtin_fmaxf(__bu
 MSL_FUNC half2 fmax3(half2 a, half2 b, half2 c) { return half2{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1])}; }
 MSL_FUNC half3 fmax3(half3 a, half3 b, half3 c) { return half3{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1]), fmax3(a[2], b[2], c[2])}; }
 MSL_FUNC half4 fmax3(half4 a, half4 b, half4 c) { return half4{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1]), fmax3(a[2], b[2], c[2]), fmax3(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat fmax3(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builtin_fmaxf(__builtin_fmaxf((float)a, (float)b), (float)c)); }
-MSL_FUNC bfloat2 fmax3(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 fmax3(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1]), fmax3(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 fmax3(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{fmax3(a[0], b[0], c[0]), fmax3(a[1], b[1], c[1]), fmax3(a[2], b[2], c[2]), fmax3(a[3], b[3], c[3])}; }
 MSL_FUNC float max3(float a, float b, float c) { return (float)(__builtin_fmaxf(__builtin_fmaxf(a, b), c)); }
 MSL_FUNC float2 max3(float2 a, float2 b, float2 c) { return float2{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1])}; }
 MSL_FUNC float3 max3(float3 a, float3 b, float3 c) { return float3{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1]), max3(a[2], b[2], c[2])}; }
@@ -577,10 +397,6 @@ MSL_FUNC half max3(half a, half b, half c) { return (half)(__builtin_fmaxf(__bui
 MSL_FUNC half2 max3(half2 a, half2 b, half2 c) { return half2{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1])}; }
 MSL_FUNC half3 max3(half3 a, half3 b, half3 c) { return half3{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1]), max3(a[2], b[2], c[2])}; }
 MSL_FUNC half4 max3(half4 a, half4 b, half4 c) { return half4{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1]), max3(a[2], b[2], c[2]), max3(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat max3(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builtin_fmaxf(__builtin_fmaxf((float)a, (float)b), (float)c)); }
-MSL_FUNC bfloat2 max3(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 max3(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1]), max3(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 max3(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{max3(a[0], b[0], c[0]), max3(a[1], b[1], c[1]), max3(a[2], b[2], c[2]), max3(a[3], b[3], c[3])}; }
 MSL_FUNC float fmin3(float a, float b, float c) { return (float)(__builtin_fminf(__builtin_fminf(a, b), c)); }
 MSL_FUNC float2 fmin3(float2 a, float2 b, float2 c) { return float2{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1])}; }
 MSL_FUNC float3 fmin3(float3 a, float3 b, float3 c) { return float3{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1]), fmin3(a[2], b[2], c[2])}; }
@@ -589,10 +405,6 @@ MSL_FUNC half fmin3(half a, half b, half c) { return (half)(__builtin_fminf(__bu
 MSL_FUNC half2 fmin3(half2 a, half2 b, half2 c) { return half2{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1])}; }
 MSL_FUNC half3 fmin3(half3 a, half3 b, half3 c) { return half3{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1]), fmin3(a[2], b[2], c[2])}; }
 MSL_FUNC half4 fmin3(half4 a, half4 b, half4 c) { return half4{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1]), fmin3(a[2], b[2], c[2]), fmin3(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat fmin3(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builtin_fminf(__builtin_fminf((float)a, (float)b), (float)c)); }
-MSL_FUNC bfloat2 fmin3(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 fmin3(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1]), fmin3(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 fmin3(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{fmin3(a[0], b[0], c[0]), fmin3(a[1], b[1], c[1]), fmin3(a[2], b[2], c[2]), fmin3(a[3], b[3], c[3])}; }
 MSL_FUNC float min3(float a, float b, float c) { return (float)(__builtin_fminf(__builtin_fminf(a, b), c)); }
 MSL_FUNC float2 min3(float2 a, float2 b, float2 c) { return float2{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1])}; }
 MSL_FUNC float3 min3(float3 a, float3 b, float3 c) { return float3{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1]), min3(a[2], b[2], c[2])}; }
@@ -601,10 +413,6 @@ MSL_FUNC half min3(half a, half b, half c) { return (half)(__builtin_fminf(__bui
 MSL_FUNC half2 min3(half2 a, half2 b, half2 c) { return half2{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1])}; }
 MSL_FUNC half3 min3(half3 a, half3 b, half3 c) { return half3{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1]), min3(a[2], b[2], c[2])}; }
 MSL_FUNC half4 min3(half4 a, half4 b, half4 c) { return half4{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1]), min3(a[2], b[2], c[2]), min3(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat min3(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builtin_fminf(__builtin_fminf((float)a, (float)b), (float)c)); }
-MSL_FUNC bfloat2 min3(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 min3(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1]), min3(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 min3(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{min3(a[0], b[0], c[0]), min3(a[1], b[1], c[1]), min3(a[2], b[2], c[2]), min3(a[3], b[3], c[3])}; }
 MSL_FUNC float fmedian3(float a, float b, float c) { return (float)(__builtin_fmaxf(__builtin_fminf(a, b), __builtin_fminf(__builtin_fmaxf(a, b), c))); }
 MSL_FUNC float2 fmedian3(float2 a, float2 b, float2 c) { return float2{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1])}; }
 MSL_FUNC float3 fmedian3(float3 a, float3 b, float3 c) { return float3{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1]), fmedian3(a[2], b[2], c[2])}; }
@@ -613,10 +421,6 @@ MSL_FUNC half fmedian3(half a, half b, half c) { return (half)(__builtin_fmaxf(_
 MSL_FUNC half2 fmedian3(half2 a, half2 b, half2 c) { return half2{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1])}; }
 MSL_FUNC half3 fmedian3(half3 a, half3 b, half3 c) { return half3{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1]), fmedian3(a[2], b[2], c[2])}; }
 MSL_FUNC half4 fmedian3(half4 a, half4 b, half4 c) { return half4{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1]), fmedian3(a[2], b[2], c[2]), fmedian3(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat fmedian3(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builtin_fmaxf(__builtin_fminf((float)a, (float)b), __builtin_fminf(__builtin_fmaxf((float)a, (float)b), (float)c))); }
-MSL_FUNC bfloat2 fmedian3(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 fmedian3(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1]), fmedian3(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 fmedian3(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{fmedian3(a[0], b[0], c[0]), fmedian3(a[1], b[1], c[1]), fmedian3(a[2], b[2], c[2]), fmedian3(a[3], b[3], c[3])}; }
 MSL_FUNC float median3(float a, float b, float c) { return (float)(__builtin_fmaxf(__builtin_fminf(a, b), __builtin_fminf(__builtin_fmaxf(a, b), c))); }
 MSL_FUNC float2 median3(float2 a, float2 b, float2 c) { return float2{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1])}; }
 MSL_FUNC float3 median3(float3 a, float3 b, float3 c) { return float3{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1]), median3(a[2], b[2], c[2])}; }
@@ -625,10 +429,6 @@ MSL_FUNC half median3(half a, half b, half c) { return (half)(__builtin_fmaxf(__
 MSL_FUNC half2 median3(half2 a, half2 b, half2 c) { return half2{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1])}; }
 MSL_FUNC half3 median3(half3 a, half3 b, half3 c) { return half3{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1]), median3(a[2], b[2], c[2])}; }
 MSL_FUNC half4 median3(half4 a, half4 b, half4 c) { return half4{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1]), median3(a[2], b[2], c[2]), median3(a[3], b[3], c[3])}; }
-MSL_FUNC bfloat median3(bfloat a, bfloat b, bfloat c) { return (bfloat)(__builtin_fmaxf(__builtin_fminf((float)a, (float)b), __builtin_fminf(__builtin_fmaxf((float)a, (float)b), (float)c))); }
-MSL_FUNC bfloat2 median3(bfloat2 a, bfloat2 b, bfloat2 c) { return bfloat2{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1])}; }
-MSL_FUNC bfloat3 median3(bfloat3 a, bfloat3 b, bfloat3 c) { return bfloat3{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1]), median3(a[2], b[2], c[2])}; }
-MSL_FUNC bfloat4 median3(bfloat4 a, bfloat4 b, bfloat4 c) { return bfloat4{median3(a[0], b[0], c[0]), median3(a[1], b[1], c[1]), median3(a[2], b[2], c[2]), median3(a[3], b[3], c[3])}; }
 MSL_FUNC float ldexp_(float a, float b) { return (float)(msl_::m::ldexp(a, (int)b)); }
 MSL_FUNC float2 ldexp_(float2 a, float2 b) { return float2{ldexp_(a[0], b[0]), ldexp_(a[1], b[1])}; }
 MSL_FUNC float3 ldexp_(float3 a, float3 b) { return float3{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2])}; }
@@ -637,10 +437,6 @@ MSL_FUNC half ldexp_(half a, half b) { return (half)(msl_::m::ldexp((float)a, (i
 MSL_FUNC half2 ldexp_(half2 a, half2 b) { return half2{ldexp_(a[0], b[0]), ldexp_(a[1], b[1])}; }
 MSL_FUNC half3 ldexp_(half3 a, half3 b) { return half3{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2])}; }
 MSL_FUNC half4 ldexp_(half4 a, half4 b) { return half4{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2]), ldexp_(a[3], b[3])}; }
-MSL_FUNC bfloat ldexp_(bfloat a, bfloat b) { return (bfloat)(msl_::m::ldexp((float)a, (int)(float)b)); }
-MSL_FUNC bfloat2 ldexp_(bfloat2 a, bfloat2 b) { return bfloat2{ldexp_(a[0], b[0]), ldexp_(a[1], b[1])}; }
-MSL_FUNC bfloat3 ldexp_(bfloat3 a, bfloat3 b) { return bfloat3{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2])}; }
-MSL_FUNC bfloat4 ldexp_(bfloat4 a, bfloat4 b) { return bfloat4{ldexp_(a[0], b[0]), ldexp_(a[1], b[1]), ldexp_(a[2], b[2]), ldexp_(a[3], b[3])}; }
 MSL_FUNC float max(float a, float b) { return (float)(__builtin_fmaxf(a, b)); }
 MSL_FUNC float2 max(float2 a, float2 b) { return float2{max(a[0], b[0]), max(a[1], b[1])}; }
 MSL_FUNC float3 max(float3 a, float3 b) { return float3{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2])}; }
@@ -649,10 +445,6 @@ MSL_FUNC half max(half a, half b) { return (half)(__builtin_fmaxf((float)a, (flo
 MSL_FUNC half2 max(half2 a, half2 b) { return half2{max(a[0], b[0]), max(a[1], b[1])}; }
 MSL_FUNC half3 max(half3 a, half3 b) { return half3{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2])}; }
 MSL_FUNC half4 max(half4 a, half4 b) { return half4{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])}; }
-MSL_FUNC bfloat max(bfloat a, bfloat b) { return (bfloat)(__builtin_fmaxf((float)a, (float)b)); }
-MSL_FUNC bfloat2 max(bfloat2 a, bfloat2 b) { return bfloat2{max(a[0], b[0]), max(a[1], b[1])}; }
-MSL_FUNC bfloat3 max(bfloat3 a, bfloat3 b) { return bfloat3{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2])}; }
-MSL_FUNC bfloat4 max(bfloat4 a, bfloat4 b) { return bfloat4{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])}; }
 MSL_FUNC float min(float a, float b) { return (float)(__builtin_fminf(a, b)); }
 MSL_FUNC float2 min(float2 a, float2 b) { return float2{min(a[0], b[0]), min(a[1], b[1])}; }
 MSL_FUNC float3 min(float3 a, float3 b) { return float3{min(a[0], b[0]), min(a[1], b[1]), min(a[2], b[2])}; }
@@ -661,10 +453,6 @@ MSL_FUNC half min(half a, half b) { return (half)(__builtin_fminf((float)a, (flo
 MSL_FUNC half2 min(half2 a, half2 b) { return half2{min(a[0], b[0]), min(a[1], b[1])}; }
 MSL_FUNC half3 min(half3 a, half3 b) { return half3{min(a[0], b[0]), min(a[1], b[1]), min(a[2], b[2])}; }
 MSL_FUNC half4 min(half4 a, half4 b) { return half4{min(a[0], b[0]), min(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])}; }
-MSL_FUNC bfloat min(bfloat a, bfloat b) { return (bfloat)(__builtin_fminf((float)a, (float)b)); }
-MSL_FUNC bfloat2 min(bfloat2 a, bfloat2 b) { return bfloat2{min(a[0], b[0]), min(a[1], b[1])}; }
-MSL_FUNC bfloat3 min(bfloat3 a, bfloat3 b) { return bfloat3{min(a[0], b[0]), min(a[1], b[1]), min(a[2], b[2])}; }
-MSL_FUNC bfloat4 min(bfloat4 a, bfloat4 b) { return bfloat4{min(a[0], b[0]), min(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])}; }
 MSL_FUNC constexpr char max(char a, char b) { return a < b ? b : a; }
 MSL_FUNC char2 max(char2 a, char2 b) { return char2{max(a[0], b[0]), max(a[1], b[1])}; }
 MSL_FUNC char3 max(char3 a, char3 b) { return char3{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2])}; }
@@ -737,10 +525,6 @@ MSL_FUNC constexpr half clamp(half a, half b, half c) { return min(max(a, b), c)
 MSL_FUNC constexpr half2 clamp(half2 a, half2 b, half2 c) { return min(max(a, b), c); }
 MSL_FUNC constexpr half3 clamp(half3 a, half3 b, half3 c) { return min(max(a, b), c); }
 MSL_FUNC constexpr half4 clamp(half4 a, half4 b, half4 c) { return min(max(a, b), c); }
-MSL_FUNC constexpr bfloat clamp(bfloat a, bfloat b, bfloat c) { return min(max(a, b), c); }
-MSL_FUNC constexpr bfloat2 clamp(bfloat2 a, bfloat2 b, bfloat2 c) { return min(max(a, b), c); }
-MSL_FUNC constexpr bfloat3 clamp(bfloat3 a, bfloat3 b, bfloat3 c) { return min(max(a, b), c); }
-MSL_FUNC constexpr bfloat4 clamp(bfloat4 a, bfloat4 b, bfloat4 c) { return min(max(a, b), c); }
 MSL_FUNC constexpr char clamp(char a, char b, char c) { return min(max(a, b), c); }
 MSL_FUNC constexpr char2 clamp(char2 a, char2 b, char2 c) { return min(max(a, b), c); }
 MSL_FUNC constexpr char3 clamp(char3 a, char3 b, char3 c) { return min(max(a, b), c); }
@@ -781,10 +565,6 @@ MSL_FUNC constexpr half mix(half a, half b, half c) { return a + (b - a) * c; }
 MSL_FUNC constexpr half2 mix(half2 a, half2 b, half2 c) { return a + (b - a) * c; }
 MSL_FUNC constexpr half3 mix(half3 a, half3 b, half3 c) { return a + (b - a) * c; }
 MSL_FUNC constexpr half4 mix(half4 a, half4 b, half4 c) { return a + (b - a) * c; }
-MSL_FUNC constexpr bfloat mix(bfloat a, bfloat b, bfloat c) { return a + (b - a) * c; }
-MSL_FUNC constexpr bfloat2 mix(bfloat2 a, bfloat2 b, bfloat2 c) { return a + (b - a) * c; }
-MSL_FUNC constexpr bfloat3 mix(bfloat3 a, bfloat3 b, bfloat3 c) { return a + (b - a) * c; }
-MSL_FUNC constexpr bfloat4 mix(bfloat4 a, bfloat4 b, bfloat4 c) { return a + (b - a) * c; }
 MSL_FUNC constexpr float mad(float a, float b, float c) { return a * b + c; }
 MSL_FUNC constexpr float2 mad(float2 a, float2 b, float2 c) { return a * b + c; }
 MSL_FUNC constexpr float3 mad(float3 a, float3 b, float3 c) { return a * b + c; }
@@ -793,10 +573,6 @@ MSL_FUNC constexpr half mad(half a, half b, half c) { return a * b + c; }
 MSL_FUNC constexpr half2 mad(half2 a, half2 b, half2 c) { return a * b + c; }
 MSL_FUNC constexpr half3 mad(half3 a, half3 b, half3 c) { return a * b + c; }
 MSL_FUNC constexpr half4 mad(half4 a, half4 b, half4 c) { return a * b + c; }
-MSL_FUNC constexpr bfloat mad(bfloat a, bfloat b, bfloat c) { return a * b + c; }
-MSL_FUNC constexpr bfloat2 mad(bfloat2 a, bfloat2 b, bfloat2 c) { return a * b + c; }
-MSL_FUNC constexpr bfloat3 mad(bfloat3 a, bfloat3 b, bfloat3 c) { return a * b + c; }
-MSL_FUNC constexpr bfloat4 mad(bfloat4 a, bfloat4 b, bfloat4 c) { return a * b + c; }
 MSL_FUNC float divide(float a, float b) { return a / b; }
 MSL_FUNC float recip(float a) { return (float)(float)1 / a; }
 MSL_FUNC float ldexp(float a, int b) { return (float)msl_::m::ldexp((float)a, b); }
@@ -805,13 +581,6 @@ MSL_FUNC float frexp(float a, __private int & b) { int i; float r = msl_::m::fre
 MSL_FUNC float modf(float a, __private float & b) { b = trunc(a); return a - b; }
 MSL_FUNC float sincos(float a, __private float & b) { b = cos(a); return sin(a); }
 MSL_FUNC float abs(float a) { return fabs(a); }
-MSL_FUNC bool isnan(float a) { float x = (float)a; return __builtin_isnan(x); }
-MSL_FUNC bool isinf(float a) { float x = (float)a; return __builtin_isinf(x); }
-MSL_FUNC bool isfinite(float a) { float x = (float)a; return __builtin_isfinite(x); }
-MSL_FUNC bool isnormal(float a) { float x = (float)a; return __builtin_isnormal(x); }
-MSL_FUNC bool signbit(float a) { float x = (float)a; return __builtin_signbit(x); }
-MSL_FUNC bool isordered(float a, float b) { return a == a && b == b; }
-MSL_FUNC bool isunordered(float a, float b) { return a != a || b != b; }
 MSL_FUNC float2 mix(float2 a, float2 b, float c) { return a + (b - a) * c; }
 MSL_FUNC float2 divide(float2 a, float2 b) { return a / b; }
 MSL_FUNC float2 recip(float2 a) { return (float2)(float)1 / a; }
@@ -821,11 +590,6 @@ MSL_FUNC float2 frexp(float2 a, __private int2 & b) { float2 r; for (int i = 0; 
 MSL_FUNC float2 modf(float2 a, __private float2 & b) { b = trunc(a); return a - b; }
 MSL_FUNC float2 sincos(float2 a, __private float2 & b) { b = cos(a); return sin(a); }
 MSL_FUNC float2 abs(float2 a) { return fabs(a); }
-MSL_FUNC bool2 isnan(float2 a) { return bool2(isnan(a[0]), isnan(a[1])); }
-MSL_FUNC bool2 isinf(float2 a) { return bool2(isinf(a[0]), isinf(a[1])); }
-MSL_FUNC bool2 isfinite(float2 a) { return bool2(isfinite(a[0]), isfinite(a[1])); }
-MSL_FUNC bool2 isnormal(float2 a) { return bool2(isnormal(a[0]), isnormal(a[1])); }
-MSL_FUNC bool2 signbit(float2 a) { return bool2(signbit(a[0]), signbit(a[1])); }
 MSL_FUNC float dot(float2 a, float2 b) { return a[0] * b[0] + a[1] * b[1]; }
 MSL_FUNC float length_squared(float2 a) { return dot(a, a); }
 MSL_FUNC float length(float2 a) { return sqrt(dot(a, a)); }
@@ -843,11 +607,6 @@ MSL_FUNC float3 frexp(float3 a, __private int3 & b) { float3 r; for (int i = 0; 
 MSL_FUNC float3 modf(float3 a, __private float3 & b) { b = trunc(a); return a - b; }
 MSL_FUNC float3 sincos(float3 a, __private float3 & b) { b = cos(a); return sin(a); }
 MSL_FUNC float3 abs(float3 a) { return fabs(a); }
-MSL_FUNC bool3 isnan(float3 a) { return bool3(isnan(a[0]), isnan(a[1]), isnan(a[2])); }
-MSL_FUNC bool3 isinf(float3 a) { return bool3(isinf(a[0]), isinf(a[1]), isinf(a[2])); }
-MSL_FUNC bool3 isfinite(float3 a) { return bool3(isfinite(a[0]), isfinite(a[1]), isfinite(a[2])); }
-MSL_FUNC bool3 isnormal(float3 a) { return bool3(isnormal(a[0]), isnormal(a[1]), isnormal(a[2])); }
-MSL_FUNC bool3 signbit(float3 a) { return bool3(signbit(a[0]), signbit(a[1]), signbit(a[2])); }
 MSL_FUNC float dot(float3 a, float3 b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 MSL_FUNC float length_squared(float3 a) { return dot(a, a); }
 MSL_FUNC float length(float3 a) { return sqrt(dot(a, a)); }
@@ -866,11 +625,6 @@ MSL_FUNC float4 frexp(float4 a, __private int4 & b) { float4 r; for (int i = 0; 
 MSL_FUNC float4 modf(float4 a, __private float4 & b) { b = trunc(a); return a - b; }
 MSL_FUNC float4 sincos(float4 a, __private float4 & b) { b = cos(a); return sin(a); }
 MSL_FUNC float4 abs(float4 a) { return fabs(a); }
-MSL_FUNC bool4 isnan(float4 a) { return bool4(isnan(a[0]), isnan(a[1]), isnan(a[2]), isnan(a[3])); }
-MSL_FUNC bool4 isinf(float4 a) { return bool4(isinf(a[0]), isinf(a[1]), isinf(a[2]), isinf(a[3])); }
-MSL_FUNC bool4 isfinite(float4 a) { return bool4(isfinite(a[0]), isfinite(a[1]), isfinite(a[2]), isfinite(a[3])); }
-MSL_FUNC bool4 isnormal(float4 a) { return bool4(isnormal(a[0]), isnormal(a[1]), isnormal(a[2]), isnormal(a[3])); }
-MSL_FUNC bool4 signbit(float4 a) { return bool4(signbit(a[0]), signbit(a[1]), signbit(a[2]), signbit(a[3])); }
 MSL_FUNC float dot(float4 a, float4 b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]; }
 MSL_FUNC float length_squared(float4 a) { return dot(a, a); }
 MSL_FUNC float length(float4 a) { return sqrt(dot(a, a)); }
@@ -887,13 +641,6 @@ MSL_FUNC half frexp(half a, __private int & b) { int i; float r = msl_::m::frexp
 MSL_FUNC half modf(half a, __private half & b) { b = trunc(a); return a - b; }
 MSL_FUNC half sincos(half a, __private half & b) { b = cos(a); return sin(a); }
 MSL_FUNC half abs(half a) { return fabs(a); }
-MSL_FUNC bool isnan(half a) { float x = (float)a; return __builtin_isnan(x); }
-MSL_FUNC bool isinf(half a) { float x = (float)a; return __builtin_isinf(x); }
-MSL_FUNC bool isfinite(half a) { float x = (float)a; return __builtin_isfinite(x); }
-MSL_FUNC bool isnormal(half a) { float x = (float)a; return __builtin_isnormal(x); }
-MSL_FUNC bool signbit(half a) { float x = (float)a; return __builtin_signbit(x); }
-MSL_FUNC bool isordered(half a, half b) { return a == a && b == b; }
-MSL_FUNC bool isunordered(half a, half b) { return a != a || b != b; }
 MSL_FUNC half2 mix(half2 a, half2 b, half c) { return a + (b - a) * c; }
 MSL_FUNC half2 divide(half2 a, half2 b) { return a / b; }
 MSL_FUNC half2 recip(half2 a) { return (half2)(half)1 / a; }
@@ -903,11 +650,6 @@ MSL_FUNC half2 frexp(half2 a, __private int2 & b) { half2 r; for (int i = 0; i <
 MSL_FUNC half2 modf(half2 a, __private half2 & b) { b = trunc(a); return a - b; }
 MSL_FUNC half2 sincos(half2 a, __private half2 & b) { b = cos(a); return sin(a); }
 MSL_FUNC half2 abs(half2 a) { return fabs(a); }
-MSL_FUNC bool2 isnan(half2 a) { return bool2(isnan(a[0]), isnan(a[1])); }
-MSL_FUNC bool2 isinf(half2 a) { return bool2(isinf(a[0]), isinf(a[1])); }
-MSL_FUNC bool2 isfinite(half2 a) { return bool2(isfinite(a[0]), isfinite(a[1])); }
-MSL_FUNC bool2 isnormal(half2 a) { return bool2(isnormal(a[0]), isnormal(a[1])); }
-MSL_FUNC bool2 signbit(half2 a) { return bool2(signbit(a[0]), signbit(a[1])); }
 MSL_FUNC half dot(half2 a, half2 b) { return a[0] * b[0] + a[1] * b[1]; }
 MSL_FUNC half length_squared(half2 a) { return dot(a, a); }
 MSL_FUNC half length(half2 a) { return sqrt(dot(a, a)); }
@@ -925,11 +667,6 @@ MSL_FUNC half3 frexp(half3 a, __private int3 & b) { half3 r; for (int i = 0; i <
 MSL_FUNC half3 modf(half3 a, __private half3 & b) { b = trunc(a); return a - b; }
 MSL_FUNC half3 sincos(half3 a, __private half3 & b) { b = cos(a); return sin(a); }
 MSL_FUNC half3 abs(half3 a) { return fabs(a); }
-MSL_FUNC bool3 isnan(half3 a) { return bool3(isnan(a[0]), isnan(a[1]), isnan(a[2])); }
-MSL_FUNC bool3 isinf(half3 a) { return bool3(isinf(a[0]), isinf(a[1]), isinf(a[2])); }
-MSL_FUNC bool3 isfinite(half3 a) { return bool3(isfinite(a[0]), isfinite(a[1]), isfinite(a[2])); }
-MSL_FUNC bool3 isnormal(half3 a) { return bool3(isnormal(a[0]), isnormal(a[1]), isnormal(a[2])); }
-MSL_FUNC bool3 signbit(half3 a) { return bool3(signbit(a[0]), signbit(a[1]), signbit(a[2])); }
 MSL_FUNC half dot(half3 a, half3 b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 MSL_FUNC half length_squared(half3 a) { return dot(a, a); }
 MSL_FUNC half length(half3 a) { return sqrt(dot(a, a)); }
@@ -948,11 +685,6 @@ MSL_FUNC half4 frexp(half4 a, __private int4 & b) { half4 r; for (int i = 0; i <
 MSL_FUNC half4 modf(half4 a, __private half4 & b) { b = trunc(a); return a - b; }
 MSL_FUNC half4 sincos(half4 a, __private half4 & b) { b = cos(a); return sin(a); }
 MSL_FUNC half4 abs(half4 a) { return fabs(a); }
-MSL_FUNC bool4 isnan(half4 a) { return bool4(isnan(a[0]), isnan(a[1]), isnan(a[2]), isnan(a[3])); }
-MSL_FUNC bool4 isinf(half4 a) { return bool4(isinf(a[0]), isinf(a[1]), isinf(a[2]), isinf(a[3])); }
-MSL_FUNC bool4 isfinite(half4 a) { return bool4(isfinite(a[0]), isfinite(a[1]), isfinite(a[2]), isfinite(a[3])); }
-MSL_FUNC bool4 isnormal(half4 a) { return bool4(isnormal(a[0]), isnormal(a[1]), isnormal(a[2]), isnormal(a[3])); }
-MSL_FUNC bool4 signbit(half4 a) { return bool4(signbit(a[0]), signbit(a[1]), signbit(a[2]), signbit(a[3])); }
 MSL_FUNC half dot(half4 a, half4 b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]; }
 MSL_FUNC half length_squared(half4 a) { return dot(a, a); }
 MSL_FUNC half length(half4 a) { return sqrt(dot(a, a)); }
@@ -961,14 +693,6 @@ MSL_FUNC half distance_squared(half4 a, half4 b) { return length_squared(a - b);
 MSL_FUNC half4 normalize(half4 a) { return a * rsqrt(dot(a, a)); }
 MSL_FUNC half4 faceforward(half4 a, half4 b, half4 c) { return dot(b, c) < (half)0 ? a : -a; }
 MSL_FUNC half4 reflect(half4 a, half4 b) { return a - b * (dot(b, a) * (half)2); }
-MSL_FUNC bfloat divide(bfloat a, bfloat b) { return a / b; }
-MSL_FUNC bfloat recip(bfloat a) { return (bfloat)(bfloat)1 / a; }
-MSL_FUNC bfloat ldexp(bfloat a, int b) { return (bfloat)msl_::m::ldexp((float)a, b); }
-MSL_FUNC int ilogb(bfloat a) { return msl_::m::ilogb((float)a); }
-MSL_FUNC bfloat frexp(bfloat a, __private int & b) { int i; float r = msl_::m::frexp((float)a, i); b = i; return (bfloat)r; }
-MSL_FUNC bfloat modf(bfloat a, __private bfloat & b) { b = trunc(a); return a - b; }
-MSL_FUNC bfloat sincos(bfloat a, __private bfloat & b) { b = cos(a); return sin(a); }
-MSL_FUNC bfloat abs(bfloat a) { return fabs(a); }
 MSL_FUNC bool isnan(bfloat a) { float x = (float)a; return __builtin_isnan(x); }
 MSL_FUNC bool isinf(bfloat a) { float x = (float)a; return __builtin_isinf(x); }
 MSL_FUNC bool isfinite(bfloat a) { float x = (float)a; return __builtin_isfinite(x); }
@@ -976,73 +700,72 @@ MSL_FUNC bool isnormal(bfloat a) { float x = (float)a; return __builtin_isnormal
 MSL_FUNC bool signbit(bfloat a) { float x = (float)a; return __builtin_signbit(x); }
 MSL_FUNC bool isordered(bfloat a, bfloat b) { return a == a && b == b; }
 MSL_FUNC bool isunordered(bfloat a, bfloat b) { return a != a || b != b; }
-MSL_FUNC bfloat2 mix(bfloat2 a, bfloat2 b, bfloat c) { return a + (b - a) * c; }
-MSL_FUNC bfloat2 divide(bfloat2 a, bfloat2 b) { return a / b; }
-MSL_FUNC bfloat2 recip(bfloat2 a) { return (bfloat2)(bfloat)1 / a; }
-MSL_FUNC bfloat2 ldexp(bfloat2 a, int2 b) { bfloat2 r; for (int i = 0; i < 2; i++) r[i] = ldexp(a[i], b[i]); return r; }
-MSL_FUNC int2 ilogb(bfloat2 a) { int2 r; for (int i = 0; i < 2; i++) r[i] = ilogb(a[i]); return r; }
-MSL_FUNC bfloat2 frexp(bfloat2 a, __private int2 & b) { bfloat2 r; for (int i = 0; i < 2; i++) { int k; r[i] = frexp(a[i], k); b[i] = k; } return r; }
-MSL_FUNC bfloat2 modf(bfloat2 a, __private bfloat2 & b) { b = trunc(a); return a - b; }
-MSL_FUNC bfloat2 sincos(bfloat2 a, __private bfloat2 & b) { b = cos(a); return sin(a); }
-MSL_FUNC bfloat2 abs(bfloat2 a) { return fabs(a); }
 MSL_FUNC bool2 isnan(bfloat2 a) { return bool2(isnan(a[0]), isnan(a[1])); }
 MSL_FUNC bool2 isinf(bfloat2 a) { return bool2(isinf(a[0]), isinf(a[1])); }
 MSL_FUNC bool2 isfinite(bfloat2 a) { return bool2(isfinite(a[0]), isfinite(a[1])); }
 MSL_FUNC bool2 isnormal(bfloat2 a) { return bool2(isnormal(a[0]), isnormal(a[1])); }
 MSL_FUNC bool2 signbit(bfloat2 a) { return bool2(signbit(a[0]), signbit(a[1])); }
-MSL_FUNC bfloat dot(bfloat2 a, bfloat2 b) { return a[0] * b[0] + a[1] * b[1]; }
-MSL_FUNC bfloat length_squared(bfloat2 a) { return dot(a, a); }
-MSL_FUNC bfloat length(bfloat2 a) { return sqrt(dot(a, a)); }
-MSL_FUNC bfloat distance(bfloat2 a, bfloat2 b) { return length(a - b); }
-MSL_FUNC bfloat distance_squared(bfloat2 a, bfloat2 b) { return length_squared(a - b); }
-MSL_FUNC bfloat2 normalize(bfloat2 a) { return a * rsqrt(dot(a, a)); }
-MSL_FUNC bfloat2 faceforward(bfloat2 a, bfloat2 b, bfloat2 c) { return dot(b, c) < (bfloat)0 ? a : -a; }
-MSL_FUNC bfloat2 reflect(bfloat2 a, bfloat2 b) { return a - b * (dot(b, a) * (bfloat)2); }
-MSL_FUNC bfloat3 mix(bfloat3 a, bfloat3 b, bfloat c) { return a + (b - a) * c; }
-MSL_FUNC bfloat3 divide(bfloat3 a, bfloat3 b) { return a / b; }
-MSL_FUNC bfloat3 recip(bfloat3 a) { return (bfloat3)(bfloat)1 / a; }
-MSL_FUNC bfloat3 ldexp(bfloat3 a, int3 b) { bfloat3 r; for (int i = 0; i < 3; i++) r[i] = ldexp(a[i], b[i]); return r; }
-MSL_FUNC int3 ilogb(bfloat3 a) { int3 r; for (int i = 0; i < 3; i++) r[i] = ilogb(a[i]); return r; }
-MSL_FUNC bfloat3 frexp(bfloat3 a, __private int3 & b) { bfloat3 r; for (int i = 0; i < 3; i++) { int k; r[i] = frexp(a[i], k); b[i] = k; } return r; }
-MSL_FUNC bfloat3 modf(bfloat3 a, __private bfloat3 & b) { b = trunc(a); return a - b; }
-MSL_FUNC bfloat3 sincos(bfloat3 a, __private bfloat3 & b) { b = cos(a); return sin(a); }
-MSL_FUNC bfloat3 abs(bfloat3 a) { return fabs(a); }
 MSL_FUNC bool3 isnan(bfloat3 a) { return bool3(isnan(a[0]), isnan(a[1]), isnan(a[2])); }
 MSL_FUNC bool3 isinf(bfloat3 a) { return bool3(isinf(a[0]), isinf(a[1]), isinf(a[2])); }
 MSL_FUNC bool3 isfinite(bfloat3 a) { return bool3(isfinite(a[0]), isfinite(a[1]), isfinite(a[2])); }
 MSL_FUNC bool3 isnormal(bfloat3 a) { return bool3(isnormal(a[0]), isnormal(a[1]), isnormal(a[2])); }
 MSL_FUNC bool3 signbit(bfloat3 a) { return bool3(signbit(a[0]), signbit(a[1]), signbit(a[2])); }
-MSL_FUNC bfloat dot(bfloat3 a, bfloat3 b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
-MSL_FUNC bfloat length_squared(bfloat3 a) { return dot(a, a); }
-MSL_FUNC bfloat length(bfloat3 a) { return sqrt(dot(a, a)); }
-MSL_FUNC bfloat distance(bfloat3 a, bfloat3 b) { return length(a - b); }
-MSL_FUNC bfloat distance_squared(bfloat3 a, bfloat3 b) { return length_squared(a - b); }
-MSL_FUNC bfloat3 normalize(bfloat3 a) { return a * rsqrt(dot(a, a)); }
-MSL_FUNC bfloat3 faceforward(bfloat3 a, bfloat3 b, bfloat3 c) { return dot(b, c) < (bfloat)0 ? a : -a; }
-MSL_FUNC bfloat3 reflect(bfloat3 a, bfloat3 b) { return a - b * (dot(b, a) * (bfloat)2); }
-MSL_FUNC bfloat3 cross(bfloat3 a, bfloat3 b) { return bfloat3{a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]}; }
-MSL_FUNC bfloat4 mix(bfloat4 a, bfloat4 b, bfloat c) { return a + (b - a) * c; }
-MSL_FUNC bfloat4 divide(bfloat4 a, bfloat4 b) { return a / b; }
-MSL_FUNC bfloat4 recip(bfloat4 a) { return (bfloat4)(bfloat)1 / a; }
-MSL_FUNC bfloat4 ldexp(bfloat4 a, int4 b) { bfloat4 r; for (int i = 0; i < 4; i++) r[i] = ldexp(a[i], b[i]); return r; }
-MSL_FUNC int4 ilogb(bfloat4 a) { int4 r; for (int i = 0; i < 4; i++) r[i] = ilogb(a[i]); return r; }
-MSL_FUNC bfloat4 frexp(bfloat4 a, __private int4 & b) { bfloat4 r; for (int i = 0; i < 4; i++) { int k; r[i] = frexp(a[i], k); b[i] = k; } return r; }
-MSL_FUNC bfloat4 modf(bfloat4 a, __private bfloat4 & b) { b = trunc(a); return a - b; }
-MSL_FUNC bfloat4 sincos(bfloat4 a, __private bfloat4 & b) { b = cos(a); return sin(a); }
-MSL_FUNC bfloat4 abs(bfloat4 a) { return fabs(a); }
 MSL_FUNC bool4 isnan(bfloat4 a) { return bool4(isnan(a[0]), isnan(a[1]), isnan(a[2]), isnan(a[3])); }
 MSL_FUNC bool4 isinf(bfloat4 a) { return bool4(isinf(a[0]), isinf(a[1]), isinf(a[2]), isinf(a[3])); }
 MSL_FUNC bool4 isfinite(bfloat4 a) { return bool4(isfinite(a[0]), isfinite(a[1]), isfinite(a[2]), isfinite(a[3])); }
 MSL_FUNC bool4 isnormal(bfloat4 a) { return bool4(isnormal(a[0]), isnormal(a[1]), isnormal(a[2]), isnormal(a[3])); }
 MSL_FUNC bool4 signbit(bfloat4 a) { return bool4(signbit(a[0]), signbit(a[1]), signbit(a[2]), signbit(a[3])); }
-MSL_FUNC bfloat dot(bfloat4 a, bfloat4 b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3]; }
-MSL_FUNC bfloat length_squared(bfloat4 a) { return dot(a, a); }
-MSL_FUNC bfloat length(bfloat4 a) { return sqrt(dot(a, a)); }
-MSL_FUNC bfloat distance(bfloat4 a, bfloat4 b) { return length(a - b); }
-MSL_FUNC bfloat distance_squared(bfloat4 a, bfloat4 b) { return length_squared(a - b); }
-MSL_FUNC bfloat4 normalize(bfloat4 a) { return a * rsqrt(dot(a, a)); }
-MSL_FUNC bfloat4 faceforward(bfloat4 a, bfloat4 b, bfloat4 c) { return dot(b, c) < (bfloat)0 ? a : -a; }
-MSL_FUNC bfloat4 reflect(bfloat4 a, bfloat4 b) { return a - b * (dot(b, a) * (bfloat)2); }
+MSL_FUNC bool isnan(float a) { float x = (float)a; return __builtin_isnan(x); }
+MSL_FUNC bool isinf(float a) { float x = (float)a; return __builtin_isinf(x); }
+MSL_FUNC bool isfinite(float a) { float x = (float)a; return __builtin_isfinite(x); }
+MSL_FUNC bool isnormal(float a) { float x = (float)a; return __builtin_isnormal(x); }
+MSL_FUNC bool signbit(float a) { float x = (float)a; return __builtin_signbit(x); }
+MSL_FUNC bool isordered(float a, float b) { return a == a && b == b; }
+MSL_FUNC bool isunordered(float a, float b) { return a != a || b != b; }
+MSL_FUNC bool2 isnan(float2 a) { return bool2(isnan(a[0]), isnan(a[1])); }
+MSL_FUNC bool2 isinf(float2 a) { return bool2(isinf(a[0]), isinf(a[1])); }
+MSL_FUNC bool2 isfinite(float2 a) { return bool2(isfinite(a[0]), isfinite(a[1])); }
+MSL_FUNC bool2 isnormal(float2 a) { return bool2(isnormal(a[0]), isnormal(a[1])); }
+MSL_FUNC bool2 signbit(float2 a) { return bool2(signbit(a[0]), signbit(a[1])); }
+MSL_FUNC bool3 isnan(float3 a) { return bool3(isnan(a[0]), isnan(a[1]), isnan(a[2])); }
+MSL_FUNC bool3 isinf(float3 a) { return bool3(isinf(a[0]), isinf(a[1]), isinf(a[2])); }
+MSL_FUNC bool3 isfinite(float3 a) { return bool3(isfinite(a[0]), isfinite(a[1]), isfinite(a[2])); }
+MSL_FUNC bool3 isnormal(float3 a) { return bool3(isnormal(a[0]), isnormal(a[1]), isnormal(a[2])); }
+MSL_FUNC bool3 signbit(float3 a) { return bool3(signbit(a[0]), signbit(a[1]), signbit(a[2])); }
+MSL_FUNC bool4 isnan(float4 a) { return bool4(isnan(a[0]), isnan(a[1]), isnan(a[2]), isnan(a[3])); }
+MSL_FUNC bool4 isinf(float4 a) { return bool4(isinf(a[0]), isinf(a[1]), isinf(a[2]), isinf(a[3])); }
+MSL_FUNC bool4 isfinite(float4 a) { return bool4(isfinite(a[0]), isfinite(a[1]), isfinite(a[2]), isfinite(a[3])); }
+MSL_FUNC bool4 isnormal(float4 a) { return bool4(isnormal(a[0]), isnormal(a[1]), isnormal(a[2]), isnormal(a[3])); }
+MSL_FUNC bool4 signbit(float4 a) { return bool4(signbit(a[0]), signbit(a[1]), signbit(a[2]), signbit(a[3])); }
+MSL_FUNC bool isnan(half a) { float x = (float)a; return __builtin_isnan(x); }
+MSL_FUNC bool isinf(half a) { float x = (float)a; return __builtin_isinf(x); }
+MSL_FUNC bool isfinite(half a) { float x = (float)a; return __builtin_isfinite(x); }
+MSL_FUNC bool isnormal(half a) { float x = (float)a; return __builtin_isnormal(x); }
+MSL_FUNC bool signbit(half a) { float x = (float)a; return __builtin_signbit(x); }
+MSL_FUNC bool isordered(half a, half b) { return a == a && b == b; }
+MSL_FUNC bool isunordered(half a, half b) { return a != a || b != b; }
+MSL_FUNC bool2 isnan(half2 a) { return bool2(isnan(a[0]), isnan(a[1])); }
+MSL_FUNC bool2 isinf(half2 a) { return bool2(isinf(a[0]), isinf(a[1])); }
+MSL_FUNC bool2 isfinite(half2 a) { return bool2(isfinite(a[0]), isfinite(a[1])); }
+MSL_FUNC bool2 isnormal(half2 a) { return bool2(isnormal(a[0]), isnormal(a[1])); }
+MSL_FUNC bool2 signbit(half2 a) { return bool2(signbit(a[0]), signbit(a[1])); }
+MSL_FUNC bool3 isnan(half3 a) { return bool3(isnan(a[0]), isnan(a[1]), isnan(a[2])); }
+MSL_FUNC bool3 isinf(half3 a) { return bool3(isinf(a[0]), isinf(a[1]), isinf(a[2])); }
+MSL_FUNC bool3 isfinite(half3 a) { return bool3(isfinite(a[0]), isfinite(a[1]), isfinite(a[2])); }
+MSL_FUNC bool3 isnormal(half3 a) { return bool3(isnormal(a[0]), isnormal(a[1]), isnormal(a[2])); }
+MSL_FUNC bool3 signbit(half3 a) { return bool3(signbit(a[0]), signbit(a[1]), signbit(a[2])); }
+MSL_FUNC bool4 isnan(half4 a) { return bool4(isnan(a[0]), isnan(a[1]), isnan(a[2]), isnan(a[3])); }
+MSL_FUNC bool4 isinf(half4 a) { return bool4(isinf(a[0]), isinf(a[1]), isinf(a[2]), isinf(a[3])); }
+MSL_FUNC bool4 isfinite(half4 a) { return bool4(isfinite(a[0]), isfinite(a[1]), isfinite(a[2]), isfinite(a[3])); }
+MSL_FUNC bool4 isnormal(half4 a) { return bool4(isnormal(a[0]), isnormal(a[1]), isnormal(a[2]), isnormal(a[3])); }
+MSL_FUNC bool4 signbit(half4 a) { return bool4(signbit(a[0]), signbit(a[1]), signbit(a[2]), signbit(a[3])); }
+MSL_FUNC constexpr bfloat select(bfloat a, bfloat b, bool c) { return c ? b : a; }
+MSL_FUNC bfloat2 select(bfloat2 a, bfloat2 b, bool2 c) { bfloat2 r; for (int i = 0; i < 2; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
+MSL_FUNC bfloat2 select(bfloat2 a, bfloat2 b, bool c) { return c ? b : a; }
+MSL_FUNC bfloat3 select(bfloat3 a, bfloat3 b, bool3 c) { bfloat3 r; for (int i = 0; i < 3; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
+MSL_FUNC bfloat3 select(bfloat3 a, bfloat3 b, bool c) { return c ? b : a; }
+MSL_FUNC bfloat4 select(bfloat4 a, bfloat4 b, bool4 c) { bfloat4 r; for (int i = 0; i < 4; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
+MSL_FUNC bfloat4 select(bfloat4 a, bfloat4 b, bool c) { return c ? b : a; }
 MSL_FUNC constexpr float select(float a, float b, bool c) { return c ? b : a; }
 MSL_FUNC float2 select(float2 a, float2 b, bool2 c) { float2 r; for (int i = 0; i < 2; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
 MSL_FUNC float2 select(float2 a, float2 b, bool c) { return c ? b : a; }
@@ -1057,13 +780,6 @@ MSL_FUNC half3 select(half3 a, half3 b, bool3 c) { half3 r; for (int i = 0; i < 
 MSL_FUNC half3 select(half3 a, half3 b, bool c) { return c ? b : a; }
 MSL_FUNC half4 select(half4 a, half4 b, bool4 c) { half4 r; for (int i = 0; i < 4; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
 MSL_FUNC half4 select(half4 a, half4 b, bool c) { return c ? b : a; }
-MSL_FUNC constexpr bfloat select(bfloat a, bfloat b, bool c) { return c ? b : a; }
-MSL_FUNC bfloat2 select(bfloat2 a, bfloat2 b, bool2 c) { bfloat2 r; for (int i = 0; i < 2; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
-MSL_FUNC bfloat2 select(bfloat2 a, bfloat2 b, bool c) { return c ? b : a; }
-MSL_FUNC bfloat3 select(bfloat3 a, bfloat3 b, bool3 c) { bfloat3 r; for (int i = 0; i < 3; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
-MSL_FUNC bfloat3 select(bfloat3 a, bfloat3 b, bool c) { return c ? b : a; }
-MSL_FUNC bfloat4 select(bfloat4 a, bfloat4 b, bool4 c) { bfloat4 r; for (int i = 0; i < 4; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
-MSL_FUNC bfloat4 select(bfloat4 a, bfloat4 b, bool c) { return c ? b : a; }
 MSL_FUNC constexpr char select(char a, char b, bool c) { return c ? b : a; }
 MSL_FUNC char2 select(char2 a, char2 b, bool2 c) { char2 r; for (int i = 0; i < 2; i++) r[i] = c[i] ? b[i] : a[i]; return r; }
 MSL_FUNC char2 select(char2 a, char2 b, bool c) { return c ? b : a; }

@@ -83,6 +83,7 @@ MSL_ATOMIC(__local)
 // Simdgroup matrices (MSL 6.7): 8x8, two elements a lane.
 template <class T, int C = 8, int R = 8> struct simdgroup_matrix {
   static_assert(C == 8 && R == 8, "simdgroup matrices are 8x8");
+  static_assert(is_floating_point<T>::value, "invalid element type 'T' for 'simdgroup_matrix'");
   typedef T value_type;
   typedef vec<T, 2> storage_type;
   storage_type e;
@@ -98,22 +99,21 @@ template <class T, int C = 8, int R = 8> struct simdgroup_matrix {
 MSL_SIMDGROUP_NAMES(float) MSL_SIMDGROUP_NAMES(half) MSL_SIMDGROUP_NAMES(bfloat)
 template <class T, int C, int R = C> MSL_FUNC simdgroup_matrix<T, C, R> make_filled_simdgroup_matrix(T v) { simdgroup_matrix<T, C, R> m; m.e = vec<T, 2>{v, v}; return m; }
 template <class T, int C, int R = C> MSL_FUNC simdgroup_matrix<T, C, R> make_diagonal_simdgroup_matrix(T v) { return simdgroup_matrix<T, C, R>(v); }
+// Memory of the matrix's own type, and never constant.
 #define MSL_MATRIX_MEMORY(SPACE) \
-  template <class T, class U> MSL_FUNC void simdgroup_load(__private simdgroup_matrix<T, 8, 8> & d, const SPACE U * p, ulong stride = 8, ulong2 origin = 0, bool transpose = false) { \
+  template <class T> MSL_FUNC void simdgroup_load(__private simdgroup_matrix<T, 8, 8> & d, const SPACE T * p, ulong stride = 8, ulong2 origin = 0, bool transpose = false) { \
     uint l = msl_::lane(), r = msl_::matrix_row(l), c = msl_::matrix_col(l); \
     p += origin[1] * stride + origin[0]; \
-    if (transpose) d.e = vec<T, 2>{(T)p[c * stride + r], (T)p[(c + 1) * stride + r]}; \
-    else d.e = vec<T, 2>{(T)p[r * stride + c], (T)p[r * stride + c + 1]}; \
-  }
-#define MSL_MATRIX_STORE(SPACE) \
-  template <class T, class U> MSL_FUNC void simdgroup_store(simdgroup_matrix<T, 8, 8> s, SPACE U * p, ulong stride = 8, ulong2 origin = 0, bool transpose = false) { \
+    if (transpose) d.e = vec<T, 2>{p[c * stride + r], p[(c + 1) * stride + r]}; \
+    else d.e = vec<T, 2>{p[r * stride + c], p[r * stride + c + 1]}; \
+  } \
+  template <class T> MSL_FUNC void simdgroup_store(simdgroup_matrix<T, 8, 8> s, SPACE T * p, ulong stride = 8, ulong2 origin = 0, bool transpose = false) { \
     uint l = msl_::lane(), r = msl_::matrix_row(l), c = msl_::matrix_col(l); \
     p += origin[1] * stride + origin[0]; \
-    if (transpose) { p[c * stride + r] = (U)s.e[0]; p[(c + 1) * stride + r] = (U)s.e[1]; } \
-    else { p[r * stride + c] = (U)s.e[0]; p[r * stride + c + 1] = (U)s.e[1]; } \
+    if (transpose) { p[c * stride + r] = s.e[0]; p[(c + 1) * stride + r] = s.e[1]; } \
+    else { p[r * stride + c] = s.e[0]; p[r * stride + c + 1] = s.e[1]; } \
   }
-MSL_MATRIX_MEMORY(MSL_DEVICE) MSL_MATRIX_MEMORY(__local) MSL_MATRIX_MEMORY(__global)
-MSL_MATRIX_STORE(MSL_DEVICE) MSL_MATRIX_STORE(__local)
+MSL_MATRIX_MEMORY(MSL_DEVICE) MSL_MATRIX_MEMORY(__local)
 template <class D, class A, class B, class C> MSL_FUNC void simdgroup_multiply_accumulate(__private simdgroup_matrix<D, 8, 8> & d, simdgroup_matrix<A, 8, 8> a, simdgroup_matrix<B, 8, 8> b, simdgroup_matrix<C, 8, 8> c, MSL_LINE) {
   float x[8] = {(float)a.e[0], (float)a.e[1], (float)b.e[0], (float)b.e[1], (float)c.e[0], (float)c.e[1], 0, 0};
   msl_::mma(x, line_);

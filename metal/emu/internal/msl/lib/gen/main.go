@@ -12,7 +12,8 @@ import (
 )
 
 var (
-	floats = []string{"float", "half", "bfloat"}
+	// Of bfloat Metal has the operators and the relational functions, and no mathematics.
+	floats = []string{"float", "half"}
 	ints   = []string{"char", "uchar", "short", "ushort", "int", "uint", "long", "ulong"}
 )
 
@@ -128,7 +129,6 @@ func main() {
 	byParts("sqrt", 1, "msl_::m::sqrt($a)")
 	p("MSL_FUNC float nextafter(float a, float b) { return nextafter_(a, b); }")
 
-	// bfloat vectors have no elementwise builtins everywhere: these go through float.
 	for _, f := range []string{"ceil", "floor", "trunc", "rint", "round"} {
 		byParts(f, 1, "__builtin_"+f+"f($a)")
 	}
@@ -196,28 +196,6 @@ func main() {
 			p("MSL_FUNC %s sincos(%s a, __private %s & b) { b = cos(a); return sin(a); }", t, t, t)
 		}
 		p("MSL_FUNC %s abs(%s a) { return fabs(a); }", t, t)
-		// Relational: a mask that Metal types boolN.
-		bt := boolean(n)
-		class := func(fn, expr string) {
-			if n == 1 {
-				p("MSL_FUNC bool %s(%s a) { float x = (float)a; return %s; }", fn, t, expr)
-				return
-			}
-			var parts []string
-			for i := range n {
-				parts = append(parts, fmt.Sprintf("%s(a[%d])", fn, i))
-			}
-			p("MSL_FUNC %s %s(%s a) { return %s(%s); }", bt, fn, t, bt, strings.Join(parts, ", "))
-		}
-		class("isnan", "__builtin_isnan(x)")
-		class("isinf", "__builtin_isinf(x)")
-		class("isfinite", "__builtin_isfinite(x)")
-		class("isnormal", "__builtin_isnormal(x)")
-		class("signbit", "__builtin_signbit(x)")
-		if n == 1 {
-			p("MSL_FUNC bool isordered(%s a, %s b) { return a == a && b == b; }", t, t)
-			p("MSL_FUNC bool isunordered(%s a, %s b) { return a != a || b != b; }", t, t)
-		}
 		if n > 1 { // Geometric
 			sum := func(expr string) string {
 				var s []string
@@ -240,7 +218,32 @@ func main() {
 		}
 	})
 
-	each(both, func(e string, n int, t string) {
+	withBfloat := append([]string{"bfloat"}, floats...)
+	each(withBfloat, func(e string, n int, t string) {
+		// Relational: a mask that Metal types boolN.
+		bt := boolean(n)
+		class := func(fn, expr string) {
+			if n == 1 {
+				p("MSL_FUNC bool %s(%s a) { float x = (float)a; return %s; }", fn, t, expr)
+				return
+			}
+			var parts []string
+			for i := range n {
+				parts = append(parts, fmt.Sprintf("%s(a[%d])", fn, i))
+			}
+			p("MSL_FUNC %s %s(%s a) { return %s(%s); }", bt, fn, t, bt, strings.Join(parts, ", "))
+		}
+		class("isnan", "__builtin_isnan(x)")
+		class("isinf", "__builtin_isinf(x)")
+		class("isfinite", "__builtin_isfinite(x)")
+		class("isnormal", "__builtin_isnormal(x)")
+		class("signbit", "__builtin_signbit(x)")
+		if n == 1 {
+			p("MSL_FUNC bool isordered(%s a, %s b) { return a == a && b == b; }", t, t)
+			p("MSL_FUNC bool isunordered(%s a, %s b) { return a != a || b != b; }", t, t)
+		}
+	})
+	each(append(withBfloat, ints...), func(e string, n int, t string) {
 		if n == 1 {
 			p("MSL_FUNC constexpr %s select(%s a, %s b, bool c) { return c ? b : a; }", t, t, t)
 			return
@@ -333,11 +336,6 @@ func main() {
 
 	// pack and unpack (MSL 6.14). Component 0 is in the lowest bits.
 	for _, f := range []string{"float", "half"} {
-		suffix := ""
-		if f == "half" {
-			suffix = "_half"
-		}
-		_ = suffix
 		un := func(fn string, n, bits int, signed bool, in string) {
 			max := (1 << bits) - 1
 			if signed {
