@@ -258,7 +258,7 @@ func (s *Set) WideBytes(n int) int {
 	if s.wide == nil {
 		return 0
 	}
-	return (n + 63) / 64 * 256
+	return (n+63)/64*256 + (n+127)/128*448 // wide_t and fours_t
 }
 
 // Wide writes rounded activations, whole blocks of 32, in the form that Act.W has. w

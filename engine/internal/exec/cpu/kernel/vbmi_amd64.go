@@ -15,10 +15,10 @@ func dotQ5_0VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 func dotQ5_1VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 
 //go:noescape
-func dotQ8_0VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+func dotIQ4NLVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 
 //go:noescape
-func dotIQ4NLVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+func dotQ8_0VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 
 //go:noescape
 func dotQ4KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
@@ -40,8 +40,8 @@ func dotF16VBMI(y *float32, w *byte, stride int, rows int, n int, x *float32)
 //go:noescape
 func dotBF16VBMI(y *float32, w *byte, stride int, rows int, n int, x *float32)
 
-// wideVBMI writes nb ≥ 1 blocks of rounded activations as wide_t. What follows an odd
-// number of blocks is 0.
+// wideVBMI writes nb ≥ 1 blocks of rounded activations as wide_t, then as fours_t. What
+// follows an odd number of blocks is 0.
 //
 //go:noescape
 func wideVBMI(out *byte, q *int16, d *float32, nb int)

@@ -11,243 +11,169 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x05960520487df262; WORD $0x0000 // vpmovsxbw .LCPI0_11(%rip), %zmm0
-	QUAD $0x04ec0d5b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI0_1(%rip), %zmm1
-	QUAD $0x05a61558487df262; WORD $0x0000 // vpbroadcastd .LCPI0_2(%rip), %zmm2
-	QUAD $0x0000055a1d6ffdc5 // vmovdqa .LCPI0_3(%rip), %ymm3
-	QUAD $0x05b02521487df262; WORD $0x0000 // vpmovsxbd .LCPI0_12(%rip), %zmm4
-	QUAD $0x000005482d6ffdc5 // vmovdqa .LCPI0_3(%rip), %ymm5
-	QUAD $0x04fe3d20487df262; WORD $0x0000 // vpmovsxbw .LCPI0_13(%rip), %zmm7
-	QUAD $0x0000057605107ac5 // vmovss .LCPI0_10(%rip), %xmm8
-	QUAD $0x050c0d20487d7262; WORD $0x0000 // vpmovsxbw .LCPI0_14(%rip), %zmm9
-	QUAD $0x00057315207d62c4; BYTE $0x00 // vpmovsxbw .LCPI0_15(%rip), %ymm10
-	QUAD $0x04b91d20487d7262; WORD $0x0000 // vpmovsxbw .LCPI0_16(%rip), %zmm11
-	QUAD $0x00000471256f7dc5 // vmovdqa .LCPI0_6(%rip), %ymm12
-	QUAD $0x000fffffffffb848; WORD $0x0000 // movabsq $68719476735, %rax
-	LONG $0x03ffffb9; BYTE $0x00 // movl $262143, %ecx
-	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	LONG $0x00011de9; BYTE $0x00 // jmp .LBB0_1
-	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
-	QUAD $0xfff6988d48a5c262; WORD $0xffff // vpermw -10(%r8), %zmm11, %zmm19
-	LONG $0x4065e262; WORD $0xd915 // vprolvd %zmm1, %zmm19, %zmm19
-	LONG $0x4065e162; WORD $0xdadb // vpandd %zmm2, %zmm19, %zmm19
-	LONG $0x4065a262; WORD $0xca50 // vpdpbusd %zmm18, %zmm19, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x4065a262; WORD $0xc850 // vpdpbusd %zmm16, %zmm19, %zmm17
-	LONG $0x487ca162; WORD $0xc15b // vcvtdq2ps %zmm17, %zmm16
-	QUAD $0xfff6886f28fec162; WORD $0xffff // vmovdqu64 -10(%r8), %ymm17
-	LONG $0x0b180f41 // prefetcht0 (%r11)
-	QUAD $0xffd2926f48fec162; WORD $0xffff // vmovdqu64 -46(%r10), %zmm18
-	LONG $0x2075c262; WORD $0xcc00 // vpshufb %ymm12, %ymm17, %ymm17
-	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
-	LONG $0x48043162; WORD $0xf959 // vmulps %zmm17, %zmm15, %zmm15
-	LONG $0x40ede362; WORD $0xce43; BYTE $0xef // vshufi64x2 $239, %zmm6, %zmm18, %zmm17
-	LONG $0x48fee162; WORD $0x526f; BYTE $0x07 // vmovdqu64 448(%rdx), %zmm18
-	LONG $0x4075e262; WORD $0xc915 // vprolvd %zmm1, %zmm17, %zmm17
-	LONG $0x407d5262; WORD $0xf7b8 // vfmadd231ps %zmm15, %zmm16, %zmm14
-	LONG $0x4075e162; WORD $0xcadb // vpandd %zmm2, %zmm17, %zmm17
-	LONG $0x4075e262; WORD $0x5250; BYTE $0x04 // vpdpbusd 256(%rdx), %zmm17, %zmm18
-	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
-	LONG $0x4075e262; WORD $0x5250; BYTE $0x05 // vpdpbusd 320(%rdx), %zmm17, %zmm18
-	LONG $0x487ca162; WORD $0xca5b // vcvtdq2ps %zmm18, %zmm17
-	LONG $0x487dc262; WORD $0x1279 // vpbroadcastw (%r10), %zmm18
-	LONG $0x08fda162; WORD $0xd26f // vmovdqa64 %xmm18, %xmm18
-	LONG $0x487da262; WORD $0xd213 // vcvtph2ps %ymm18, %zmm18
-	LONG $0x406c7162; WORD $0x7a59; BYTE $0x06 // vmulps 384(%rdx), %zmm18, %zmm15
-	QUAD $0x000020008a180f41 // prefetcht0 8192(%r10)
-	LONG $0x12c28349 // addq $18, %r10
-	LONG $0x40755262; WORD $0xefb8 // vfmadd231ps %zmm15, %zmm17, %zmm13
-	LONG $0x480c5162; WORD $0xed58 // vaddps %zmm13, %zmm14, %zmm13
+	QUAD $0x03760520487df262; WORD $0x0000 // vpmovsxbw .LCPI0_4(%rip), %zmm0
+	QUAD $0x00039d0d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI0_5(%rip), %ymm1
+	QUAD $0x03871558487df262; WORD $0x0000 // vpbroadcastd .LCPI0_2(%rip), %zmm2
+	QUAD $0x0000037b1d10fac5 // vmovss .LCPI0_3(%rip), %xmm3
+	LONG $0x01478d48 // leaq 1(%rdi), %rax
+	LONG $0xffc1c748; WORD $0xffff; BYTE $0xff // movq $-1, %rcx
+	LONG $0x3fe8c148 // shrq $63, %rax
+	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
+	WORD $0xd148; BYTE $0xe8 // shrq %rax
+	LONG $0x08e0c148 // shlq $8, %rax
+	LONG $0x0000e8e9; BYTE $0x00 // jmp .LBB0_1
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	LONG $0xf7b162c4; BYTE $0xd1 // shlxq %r9, %rcx, %r10
+	LONG $0xf8c18041 // addb $-8, %r9b
+	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
+	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
+	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
+	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
+	QUAD $0x0008806fc97f5162; WORD $0x0000 // vmovdqu8 8(%r8), %zmm8 {%k1} {z}
+	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
+	LONG $0x48fdd262; WORD $0xf87d // vpermt2w %zmm8, %zmm0, %zmm7
+	LONG $0x483df162; WORD $0xf771; BYTE $0x04 // vpsllw $4, %zmm7, %zmm8
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
+	LONG $0x4845f162; WORD $0xfadb // vpandd %zmm2, %zmm7, %zmm7
+	LONG $0x48f5f262; WORD $0xf68d // vpermw %zmm6, %zmm1, %zmm6
+	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm8, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm7, %zmm9
+	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm7, %zmm9
+	LONG $0x487cd162; WORD $0xf95b // vcvtdq2ps %zmm9, %zmm7
+	LONG $0x4845f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm7, %zmm4
+	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	LONG $0x48fd5362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm13, %ymm14
-	LONG $0x581441c4; BYTE $0xee // vaddps %ymm14, %ymm13, %ymm13
-	LONG $0x197d43c4; WORD $0x01ee // vextractf128 $1, %ymm13, %xmm14
-	LONG $0x580841c4; BYTE $0xed // vaddps %xmm13, %xmm14, %xmm13
-	LONG $0xc61141c4; WORD $0x01f5 // vshufpd $1, %xmm13, %xmm13, %xmm14
-	LONG $0x581041c4; BYTE $0xee // vaddps %xmm14, %xmm13, %xmm13
-	LONG $0x167a41c4; BYTE $0xf5 // vmovshdup %xmm13, %xmm14
-	LONG $0x581241c4; BYTE $0xee // vaddss %xmm14, %xmm13, %xmm13
-	LONG $0x591241c4; BYTE $0xe8 // vmulss %xmm8, %xmm13, %xmm13
-	LONG $0x117a41c4; WORD $0x242c // vmovss %xmm13, (%r12)
+	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
+	LONG $0xe558dcc5 // vaddps %ymm5, %ymm4, %ymm4
+	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
+	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
+	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
+	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
+	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
+	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
+	LONG $0xe359dac5 // vmulss %xmm3, %xmm4, %xmm4
+	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x031a8e0f; WORD $0x0000 // jle .LBB0_16
+	LONG $0x02398e0f; WORD $0x0000 // jle .LBB0_13
 	LONG $0x20568b48 // movq 32(%rsi), %rdx
-	LONG $0x06ff8348 // cmpq $6, %rdi
-	LONG $0x025e8c0f; WORD $0x0000 // jl .LBB0_2
-	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
-	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
+	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
+	LONG $0x08ff8348 // cmpq $8, %rdi
+	LONG $0x020e8c0f; WORD $0x0000 // jl .LBB0_2
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
-	LONG $0x48fd5262; WORD $0x388d // vpermw (%r8), %zmm0, %zmm15
-	LONG $0x48fee162; WORD $0x426f; BYTE $0x03 // vmovdqu64 192(%rdx), %zmm16
-	LONG $0xfc4a8d4d // leaq -4(%r10), %r9
-	LONG $0x48057262; WORD $0xf915 // vprolvd %zmm1, %zmm15, %zmm15
-	LONG $0x48057162; WORD $0xfadb // vpandd %zmm2, %zmm15, %zmm15
-	LONG $0x4805e262; WORD $0x0250 // vpdpbusd (%rdx), %zmm15, %zmm16
-	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
-	LONG $0x4805e262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm15, %zmm16
-	LONG $0x487c3162; WORD $0xf85b // vcvtdq2ps %zmm16, %zmm15
-	LONG $0x28fec162; WORD $0x006f // vmovdqu64 (%r8), %ymm16
-	LONG $0x207de262; WORD $0xc300 // vpshufb %ymm3, %ymm16, %ymm16
-	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
-	LONG $0x407ce162; WORD $0x4259; BYTE $0x02 // vmulps 128(%rdx), %zmm16, %zmm16
+	LONG $0x00401f0f // padding
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
+	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	LONG $0x48488d4d // leaq 72(%r8), %r9
+	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	LONG $0x28f5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm7
+	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
+	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
+	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm8, %zmm9
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
 	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	LONG $0x24c08349 // addq $36, %r8
-	LONG $0x48fdc262; WORD $0x088d // vpermw (%r8), %zmm0, %zmm17
-	LONG $0x4075e262; WORD $0xd115 // vprolvd %zmm1, %zmm17, %zmm18
-	LONG $0x28fec162; WORD $0x086f // vmovdqu64 (%r8), %ymm17
-	LONG $0x48053262; WORD $0xe8b8 // vfmadd231ps %zmm16, %zmm15, %zmm13
-	LONG $0x48fee162; WORD $0x426f; BYTE $0x07 // vmovdqu64 448(%rdx), %zmm16
-	LONG $0x406d7162; WORD $0xfadb // vpandd %zmm2, %zmm18, %zmm15
-	LONG $0x4805e262; WORD $0x4250; BYTE $0x04 // vpdpbusd 256(%rdx), %zmm15, %zmm16
-	LONG $0x2075e262; WORD $0xcb00 // vpshufb %ymm3, %ymm17, %ymm17
-	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
-	LONG $0x4074e162; WORD $0x4a59; BYTE $0x06 // vmulps 384(%rdx), %zmm17, %zmm17
-	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
-	LONG $0x4805e262; WORD $0x4250; BYTE $0x05 // vpdpbusd 320(%rdx), %zmm15, %zmm16
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	LONG $0x00c28148; WORD $0x0002; BYTE $0x00 // addq $512, %rdx
-	LONG $0x24c08349 // addq $36, %r8
-	LONG $0x487c3162; WORD $0xf85b // vcvtdq2ps %zmm16, %zmm15
-	LONG $0x48053262; WORD $0xf1b8 // vfmadd231ps %zmm17, %zmm15, %zmm14
-	LONG $0x09fa8349 // cmpq $9, %r10
+	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
+	LONG $0x48418d4d // leaq 72(%r9), %r8
+	QUAD $0x0008917d48fd5262; WORD $0x0000 // vpermt2w 8(%r9), %zmm0, %zmm10
+	LONG $0x483dd162; WORD $0xf271; BYTE $0x04 // vpsllw $4, %zmm10, %zmm8
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm9
+	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm8, %zmm9
+	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
+	LONG $0x482df162; WORD $0xf2db // vpandd %zmm2, %zmm10, %zmm6
+	LONG $0x6f7ec1c4; BYTE $0x39 // vmovdqu (%r9), %ymm7
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm6, %zmm9
+	LONG $0x28f5d262; WORD $0x797d; BYTE $0x01 // vpermt2w 32(%r9), %ymm1, %ymm7
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x4844f162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm7, %zmm7
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x483d7262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm8, %zmm9
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
+	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
+	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
+	LONG $0xf84a8d4d // leaq -8(%r10), %r9
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
+	LONG $0x0ffa8349 // cmpq $15, %r10
 	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xff2b870f; WORD $0xffff // ja .LBB0_4
+	LONG $0xfedd870f; WORD $0xffff // ja .LBB0_4
 	LONG $0x04f98349 // cmpq $4, %r9
-	WORD $0x697c // jl .LBB0_7
-	LONG $0x48fd5262; WORD $0x388d // vpermw (%r8), %zmm0, %zmm15
-	LONG $0x48fee162; WORD $0x426f; BYTE $0x03 // vmovdqu64 192(%rdx), %zmm16
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0x48057262; WORD $0xfc15 // vprolvd %zmm4, %zmm15, %zmm15
-	LONG $0x48057162; WORD $0xfadb // vpandd %zmm2, %zmm15, %zmm15
-	LONG $0x4805e262; WORD $0x0250 // vpdpbusd (%rdx), %zmm15, %zmm16
-	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
-	LONG $0x4805e262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm15, %zmm16
-	LONG $0x487c3162; WORD $0xf85b // vcvtdq2ps %zmm16, %zmm15
-	LONG $0x28fec162; WORD $0x006f // vmovdqu64 (%r8), %ymm16
-	LONG $0x207de262; WORD $0xc500 // vpshufb %ymm5, %ymm16, %ymm16
-	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
-	LONG $0x407ce162; WORD $0x4259; BYTE $0x02 // vmulps 128(%rdx), %zmm16, %zmm16
+	LONG $0x00908c0f; WORD $0x0000 // jl .LBB0_7
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
+	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	LONG $0xfcc18349 // addq $-4, %r9
+	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	LONG $0x28f5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm7
+	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
+	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
+	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm8, %zmm9
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
 	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	LONG $0x00c28148; WORD $0x0001; BYTE $0x00 // addq $256, %rdx
-	LONG $0x24c08349 // addq $36, %r8
-	LONG $0x48053262; WORD $0xe8b8 // vfmadd231ps %zmm16, %zmm15, %zmm13
-	LONG $0x03ff8348 // cmpq $3, %rdi
-	LONG $0x01128f0f; WORD $0x0000 // jg .LBB0_12
-	LONG $0x02f98349 // cmpq $2, %r9
-	WORD $0x6d7c // jl .LBB0_10
-	LONG $0x92fbe1c4; BYTE $0xc8 // kmovq %rax, %k1
-	LONG $0x48fee162; WORD $0x4a6f; BYTE $0x03 // vmovdqu64 192(%rdx), %zmm17
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0xc97f5162; WORD $0x386f // vmovdqu8 (%r8), %zmm15 {%k1} {z}
-	LONG $0x48fdc262; WORD $0xc78d // vpermw %zmm15, %zmm0, %zmm16
-	LONG $0x000562c4; BYTE $0xfd // vpshufb %ymm5, %ymm15, %ymm15
-	LONG $0x487d5262; WORD $0xff13 // vcvtph2ps %ymm15, %zmm15
-	LONG $0x48047162; WORD $0x7a59; BYTE $0x02 // vmulps 128(%rdx), %zmm15, %zmm15
-	LONG $0x407de262; WORD $0xc415 // vprolvd %zmm4, %zmm16, %zmm16
-	LONG $0x407de162; WORD $0xc2db // vpandd %zmm2, %zmm16, %zmm16
-	LONG $0x407de262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm16, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x407de262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm16, %zmm17
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	LONG $0x00c28148; WORD $0x0001; BYTE $0x00 // addq $256, %rdx
-	LONG $0x24c08349 // addq $36, %r8
-	LONG $0x487ca162; WORD $0xc15b // vcvtdq2ps %zmm17, %zmm16
-	LONG $0x407d5262; WORD $0xefb8 // vfmadd231ps %zmm15, %zmm16, %zmm13
-	LONG $0x01f98349 // cmpq $1, %r9
-	LONG $0xfdb4850f; WORD $0xffff // jne .LBB0_15
-	LONG $0x92fbe1c4; BYTE $0xc9 // kmovq %rcx, %k1
-	LONG $0x48fee162; WORD $0x4a6f; BYTE $0x03 // vmovdqu64 192(%rdx), %zmm17
-	LONG $0xc97f5162; WORD $0x386f // vmovdqu8 (%r8), %zmm15 {%k1} {z}
-	LONG $0x087dc262; WORD $0xc779 // vpbroadcastw %xmm15, %xmm16
-	LONG $0x48c57262; WORD $0xfe7d // vpermt2w %zmm6, %zmm7, %zmm15
-	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
-	LONG $0x407ce162; WORD $0x4259; BYTE $0x02 // vmulps 128(%rdx), %zmm16, %zmm16
-	LONG $0x48057262; WORD $0xfc15 // vprolvd %zmm4, %zmm15, %zmm15
-	LONG $0x48057162; WORD $0xfadb // vpandd %zmm2, %zmm15, %zmm15
-	LONG $0x4805e262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm15, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x4805e262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm15, %zmm17
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	LONG $0x12c08349 // addq $18, %r8
-	LONG $0x487c3162; WORD $0xf95b // vcvtdq2ps %zmm17, %zmm15
-	LONG $0x48053262; WORD $0xf0b8 // vfmadd231ps %zmm16, %zmm15, %zmm14
-	LONG $0xfffd4ce9; BYTE $0xff // jmp .LBB0_15
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
+	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
+	LONG $0x48c08349 // addq $72, %r8
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
+	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
+	LONG $0xfdc98e0f; WORD $0xffff // jle .LBB0_12
+	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
+	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
+	WORD $0x0145; BYTE $0xd2 // addl %r10d, %r10d
+	LONG $0xd20c8d4f // leaq (%r10,%r10,8), %r9
+	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xfd1d8c0f; WORD $0xffff // jl .LBB0_10
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
+	QUAD $0x0008b87d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm7
+	LONG $0xfffd36e9; BYTE $0xff // jmp .LBB0_11
+	WORD $0x9066 // padding
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
-	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xfe818d0f; WORD $0xffff // jge .LBB0_6
-	LONG $0xfffee5e9; BYTE $0xff // jmp .LBB0_7
-	BYTE $0x90 // padding
-	LONG $0x487c7162; WORD $0x7a10; BYTE $0x02 // vmovups 128(%rdx), %zmm15
-	LONG $0x48fee162; WORD $0x4a6f; BYTE $0x03 // vmovdqu64 192(%rdx), %zmm17
-	LONG $0x48fee162; WORD $0x126f // vmovdqu64 (%rdx), %zmm18
-	LONG $0x48fee162; WORD $0x426f; BYTE $0x01 // vmovdqu64 64(%rdx), %zmm16
-	LONG $0x00988d4d; WORD $0x0020; BYTE $0x00 // leaq 8192(%r8), %r11
-	LONG $0x24508d4d // leaq 36(%r8), %r10
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0xfc30850f; WORD $0xffff // jne .LBB0_14
-	QUAD $0xffe4988d48b5c262; WORD $0xffff // vpermw -28(%r8), %zmm9, %zmm19
-	LONG $0x4065e262; WORD $0xdc15 // vprolvd %zmm4, %zmm19, %zmm19
-	LONG $0x4065e162; WORD $0xdadb // vpandd %zmm2, %zmm19, %zmm19
-	LONG $0x4065a262; WORD $0xca50 // vpdpbusd %zmm18, %zmm19, %zmm17
-	QUAD $0xffe4906f28fec162; WORD $0xffff // vmovdqu64 -28(%r8), %ymm18
-	QUAD $0x0004907d28adc262; WORD $0x0000 // vpermt2w 4(%r8), %ymm10, %ymm18
-	LONG $0x0b180f41 // prefetcht0 (%r11)
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x4065a262; WORD $0xc850 // vpdpbusd %zmm16, %zmm19, %zmm17
-	LONG $0x487da262; WORD $0xc213 // vcvtph2ps %ymm18, %zmm16
-	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
-	LONG $0x48043162; WORD $0xf859 // vmulps %zmm16, %zmm15, %zmm15
-	LONG $0x40755262; WORD $0xf7b8 // vfmadd231ps %zmm15, %zmm17, %zmm14
-	LONG $0xfffc91e9; BYTE $0xff // jmp .LBB0_15
+	LONG $0xff198d0f; WORD $0xffff // jge .LBB0_6
+	WORD $0xa7eb // jmp .LBB0_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x0b0acccccccccccc // constant
-	QUAD $0x0b0a0b0a0b0a0b0a // constant
-	QUAD $0x0d0c0b0a0b0a0b0a // constant
-	QUAD $0x0d0c0d0c0d0c0d0c // constant
-	QUAD $0x00040d0c0d0c0d0c // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0000000000040000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0706000000000000 // constant
-	QUAD $0x07060d0c0b0a0908 // constant
-	QUAD $0x100f0d0c0b0a0908 // constant
-	QUAD $0x100f161514131211 // constant
-	QUAD $0x0201161514131211 // constant
-	QUAD $0x0201080706050403 // constant
-	QUAD $0x3130080706050403 // constant
-	QUAD $0x3938373635343332 // constant
-	QUAD $0x100f3f3e3d3c3b3a // constant
-	QUAD $0x100f161514131211 // constant
-	QUAD $0x1918161514131211 // constant
-	QUAD $0x19181f1e1d1c1b1a // constant
-	QUAD $0x01001f1e1d1c1b1a // constant
-	QUAD $0x0100010001000100 // constant
-	QUAD $0x0302010001000100 // constant
-	QUAD $0x0302030203020302 // constant
-	QUAD $0x0201030203020302 // constant
-	QUAD $0x0201080706050403 // constant
+	QUAD $0x0201cccccccccccc // constant
 	QUAD $0x0b0a080706050403 // constant
-	QUAD $0x0b0a11100f0e0d0c // constant
-	QUAD $0x000011100f0e0d0c // constant
+	QUAD $0x141311100f0e0d0c // constant
+	QUAD $0x1d1c1a1918171615 // constant
+	QUAD $0x00003f3e3d3c1f1e // constant
 	QUAD $0xccccf0f0f0f03d80 // constant
-	QUAD $0x0e0ecccccccccccc // constant
-	QUAD $0x17170e0e0e0e0e0e // constant
-	QUAD $0x0404171717171717 // constant
-	QUAD $0x0404000000000404 // constant
-	LONG $0x00000404; WORD $0x0000 // constant
+	QUAD $0x0000cccccccccccc // constant
+	QUAD $0x1212090909090000 // constant
+	LONG $0x1b1b1212; WORD $0x1b1b // constant
 
 // func dotQ4_1VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
@@ -258,763 +184,187 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x15860521487df262; WORD $0x0000 // vpmovsxbd .LCPI1_14(%rip), %zmm0
-	QUAD $0x14cc0d5b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI1_1(%rip), %zmm1
-	QUAD $0x15421558487df262; WORD $0x0000 // vpbroadcastd .LCPI1_2(%rip), %zmm2
-	QUAD $0x000014da256ffdc5 // vmovdqa .LCPI1_3(%rip), %ymm4
-	QUAD $0x000014922d6ffdc5 // vmovdqa .LCPI1_4(%rip), %ymm5
-	QUAD $0x15483521487df262; WORD $0x0000 // vpmovsxbd .LCPI1_15(%rip), %zmm6
-	QUAD $0x000014c03d6ffdc5 // vmovdqa .LCPI1_3(%rip), %ymm7
-	QUAD $0x00001478056f7dc5 // vmovdqa .LCPI1_4(%rip), %ymm8
-	QUAD $0x156e0d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI1_16(%rip), %zmm9
-	QUAD $0x00086515797962c4; BYTE $0x00 // vpbroadcastw .LCPI1_17(%rip), %xmm10
-	QUAD $0x153b1d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI1_18(%rip), %zmm11
-	QUAD $0x00156225207d62c4; BYTE $0x00 // vpmovsxbw .LCPI1_19(%rip), %ymm12
-	QUAD $0x0015392d207d62c4; BYTE $0x00 // vpmovsxbw .LCPI1_20(%rip), %ymm13
-	QUAD $0x14ef3521487d7262; WORD $0x0000 // vpmovsxbd .LCPI1_21(%rip), %zmm14
-	QUAD $0x000014b73d6f7dc5 // vmovdqa .LCPI1_7(%rip), %ymm15
-	QUAD $0x148d056f28fde162; WORD $0x0000 // vmovdqa64 .LCPI1_8(%rip), %ymm16
-	LONG $0xdbefe1c5 // vpxor %xmm3, %xmm3, %xmm3
-	QUAD $0x00ffffffffffb848; WORD $0x0000 // movabsq $1099511627775, %rax
-	LONG $0x0fffffb9; BYTE $0x00 // movl $1048575, %ecx
-	LONG $0x000172e9; BYTE $0x00 // jmp .LBB1_1
-	LONG $0x00441f0f; BYTE $0x00 // padding
-	QUAD $0xfffcb236480de262; WORD $0xffff // vpermd -4(%rdx), %zmm14, %zmm22
-	LONG $0x0045a162; WORD $0xffef // vpxord %xmm23, %xmm23, %xmm23
-	LONG $0x404de262; WORD $0xf115 // vprolvd %zmm1, %zmm22, %zmm22
-	LONG $0x404de162; WORD $0xf2db // vpandd %zmm2, %zmm22, %zmm22
-	LONG $0x404da262; WORD $0xfd50 // vpdpbusd %zmm21, %zmm22, %zmm23
-	LONG $0x4055b162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm21
-	LONG $0x0045a162; WORD $0xffef // vpxord %xmm23, %xmm23, %xmm23
-	LONG $0x404da262; WORD $0xec50 // vpdpbusd %zmm20, %zmm22, %zmm21
-	LONG $0x487ca162; WORD $0xe55b // vcvtdq2ps %zmm21, %zmm20
-	QUAD $0xfffcaa6f28fee162; WORD $0xffff // vmovdqu64 -4(%rdx), %ymm21
-	LONG $0x2055c262; WORD $0xf700 // vpshufb %ymm15, %ymm21, %ymm22
-	LONG $0x2055a262; WORD $0xe800 // vpshufb %ymm16, %ymm21, %ymm21
-	LONG $0x487da262; WORD $0xf613 // vcvtph2ps %ymm22, %zmm22
-	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
-	LONG $0x4064a162; WORD $0xf659 // vmulps %zmm22, %zmm19, %zmm22
-	LONG $0x405da262; WORD $0xf1a8 // vfmadd213ps %zmm17, %zmm20, %zmm22
-	LONG $0x487cc162; WORD $0x485b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm17
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x28c28348 // addq $40, %rdx
-	QUAD $0xffd4a26f48fee162; WORD $0xffff // vmovdqu64 -44(%rdx), %zmm20
-	LONG $0x487c4162; WORD $0x405b; BYTE $0x07 // vcvtdq2ps 448(%r8), %zmm24
-	LONG $0x4064a162; WORD $0xc959 // vmulps %zmm17, %zmm19, %zmm17
-	LONG $0x40dde362; WORD $0xdb43; BYTE $0xef // vshufi64x2 $239, %zmm3, %zmm20, %zmm19
-	LONG $0x487de262; WORD $0x2279 // vpbroadcastw (%rdx), %zmm20
-	LONG $0x4065e262; WORD $0xd915 // vprolvd %zmm1, %zmm19, %zmm19
-	LONG $0x4055a262; WORD $0xceac // vfnmadd213ps %zmm22, %zmm21, %zmm17
-	LONG $0x487cc162; WORD $0x7010; BYTE $0x06 // vmovups 384(%r8), %zmm22
-	LONG $0x487de262; WORD $0x6a79; BYTE $0x01 // vpbroadcastw 2(%rdx), %zmm21
-	LONG $0x4065e162; WORD $0xdadb // vpandd %zmm2, %zmm19, %zmm19
-	LONG $0x4065c262; WORD $0x7850; BYTE $0x04 // vpdpbusd 256(%r8), %zmm19, %zmm23
-	LONG $0x08fda162; WORD $0xe46f // vmovdqa64 %xmm20, %xmm20
-	LONG $0x487da262; WORD $0xe413 // vcvtph2ps %ymm20, %zmm20
-	LONG $0x08fda162; WORD $0xed6f // vmovdqa64 %xmm21, %xmm21
-	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
-	LONG $0x404ca162; WORD $0xe459 // vmulps %zmm20, %zmm22, %zmm20
-	LONG $0x4045b162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm23
-	LONG $0x4065c262; WORD $0x7850; BYTE $0x05 // vpdpbusd 320(%r8), %zmm19, %zmm23
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x14c28348 // addq $20, %rdx
-	LONG $0x487ca162; WORD $0xdf5b // vcvtdq2ps %zmm23, %zmm19
-	LONG $0x4065a262; WORD $0xe2a8 // vfmadd213ps %zmm18, %zmm19, %zmm20
-	LONG $0x404c8162; WORD $0xd059 // vmulps %zmm24, %zmm22, %zmm18
-	LONG $0x4055a262; WORD $0xd4ac // vfnmadd213ps %zmm20, %zmm21, %zmm18
-	LONG $0x4074a162; WORD $0xca58 // vaddps %zmm18, %zmm17, %zmm17
+	QUAD $0x03e60521487df262; WORD $0x0000 // vpmovsxbd .LCPI1_4(%rip), %zmm0
+	QUAD $0x0003fd0d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI1_5(%rip), %ymm1
+	QUAD $0x0003e415207de2c4; BYTE $0x00 // vpmovsxbw .LCPI1_6(%rip), %ymm2
+	QUAD $0x03ba1d58487df262; WORD $0x0000 // vpbroadcastd .LCPI1_3(%rip), %zmm3
+	LONG $0x01478d48 // leaq 1(%rdi), %rax
+	LONG $0xffc1c748; WORD $0xffff; BYTE $0xff // movq $-1, %rcx
+	LONG $0x3fe8c148 // shrq $63, %rax
+	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
+	WORD $0xd148; BYTE $0xe8 // shrq %rax
+	LONG $0x08e0c148 // shlq $8, %rax
+	LONG $0x0000fae9; BYTE $0x00 // jmp .LBB1_1
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
+	LONG $0xf7b162c4; BYTE $0xd1 // shlxq %r9, %rcx, %r10
+	LONG $0xf0c18041 // addb $-16, %r9b
+	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
+	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
+	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
+	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
+	QUAD $0x0010806fc97f5162; WORD $0x0000 // vmovdqu8 16(%r8), %zmm8 {%k1} {z}
+	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
+	LONG $0x487dd262; WORD $0xf87e // vpermt2d %zmm8, %zmm0, %zmm7
+	LONG $0x483df162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm7, %zmm8
+	LONG $0x4845f162; WORD $0xfbdb // vpandd %zmm3, %zmm7, %zmm7
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
+	LONG $0x48457262; WORD $0x1250 // vpdpbusd (%rdx), %zmm7, %zmm10
+	LONG $0x48f57262; WORD $0xce8d // vpermw %zmm6, %zmm1, %zmm9
+	LONG $0x48edf262; WORD $0xf68d // vpermw %zmm6, %zmm2, %zmm6
+	LONG $0x483d7162; WORD $0xc3db // vpandd %zmm3, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x5250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm10
+	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
+	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
+	LONG $0x48457262; WORD $0x5250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm10
+	LONG $0x483d7262; WORD $0x5250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm10
+	LONG $0x48347162; WORD $0x4259; BYTE $0x04 // vmulps 256(%rdx), %zmm9, %zmm8
+	LONG $0x487cd162; WORD $0xfa5b // vcvtdq2ps %zmm10, %zmm7
+	LONG $0x48457262; WORD $0xc4a8 // vfmadd213ps %zmm4, %zmm7, %zmm8
+	LONG $0x484d7262; WORD $0x42b8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm6, %zmm8
+	LONG $0x487cd162; WORD $0xe028 // vmovaps %zmm8, %zmm4
+	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	LONG $0x48fda362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm17, %ymm18
-	LONG $0x2074a162; WORD $0xca58 // vaddps %ymm18, %ymm17, %ymm17
-	LONG $0x287da362; WORD $0xca19; BYTE $0x01 // vextractf32x4 $1, %ymm17, %xmm18
-	LONG $0x006ca162; WORD $0xc958 // vaddps %xmm17, %xmm18, %xmm17
-	LONG $0x00f5a162; WORD $0xd1c6; BYTE $0x01 // vshufpd $1, %xmm17, %xmm17, %xmm18
-	LONG $0x0074a162; WORD $0xca58 // vaddps %xmm18, %xmm17, %xmm17
-	LONG $0x087ea162; WORD $0xd116 // vmovshdup %xmm17, %xmm18
-	LONG $0x0076a162; WORD $0xca58 // vaddss %xmm18, %xmm17, %xmm17
-	LONG $0x087ec162; WORD $0x0c11; BYTE $0x24 // vmovss %xmm17, (%r12)
+	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
+	LONG $0xe558dcc5 // vaddps %ymm5, %ymm4, %ymm4
+	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
+	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
+	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
+	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
+	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
+	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
+	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x03f78e0f; WORD $0x0000 // jle .LBB1_16
-	LONG $0x20468b4c // movq 32(%rsi), %r8
-	LONG $0x06ff8348 // cmpq $6, %rdi
-	LONG $0x03058c0f; WORD $0x0000 // jl .LBB1_2
-	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
-	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
-	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	WORD $0x1f0f; BYTE $0x00 // padding
-	LONG $0x487de262; WORD $0x1a36 // vpermd (%rdx), %zmm0, %zmm19
-	LONG $0x0055a162; WORD $0xedef // vpxord %xmm21, %xmm21, %xmm21
-	LONG $0x487cc162; WORD $0x6010; BYTE $0x02 // vmovups 128(%r8), %zmm20
-	LONG $0xfc4a8d4d // leaq -4(%r10), %r9
-	LONG $0x4065e262; WORD $0xd915 // vprolvd %zmm1, %zmm19, %zmm19
-	LONG $0x4065e162; WORD $0xdadb // vpandd %zmm2, %zmm19, %zmm19
-	LONG $0x4065c262; WORD $0x2850 // vpdpbusd (%r8), %zmm19, %zmm21
-	LONG $0x4055b162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm21, %zmm21
-	LONG $0x4065c262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm19, %zmm21
-	LONG $0x487ca162; WORD $0xdd5b // vcvtdq2ps %zmm21, %zmm19
-	LONG $0x28fee162; WORD $0x2a6f // vmovdqu64 (%rdx), %ymm21
-	LONG $0x2055e262; WORD $0xf400 // vpshufb %ymm4, %ymm21, %ymm22
-	LONG $0x487da262; WORD $0xf613 // vcvtph2ps %ymm22, %zmm22
-	LONG $0x405ca162; WORD $0xf659 // vmulps %zmm22, %zmm20, %zmm22
-	LONG $0x4065a262; WORD $0xf2a8 // vfmadd213ps %zmm18, %zmm19, %zmm22
-	LONG $0x2055e262; WORD $0xd500 // vpshufb %ymm5, %ymm21, %ymm18
-	LONG $0x0055a162; WORD $0xedef // vpxord %xmm21, %xmm21, %xmm21
-	LONG $0x487da262; WORD $0xda13 // vcvtph2ps %ymm18, %zmm19
-	LONG $0x487cc162; WORD $0x505b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm18
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x28c28348 // addq $40, %rdx
-	LONG $0x405ca162; WORD $0xd259 // vmulps %zmm18, %zmm20, %zmm18
-	LONG $0x487de262; WORD $0x2236 // vpermd (%rdx), %zmm0, %zmm20
-	LONG $0x4065a262; WORD $0xd6ac // vfnmadd213ps %zmm22, %zmm19, %zmm18
-	LONG $0x405de262; WORD $0xd915 // vprolvd %zmm1, %zmm20, %zmm19
-	LONG $0x487cc162; WORD $0x6010; BYTE $0x06 // vmovups 384(%r8), %zmm20
-	LONG $0x4065e162; WORD $0xdadb // vpandd %zmm2, %zmm19, %zmm19
-	LONG $0x4065c262; WORD $0x6850; BYTE $0x04 // vpdpbusd 256(%r8), %zmm19, %zmm21
-	LONG $0x4055b162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm21, %zmm21
-	LONG $0x4065c262; WORD $0x6850; BYTE $0x05 // vpdpbusd 320(%r8), %zmm19, %zmm21
-	LONG $0x487ca162; WORD $0xdd5b // vcvtdq2ps %zmm21, %zmm19
-	LONG $0x28fee162; WORD $0x2a6f // vmovdqu64 (%rdx), %ymm21
-	LONG $0x2055e262; WORD $0xf400 // vpshufb %ymm4, %ymm21, %ymm22
-	LONG $0x2055e262; WORD $0xed00 // vpshufb %ymm5, %ymm21, %ymm21
-	LONG $0x487da262; WORD $0xf613 // vcvtph2ps %ymm22, %zmm22
-	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
-	LONG $0x405ca162; WORD $0xf659 // vmulps %zmm22, %zmm20, %zmm22
-	LONG $0x4065a262; WORD $0xf1a8 // vfmadd213ps %zmm17, %zmm19, %zmm22
-	LONG $0x487cc162; WORD $0x485b; BYTE $0x07 // vcvtdq2ps 448(%r8), %zmm17
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0002; BYTE $0x00 // addq $512, %r8
-	LONG $0x28c28348 // addq $40, %rdx
-	LONG $0x405ca162; WORD $0xc959 // vmulps %zmm17, %zmm20, %zmm17
-	LONG $0x4055a262; WORD $0xceac // vfnmadd213ps %zmm22, %zmm21, %zmm17
-	LONG $0x09fa8349 // cmpq $9, %r10
-	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xfee5870f; WORD $0xffff // ja .LBB1_4
-	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x008c8c0f; WORD $0x0000 // jl .LBB1_7
-	LONG $0x487de262; WORD $0x1a36 // vpermd (%rdx), %zmm0, %zmm19
-	LONG $0x005ca162; WORD $0xe457 // vxorps %xmm20, %xmm20, %xmm20
-	LONG $0x487cc162; WORD $0x7010; BYTE $0x02 // vmovups 128(%r8), %zmm22
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0x4065e262; WORD $0xde15 // vprolvd %zmm6, %zmm19, %zmm19
-	LONG $0x4065e162; WORD $0xdadb // vpandd %zmm2, %zmm19, %zmm19
-	LONG $0x4065c262; WORD $0x2050 // vpdpbusd (%r8), %zmm19, %zmm20
-	LONG $0x405db162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm20, %zmm20
-	LONG $0x4065c262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm19, %zmm20
-	LONG $0x487ca162; WORD $0xdc5b // vcvtdq2ps %zmm20, %zmm19
-	LONG $0x28fee162; WORD $0x226f // vmovdqu64 (%rdx), %ymm20
-	LONG $0x205de262; WORD $0xef00 // vpshufb %ymm7, %ymm20, %ymm21
-	LONG $0x205dc262; WORD $0xe000 // vpshufb %ymm8, %ymm20, %ymm20
-	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
-	LONG $0x487da262; WORD $0xe413 // vcvtph2ps %ymm20, %zmm20
-	LONG $0x404ca162; WORD $0xed59 // vmulps %zmm21, %zmm22, %zmm21
-	LONG $0x4065a262; WORD $0xeaa8 // vfmadd213ps %zmm18, %zmm19, %zmm21
-	LONG $0x487cc162; WORD $0x505b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm18
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x28c28348 // addq $40, %rdx
-	LONG $0x404ca162; WORD $0xd259 // vmulps %zmm18, %zmm22, %zmm18
-	LONG $0x405da262; WORD $0xd5ac // vfnmadd213ps %zmm21, %zmm20, %zmm18
-	LONG $0x03ff8348 // cmpq $3, %rdi
-	LONG $0x01658f0f; WORD $0x0000 // jg .LBB1_12
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0x00918c0f; WORD $0x0000 // jl .LBB1_10
-	LONG $0x92fbe1c4; BYTE $0xc8 // kmovq %rax, %k1
-	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0xc97fe162; WORD $0x1a6f // vmovdqu8 (%rdx), %zmm19 {%k1} {z}
-	LONG $0x487da262; WORD $0xe336 // vpermd %zmm19, %zmm0, %zmm20
-	LONG $0x2065e262; WORD $0xf700 // vpshufb %ymm7, %ymm19, %ymm22
-	LONG $0x2065c262; WORD $0xd800 // vpshufb %ymm8, %ymm19, %ymm19
-	LONG $0x487da262; WORD $0xdb13 // vcvtph2ps %ymm19, %zmm19
-	LONG $0x405de262; WORD $0xe615 // vprolvd %zmm6, %zmm20, %zmm20
-	LONG $0x405de162; WORD $0xe2db // vpandd %zmm2, %zmm20, %zmm20
-	LONG $0x405dc262; WORD $0x2850 // vpdpbusd (%r8), %zmm20, %zmm21
-	LONG $0x4055b162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm21, %zmm21
-	LONG $0x405dc262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm20, %zmm21
-	LONG $0x487ca162; WORD $0xe55b // vcvtdq2ps %zmm21, %zmm20
-	LONG $0x487da262; WORD $0xee13 // vcvtph2ps %ymm22, %zmm21
-	LONG $0x487cc162; WORD $0x7010; BYTE $0x02 // vmovups 128(%r8), %zmm22
-	LONG $0x404ca162; WORD $0xed59 // vmulps %zmm21, %zmm22, %zmm21
-	LONG $0x405da262; WORD $0xeaa8 // vfmadd213ps %zmm18, %zmm20, %zmm21
-	LONG $0x487cc162; WORD $0x505b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm18
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x28c28348 // addq $40, %rdx
-	LONG $0x404ca162; WORD $0xd259 // vmulps %zmm18, %zmm22, %zmm18
-	LONG $0x4065a262; WORD $0xd5ac // vfnmadd213ps %zmm21, %zmm19, %zmm18
-	LONG $0x01f98349 // cmpq $1, %r9
-	LONG $0xfd25850f; WORD $0xffff // jne .LBB1_15
-	LONG $0x92fbe1c4; BYTE $0xc9 // kmovq %rcx, %k1
-	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
-	LONG $0x487c4162; WORD $0x4010; BYTE $0x02 // vmovups 128(%r8), %zmm24
-	LONG $0x487cc162; WORD $0x785b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm23
-	LONG $0xc97fe162; WORD $0x1a6f // vmovdqu8 (%rdx), %zmm19 {%k1} {z}
-	LONG $0x087da262; WORD $0xe379 // vpbroadcastw %xmm19, %xmm20
-	LONG $0x0065c262; WORD $0xea00 // vpshufb %xmm10, %xmm19, %xmm21
-	LONG $0x4835e262; WORD $0xdb7e // vpermt2d %zmm3, %zmm9, %zmm19
-	LONG $0x487da262; WORD $0xe413 // vcvtph2ps %ymm20, %zmm20
-	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
-	LONG $0x4065e262; WORD $0xde15 // vprolvd %zmm6, %zmm19, %zmm19
-	LONG $0x403ca162; WORD $0xe459 // vmulps %zmm20, %zmm24, %zmm20
-	LONG $0x4065e162; WORD $0xdadb // vpandd %zmm2, %zmm19, %zmm19
-	LONG $0x4065c262; WORD $0x3050 // vpdpbusd (%r8), %zmm19, %zmm22
-	LONG $0x404db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm22
-	LONG $0x4065c262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm19, %zmm22
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x14c28348 // addq $20, %rdx
-	LONG $0x487ca162; WORD $0xde5b // vcvtdq2ps %zmm22, %zmm19
-	LONG $0x4065a262; WORD $0xe1a8 // vfmadd213ps %zmm17, %zmm19, %zmm20
-	LONG $0x403ca162; WORD $0xcf59 // vmulps %zmm23, %zmm24, %zmm17
-	LONG $0x4055a262; WORD $0xccac // vfnmadd213ps %zmm20, %zmm21, %zmm17
-	LONG $0xfffc9ae9; BYTE $0xff // jmp .LBB1_15
-	LONG $0x00441f0f; BYTE $0x00 // padding
+	LONG $0x029a8e0f; WORD $0x0000 // jle .LBB1_13
+	LONG $0x20568b48 // movq 32(%rsi), %rdx
+	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
+	LONG $0x08ff8348 // cmpq $8, %rdi
+	LONG $0x026f8c0f; WORD $0x0000 // jl .LBB1_2
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
-	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
-	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	BYTE $0x90 // padding
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	LONG $0x6f7e41c4; WORD $0x2040 // vmovdqu 32(%r8), %ymm8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
+	WORD $0x894d; BYTE $0xca // movq %r9, %r10
+	LONG $0x50488d4d // leaq 80(%r8), %r9
+	QUAD $0x0010b07e487dd262; WORD $0x0000 // vpermt2d 16(%r8), %zmm0, %zmm6
+	LONG $0xcf6f7dc5 // vmovdqa %ymm7, %ymm9
+	LONG $0x28f55262; WORD $0xc87d // vpermt2w %ymm8, %ymm1, %ymm9
+	LONG $0x28edd262; WORD $0xf87d // vpermt2w %ymm8, %ymm2, %ymm7
+	LONG $0x483df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm8
+	LONG $0x484df162; WORD $0xf3db // vpandd %zmm3, %zmm6, %zmm6
+	LONG $0x484d7262; WORD $0x1250 // vpdpbusd (%rdx), %zmm6, %zmm10
+	LONG $0x483d7162; WORD $0xc3db // vpandd %zmm3, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x5250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm10
+	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
+	LONG $0x484d7262; WORD $0x5250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm10
+	LONG $0x483d7262; WORD $0x5250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm10
+	LONG $0x48347162; WORD $0x4259; BYTE $0x04 // vmulps 256(%rdx), %zmm9, %zmm8
+	LONG $0x487cd162; WORD $0xf25b // vcvtdq2ps %zmm10, %zmm6
+	LONG $0x484dd262; WORD $0xe8b8 // vfmadd231ps %zmm8, %zmm6, %zmm5
+	LONG $0x4845f262; WORD $0x6ab8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm7, %zmm5
+	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
+	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	LONG $0x48fe5162; WORD $0x196f // vmovdqu64 (%r9), %zmm11
+	LONG $0x6f7e41c4; BYTE $0x01 // vmovdqu (%r9), %ymm8
+	LONG $0x6f7e41c4; WORD $0x2049 // vmovdqu 32(%r9), %ymm9
+	LONG $0x50418d4d // leaq 80(%r9), %r8
+	QUAD $0x0010997e487d5262; WORD $0x0000 // vpermt2d 16(%r9), %zmm0, %zmm11
+	LONG $0x6f7d41c4; BYTE $0xd0 // vmovdqa %ymm8, %ymm10
+	LONG $0x28f55262; WORD $0xd17d // vpermt2w %ymm9, %ymm1, %ymm10
+	LONG $0x28ed5262; WORD $0xc17d // vpermt2w %ymm9, %ymm2, %ymm8
+	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
+	LONG $0x4825f162; WORD $0xf3db // vpandd %zmm3, %zmm11, %zmm6
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm6, %zmm9
+	LONG $0x4845d162; WORD $0xd371; BYTE $0x04 // vpsrlw $4, %zmm11, %zmm7
+	LONG $0x4845f162; WORD $0xfbdb // vpandd %zmm3, %zmm7, %zmm7
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm7, %zmm9
+	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
+	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm6, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm7, %zmm9
+	LONG $0x482cf162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm10, %zmm7
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
+	LONG $0x483df262; WORD $0x62b8; BYTE $0x0d // vfmadd231ps 832(%rdx), %zmm8, %zmm4
+	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
+	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
+	LONG $0xf84a8d4d // leaq -8(%r10), %r9
+	LONG $0x0ffa8349 // cmpq $15, %r10
+	LONG $0xfea8870f; WORD $0xffff // ja .LBB1_4
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xfe198d0f; WORD $0xffff // jge .LBB1_6
-	LONG $0xfffea0e9; BYTE $0xff // jmp .LBB1_7
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	LONG $0x487cc162; WORD $0x5810; BYTE $0x02 // vmovups 128(%r8), %zmm19
-	LONG $0x48fec162; WORD $0x286f // vmovdqu64 (%r8), %zmm21
-	LONG $0x48fec162; WORD $0x606f; BYTE $0x01 // vmovdqu64 64(%r8), %zmm20
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0xfb32850f; WORD $0xffff // jne .LBB1_14
-	QUAD $0xffe8b2364825e262; WORD $0xffff // vpermd -24(%rdx), %zmm11, %zmm22
-	LONG $0x0045a162; WORD $0xffef // vpxord %xmm23, %xmm23, %xmm23
-	QUAD $0xffe8826f28fe6162; WORD $0xffff // vmovdqu64 -24(%rdx), %ymm24
-	LONG $0x404de262; WORD $0xf615 // vprolvd %zmm6, %zmm22, %zmm22
-	LONG $0x404de162; WORD $0xf2db // vpandd %zmm2, %zmm22, %zmm22
-	LONG $0x404da262; WORD $0xfd50 // vpdpbusd %zmm21, %zmm22, %zmm23
-	LONG $0x4055b162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm21
-	LONG $0x28fd8162; WORD $0xf86f // vmovdqa64 %ymm24, %ymm23
-	LONG $0x404da262; WORD $0xec50 // vpdpbusd %zmm20, %zmm22, %zmm21
-	QUAD $0x0008b26f28fee162; WORD $0x0000 // vmovdqu64 8(%rdx), %ymm22
-	LONG $0x487ca162; WORD $0xe55b // vcvtdq2ps %zmm21, %zmm20
-	LONG $0x289da262; WORD $0xfe7d // vpermt2w %ymm22, %ymm12, %ymm23
-	LONG $0x28952262; WORD $0xc67d // vpermt2w %ymm22, %ymm13, %ymm24
-	LONG $0x487cc162; WORD $0x705b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm22
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x28c28348 // addq $40, %rdx
-	LONG $0x487da262; WORD $0xff13 // vcvtph2ps %ymm23, %zmm23
-	LONG $0x487d8262; WORD $0xe813 // vcvtph2ps %ymm24, %zmm21
-	LONG $0x4064a162; WORD $0xff59 // vmulps %zmm23, %zmm19, %zmm23
-	LONG $0x405da262; WORD $0xf9a8 // vfmadd213ps %zmm17, %zmm20, %zmm23
-	LONG $0x4064a162; WORD $0xce59 // vmulps %zmm22, %zmm19, %zmm17
-	LONG $0x4055a262; WORD $0xcfac // vfnmadd213ps %zmm23, %zmm21, %zmm17
-	LONG $0xfffbb1e9; BYTE $0xff // jmp .LBB1_15
+	LONG $0x00b08c0f; WORD $0x0000 // jl .LBB1_7
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	LONG $0x6f7e41c4; WORD $0x2040 // vmovdqu 32(%r8), %ymm8
+	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
+	LONG $0xfcc18349 // addq $-4, %r9
+	QUAD $0x0010b07e487dd262; WORD $0x0000 // vpermt2d 16(%r8), %zmm0, %zmm6
+	LONG $0xcf6f7dc5 // vmovdqa %ymm7, %ymm9
+	LONG $0x28f55262; WORD $0xc87d // vpermt2w %ymm8, %ymm1, %ymm9
+	LONG $0x28edd262; WORD $0xf87d // vpermt2w %ymm8, %ymm2, %ymm7
+	LONG $0x483df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm8
+	LONG $0x484df162; WORD $0xf3db // vpandd %zmm3, %zmm6, %zmm6
+	LONG $0x484d7262; WORD $0x1250 // vpdpbusd (%rdx), %zmm6, %zmm10
+	LONG $0x483d7162; WORD $0xc3db // vpandd %zmm3, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x5250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm10
+	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
+	LONG $0x484d7262; WORD $0x5250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm10
+	LONG $0x483d7262; WORD $0x5250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm10
+	LONG $0x48347162; WORD $0x4259; BYTE $0x04 // vmulps 256(%rdx), %zmm9, %zmm8
+	LONG $0x487cd162; WORD $0xf25b // vcvtdq2ps %zmm10, %zmm6
+	LONG $0x484d7262; WORD $0xc5a8 // vfmadd213ps %zmm5, %zmm6, %zmm8
+	LONG $0x48457262; WORD $0x42b8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm7, %zmm8
+	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
+	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
+	LONG $0x50c08349 // addq $80, %r8
+	LONG $0x487cd162; WORD $0xe828 // vmovaps %zmm8, %zmm5
+	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
+	LONG $0xfd7b8e0f; WORD $0xffff // jle .LBB1_12
+	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
+	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
+	LONG $0x02e2c141 // shll $2, %r10d
+	LONG $0x920c8d4f // leaq (%r10,%r10,4), %r9
+	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xfcb78c0f; WORD $0xffff // jl .LBB1_10
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
+	QUAD $0x0010b87e487dd262; WORD $0x0000 // vpermt2d 16(%r8), %zmm0, %zmm7
+	LONG $0xfffcd0e9; BYTE $0xff // jmp .LBB1_11
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	LONG $0x04f98349 // cmpq $4, %r9
+	LONG $0xfeea8d0f; WORD $0xffff // jge .LBB1_6
+	WORD $0x98eb // jmp .LBB1_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
+	QUAD $0xcccc0f0f0f0fcccc // constant
 	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x00110010000f000e // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x00110010000f000e // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0009000800070006 // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x0009000800070006 // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001b001a00190018 // constant
-	QUAD $0x001f001e001d001c // constant
-	QUAD $0x001b001a00190018 // constant
-	QUAD $0x001f001e001d001c // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x0033003200310030 // constant
-	QUAD $0x0037003600350034 // constant
-	QUAD $0x003b003a00390038 // constant
-	QUAD $0x003f003e003d003c // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000700000006 // constant
-	QUAD $0x0000000900000008 // constant
-	QUAD $0x0000000700000006 // constant
-	QUAD $0x0000000900000008 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000500000004 // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000500000004 // constant
-	QUAD $0x0000000800000007 // constant
-	QUAD $0x0000000a00000009 // constant
-	QUAD $0x0000000800000007 // constant
-	QUAD $0x0000000a00000009 // constant
-	QUAD $0x0000000800000007 // constant
-	QUAD $0x0000000a00000009 // constant
-	QUAD $0x0000000800000007 // constant
-	QUAD $0x0000000a00000009 // constant
-	QUAD $0x0000000d0000000c // constant
-	QUAD $0x0000000f0000000e // constant
-	QUAD $0x0000000d0000000c // constant
-	QUAD $0x0000000f0000000e // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000001900000018 // constant
-	QUAD $0x0000001b0000001a // constant
-	QUAD $0x0000001d0000001c // constant
-	QUAD $0x0000001f0000001e // constant
-	QUAD $0x0000000000000302 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x000a000900080007 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x000a000900080007 // constant
-	QUAD $0x00110010000f000e // constant
-	QUAD $0x0015001400130012 // constant
-	QUAD $0x00110010000f000e // constant
-	QUAD $0x0015001400130012 // constant
-	QUAD $0x0202020202020202 // constant
-	QUAD $0x0303030303030303 // constant
-	QUAD $0x0404040404040404 // constant
-	QUAD $0x0505050505050505 // constant
-	QUAD $0x1818181818181818 // constant
-	QUAD $0x1919191919191919 // constant
-	QUAD $0x1a1a1a1a1a1a1a1a // constant
-	QUAD $0x1b1b1b1b1b1b1b1b // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x0807060504030201 // constant
-	QUAD $0x2c2c2c2c2c2c2c2c // constant
-	QUAD $0x2d2d2d2d2d2d2d2d // constant
-	QUAD $0x2e2e2e2e2e2e2e2e // constant
-	QUAD $0x2f2f2f2f2f2f2f2f // constant
-	QUAD $0x6766656463626160 // constant
-	QUAD $0x6f6e6d6c6b6a6968 // constant
-	QUAD $0x7776757473727170 // constant
-	QUAD $0x7f7e7d7c7b7a7978 // constant
-	QUAD $0x0010000f000e000d // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0010000f000e000d // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x001b001a00190018 // constant
-	QUAD $0x001f001e001d001c // constant
-	QUAD $0x001b001a00190018 // constant
-	QUAD $0x001f001e001d001c // constant
-	QUAD $0x1616161616161616 // constant
-	QUAD $0x1717171717171717 // constant
-	QUAD $0x1818181818181818 // constant
-	QUAD $0x1919191919191919 // constant
-	QUAD $0x2c2c2c2c2c2c2c2c // constant
-	QUAD $0x2d2d2d2d2d2d2d2d // constant
-	QUAD $0x2e2e2e2e2e2e2e2e // constant
-	QUAD $0x2f2f2f2f2f2f2f2f // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x000a000900080007 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x000a000900080007 // constant
-	QUAD $0x0033003200310030 // constant
-	QUAD $0x0037003600350034 // constant
-	QUAD $0x003b003a00390038 // constant
-	QUAD $0x003f003e003d003c // constant
-	QUAD $0x0202020202020202 // constant
-	QUAD $0x0303030303030303 // constant
-	QUAD $0x0404040404040404 // constant
-	QUAD $0x0505050505050505 // constant
-	QUAD $0x6766656463626160 // constant
-	QUAD $0x6f6e6d6c6b6a6968 // constant
-	QUAD $0x7776757473727170 // constant
-	QUAD $0x7f7e7d7c7b7a7978 // constant
-	QUAD $0x0000000000000001 // constant
-	QUAD $0x0000000000000002 // constant
-	QUAD $0x0000000000000001 // constant
-	QUAD $0x0000000000000002 // constant
-	QUAD $0x0000000000000004 // constant
-	QUAD $0x0000000000000005 // constant
-	QUAD $0x0000000000000004 // constant
-	QUAD $0x0000000000000005 // constant
-	QUAD $0x0404040404040404 // constant
-	QUAD $0x0505050505050505 // constant
-	QUAD $0x0606060606060606 // constant
-	QUAD $0x0707070707070707 // constant
-	QUAD $0x1c1c1c1c1c1c1c1c // constant
-	QUAD $0x1d1d1d1d1d1d1d1d // constant
-	QUAD $0x1e1e1e1e1e1e1e1e // constant
-	QUAD $0x1f1f1f1f1f1f1f1f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x2c2c2c2c2c2c2c2c // constant
-	QUAD $0x2d2d2d2d2d2d2d2d // constant
-	QUAD $0x2e2e2e2e2e2e2e2e // constant
-	QUAD $0x2f2f2f2f2f2f2f2f // constant
-	QUAD $0x6766656463626160 // constant
-	QUAD $0x6f6e6d6c6b6a6968 // constant
-	QUAD $0x7776757473727170 // constant
-	QUAD $0x7f7e7d7c7b7a7978 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000004 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000004 // constant
-	QUAD $0x0000000000000006 // constant
-	QUAD $0x0000000000000007 // constant
-	QUAD $0x0000000000000006 // constant
-	QUAD $0x0000000000000007 // constant
-	QUAD $0x1414141414141414 // constant
-	QUAD $0x1515151515151515 // constant
-	QUAD $0x1616161616161616 // constant
-	QUAD $0x1717171717171717 // constant
-	QUAD $0x2c2c2c2c2c2c2c2c // constant
-	QUAD $0x2d2d2d2d2d2d2d2d // constant
-	QUAD $0x2e2e2e2e2e2e2e2e // constant
-	QUAD $0x2f2f2f2f2f2f2f2f // constant
-	QUAD $0x0000000000000001 // constant
-	QUAD $0x0000000000000002 // constant
-	QUAD $0x0000000000000001 // constant
-	QUAD $0x0000000000000002 // constant
-	QUAD $0x000000000000000c // constant
-	QUAD $0x000000000000000d // constant
-	QUAD $0x000000000000000e // constant
-	QUAD $0x000000000000000f // constant
-	QUAD $0x0404040404040404 // constant
-	QUAD $0x0505050505050505 // constant
-	QUAD $0x0606060606060606 // constant
-	QUAD $0x0707070707070707 // constant
-	QUAD $0x6766656463626160 // constant
-	QUAD $0x6f6e6d6c6b6a6968 // constant
-	QUAD $0x7776757473727170 // constant
-	QUAD $0x7f7e7d7c7b7a7978 // constant
-	QUAD $0x0000000000000302 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x00110010000f000e // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x00110010000f000e // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x766a5d4f3f2d1801 // constant
-	QUAD $0xf1d9c5b5a6998d81 // constant
-	QUAD $0x766a5d4f3f2d1801 // constant
-	QUAD $0xf1d9c5b5a6998d81 // constant
-	QUAD $0x766a5d4f3f2d1801 // constant
-	QUAD $0xf1d9c5b5a6998d81 // constant
-	QUAD $0x766a5d4f3f2d1801 // constant
-	QUAD $0xf1d9c5b5a6998d81 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0009000800070006 // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x0009000800070006 // constant
-	QUAD $0x000d000c000b000a // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0016001500140013 // constant
-	QUAD $0x001b001a00190018 // constant
-	QUAD $0x001f001e001d001c // constant
-	QUAD $0x001b001a00190018 // constant
-	QUAD $0x001f001e001d001c // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x0004000300020001 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x0033003200310030 // constant
-	QUAD $0x0037003600350034 // constant
-	QUAD $0x003b003a00390038 // constant
-	QUAD $0x003f003e003d003c // constant
-	QUAD $0x000000000000000f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000001e0000001e // constant
-	QUAD $0x0000001e0000001e // constant
-	QUAD $0x0000001e0000001e // constant
-	QUAD $0x0000001e0000001e // constant
-	QUAD $0x0000001d0000001d // constant
-	QUAD $0x0000001d0000001d // constant
-	QUAD $0x0000001d0000001d // constant
-	QUAD $0x0000001d0000001d // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000800000008 // constant
-	QUAD $0x0000000800000008 // constant
-	QUAD $0x0000000900000009 // constant
-	QUAD $0x0000000900000009 // constant
-	QUAD $0x0000000a0000000a // constant
-	QUAD $0x0000000a0000000a // constant
-	QUAD $0x0000000b0000000b // constant
-	QUAD $0x0000000b0000000b // constant
-	QUAD $0x0000000c0000000c // constant
-	QUAD $0x0000000c0000000c // constant
-	QUAD $0x0000000d0000000d // constant
-	QUAD $0x0000000d0000000d // constant
-	QUAD $0x0000000e0000000e // constant
-	QUAD $0x0000000e0000000e // constant
-	QUAD $0x0000000f0000000f // constant
-	QUAD $0x0000000f0000000f // constant
-	QUAD $0x0302030203020302 // constant
-	QUAD $0x0302030203020302 // constant
-	QUAD $0x0706070607060706 // constant
-	QUAD $0x0706070607060706 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0100010001000100 // constant
-	QUAD $0x0100010001000100 // constant
-	QUAD $0x0504050405040504 // constant
-	QUAD $0x0504050405040504 // constant
-	QUAD $0x0706070607060706 // constant
-	QUAD $0x0706070607060706 // constant
-	QUAD $0x0b0a0b0a0b0a0b0a // constant
-	QUAD $0x0b0a0b0a0b0a0b0a // constant
-	QUAD $0x0504050405040504 // constant
-	QUAD $0x0504050405040504 // constant
-	QUAD $0x0908090809080908 // constant
-	QUAD $0x0908090809080908 // constant
-	QUAD $0xcccccccc0f0f0f0f // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x0504030205040302 // constant
-	QUAD $0x0a0908070a090807 // constant
-	QUAD $0x1c1c1c1c00000000 // constant
-	QUAD $0x1c1c1c1c00000000 // constant
-	QUAD $0x0403020104030201 // constant
-	QUAD $0x0908070609080706 // constant
-	QUAD $0x0a0908070a090807 // constant
-	QUAD $0x0f0e0d0c0f0e0d0c // constant
-	QUAD $0x0d0d0d0d0d0d0d0d // constant
-	QUAD $0x1717171717171717 // constant
-	QUAD $0x0403020104030201 // constant
-	QUAD $0x1f1e1d1c1b1a1918 // constant
-	QUAD $0x0c0c0c0c0c0c0c0c // constant
-	QUAD $0x1616161616161616 // constant
+	QUAD $0x070604030201cccc // constant
+	QUAD $0x1d1c0e0d0c0b0908 // constant
+	QUAD $0x0b0b010101011f1e // constant
+	QUAD $0x1f1f151515150b0b // constant
+	QUAD $0x0a0a000000001f1f // constant
+	QUAD $0x1e1e141414140a0a // constant
+	WORD $0x1e1e // constant
 
 // func dotQ5_0VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
@@ -1025,489 +375,291 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x14960520487df262; WORD $0x0000 // vpmovsxbw .LCPI2_16(%rip), %zmm0
-	QUAD $0x144c0d5b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI2_1(%rip), %zmm1
-	QUAD $0x08a2156f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI2_2(%rip), %zmm2
-	QUAD $0x14e81d5948fdf262; WORD $0x0000 // vpbroadcastq .LCPI2_3(%rip), %zmm3
-	QUAD $0x14ae2558487df262; WORD $0x0000 // vpbroadcastd .LCPI2_4(%rip), %zmm4
-	QUAD $0x14a82d58487df262; WORD $0x0000 // vpbroadcastd .LCPI2_5(%rip), %zmm5
-	QUAD $0x000013fc356ffdc5 // vmovdqa .LCPI2_6(%rip), %ymm6
-	QUAD $0x14b23d21487df262; WORD $0x0000 // vpmovsxbd .LCPI2_17(%rip), %zmm7
-	QUAD $0x14b8055948fd7262; WORD $0x0000 // vpbroadcastq .LCPI2_3(%rip), %zmm8
-	QUAD $0x000013e00d6f7dc5 // vmovdqa .LCPI2_6(%rip), %ymm9
-	QUAD $0x14561d20487d7262; WORD $0x0000 // vpmovsxbw .LCPI2_18(%rip), %zmm11
-	QUAD $0x0a0c256f48fd7162; WORD $0x0000 // vmovdqa64 .LCPI2_14(%rip), %zmm12
-	QUAD $0x0000146c2d107ac5 // vmovss .LCPI2_15(%rip), %xmm13
-	QUAD $0x13fa3520487d7262; WORD $0x0000 // vpmovsxbw .LCPI2_19(%rip), %zmm14
-	QUAD $0x09703d6f48fd7162; WORD $0x0000 // vmovdqa64 .LCPI2_11(%rip), %zmm15
-	QUAD $0x14560520287de262; WORD $0x0000 // vpmovsxbw .LCPI2_20(%rip), %ymm16
-	QUAD $0x08dc0d6f48fde162; WORD $0x0000 // vmovdqa64 .LCPI2_9(%rip), %zmm17
-	QUAD $0x0fffffffffffb848; WORD $0x0000 // movabsq $17592186044415, %rax
-	LONG $0x3fffffb9; BYTE $0x00 // movl $4194303, %ecx
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
-	LONG $0x000153e9; BYTE $0x00 // jmp .LBB2_1
-	WORD $0x1f0f; BYTE $0x00 // padding
-	LONG $0x48fee162; WORD $0x226f // vmovdqu64 (%rdx), %zmm20
-	LONG $0x48fec162; WORD $0x706f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm22
-	LONG $0x48fda262; WORD $0xec8d // vpermw %zmm20, %zmm0, %zmm21
-	LONG $0x486da262; WORD $0xe48d // vpermb %zmm20, %zmm2, %zmm20
-	LONG $0x4055e262; WORD $0xe915 // vprolvd %zmm1, %zmm21, %zmm21
-	LONG $0x48e5a262; WORD $0xe483 // vpmultishiftqb %zmm20, %zmm3, %zmm20
-	LONG $0x4055e162; WORD $0xecdb // vpandd %zmm4, %zmm21, %zmm21
-	LONG $0x405de362; WORD $0xed25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm20, %zmm21
-	LONG $0x4055c262; WORD $0x3050 // vpdpbusd (%r8), %zmm21, %zmm22
-	LONG $0x405db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm20
-	LONG $0x4055c262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm21, %zmm20
-	LONG $0x28fee162; WORD $0x2a6f // vmovdqu64 (%rdx), %ymm21
-	LONG $0x2055c262; WORD $0xe900 // vpshufb %ymm9, %ymm21, %ymm21
-	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
-	LONG $0x4054c162; WORD $0x6859; BYTE $0x02 // vmulps 128(%r8), %zmm21, %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x2cc28348 // addq $44, %rdx
-	QUAD $0xffd6b26f48fee162; WORD $0xffff // vmovdqu64 -42(%rdx), %zmm22
-	LONG $0x48fe4162; WORD $0x406f; BYTE $0x07 // vmovdqu64 448(%r8), %zmm24
-	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
-	LONG $0x40cdc362; WORD $0xfa43; BYTE $0xef // vshufi64x2 $239, %zmm10, %zmm22, %zmm23
-	LONG $0x4075c262; WORD $0xf27d // vpermt2b %zmm10, %zmm17, %zmm22
-	LONG $0x4045e262; WORD $0xf915 // vprolvd %zmm1, %zmm23, %zmm23
-	LONG $0x405da262; WORD $0xddb8 // vfmadd231ps %zmm21, %zmm20, %zmm19
-	LONG $0x4045e162; WORD $0xfcdb // vpandd %zmm4, %zmm23, %zmm23
-	LONG $0x48e5a262; WORD $0xf683 // vpmultishiftqb %zmm22, %zmm3, %zmm22
-	LONG $0x404de362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm22, %zmm23
-	LONG $0x40454262; WORD $0x4050; BYTE $0x04 // vpdpbusd 256(%r8), %zmm23, %zmm24
-	LONG $0x404d9162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm22
-	LONG $0x4045c262; WORD $0x7050; BYTE $0x05 // vpdpbusd 320(%r8), %zmm23, %zmm22
-	LONG $0x487de262; WORD $0x3a79 // vpbroadcastw (%rdx), %zmm23
-	LONG $0x08fda162; WORD $0xff6f // vmovdqa64 %xmm23, %xmm23
-	LONG $0x487da262; WORD $0xff13 // vcvtph2ps %ymm23, %zmm23
-	LONG $0x4044c162; WORD $0x6059; BYTE $0x06 // vmulps 384(%r8), %zmm23, %zmm20
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x16c28348 // addq $22, %rdx
-	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps %zmm22, %zmm22
-	LONG $0x404da262; WORD $0xd4b8 // vfmadd231ps %zmm20, %zmm22, %zmm18
-	LONG $0x4064a162; WORD $0xd258 // vaddps %zmm18, %zmm19, %zmm18
+	QUAD $0x0d360520487df262; WORD $0x0000 // vpmovsxbw .LCPI2_8(%rip), %zmm0
+	QUAD $0x056c0d6f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI2_1(%rip), %zmm1
+	QUAD $0x0d62155948fdf262; WORD $0x0000 // vpbroadcastq .LCPI2_2(%rip), %zmm2
+	QUAD $0x0d381d58487df262; WORD $0x0000 // vpbroadcastd .LCPI2_3(%rip), %zmm3
+	QUAD $0x0d322558487df262; WORD $0x0000 // vpbroadcastd .LCPI2_4(%rip), %zmm4
+	QUAD $0x05842d6f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI2_5(%rip), %zmm5
+	QUAD $0x000d2b35207de2c4; BYTE $0x00 // vpmovsxbw .LCPI2_9(%rip), %ymm6
+	QUAD $0x00000d1b3d10fac5 // vmovss .LCPI2_7(%rip), %xmm7
+	LONG $0x01478d48 // leaq 1(%rdi), %rax
+	LONG $0xffc2c748; WORD $0xffff; BYTE $0xff // movq $-1, %rdx
+	WORD $0xc931 // xorl %ecx, %ecx
+	LONG $0x3fe8c148 // shrq $63, %rax
+	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
+	WORD $0xd148; BYTE $0xe8 // shrq %rax
+	LONG $0x08e0c148 // shlq $8, %rax
+	LONG $0x00012de9; BYTE $0x00 // jmp .LBB2_1
+	BYTE $0x90 // padding
+	LONG $0x01fa8349 // cmpq $1, %r10
+	LONG $0xf7a1e2c4; BYTE $0xda // shlxq %r11, %rdx, %rbx
+	LONG $0xd9440f48 // cmoveq %rcx, %rbx
+	LONG $0xe8c38041 // addb $-24, %r11b
+	LONG $0x03fa8349 // cmpq $3, %r10
+	LONG $0xf7a162c4; BYTE $0xd2 // shlxq %r11, %rdx, %r10
+	LONG $0x92fbe1c4; BYTE $0xcb // kmovq %rbx, %k1
+	LONG $0xd2430f4c // cmovaeq %rdx, %r10
+	LONG $0xc97f5162; WORD $0x116f // vmovdqu8 (%r9), %zmm10 {%k1} {z}
+	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
+	QUAD $0x0018a96fc97f5162; WORD $0x0000 // vmovdqu8 24(%r9), %zmm13 {%k1} {z}
+	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
+	LONG $0x48fd5262; WORD $0xe57d // vpermt2w %zmm13, %zmm0, %zmm12
+	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
+	LONG $0x48755262; WORD $0xf57d // vpermt2b %zmm13, %zmm1, %zmm14
+	LONG $0x48fd5162; WORD $0xfa6f // vmovdqa64 %zmm10, %zmm15
+	LONG $0x48555262; WORD $0xfd7d // vpermt2b %zmm13, %zmm5, %zmm15
+	LONG $0x48cd5262; WORD $0xd57d // vpermt2w %zmm13, %zmm6, %zmm10
+	LONG $0x48fe5162; WORD $0x686f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm13
+	LONG $0x4825d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm11
+	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
+	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
+	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
+	LONG $0x482c5162; WORD $0x5059; BYTE $0x04 // vmulps 256(%r8), %zmm10, %zmm10
+	LONG $0x48257162; WORD $0xdbdb // vpandd %zmm3, %zmm11, %zmm11
+	LONG $0x481d7162; WORD $0xe3db // vpandd %zmm3, %zmm12, %zmm12
+	LONG $0x480d7362; WORD $0xdc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm11
+	LONG $0x48255262; WORD $0x2850 // vpdpbusd (%r8), %zmm11, %zmm13
+	LONG $0x48ed5262; WORD $0xf783 // vpmultishiftqb %zmm15, %zmm2, %zmm14
+	LONG $0x480d7362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm12
+	LONG $0x481d5262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm12, %zmm13
+	LONG $0x4815d162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm13, %zmm13
+	LONG $0x48255262; WORD $0x6850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm11, %zmm13
+	LONG $0x481d5262; WORD $0x6850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm12, %zmm13
+	LONG $0x487c5162; WORD $0xdd5b // vcvtdq2ps %zmm13, %zmm11
+	LONG $0x48255262; WORD $0xc2b8 // vfmadd231ps %zmm10, %zmm11, %zmm8
+	LONG $0x48345162; WORD $0xc058 // vaddps %zmm8, %zmm9, %zmm8
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	LONG $0x48fda362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm18, %ymm19
-	LONG $0x206ca162; WORD $0xd358 // vaddps %ymm19, %ymm18, %ymm18
-	LONG $0x287da362; WORD $0xd319; BYTE $0x01 // vextractf32x4 $1, %ymm18, %xmm19
-	LONG $0x0064a162; WORD $0xd258 // vaddps %xmm18, %xmm19, %xmm18
-	LONG $0x00eda162; WORD $0xdac6; BYTE $0x01 // vshufpd $1, %xmm18, %xmm18, %xmm19
-	LONG $0x006ca162; WORD $0xd358 // vaddps %xmm19, %xmm18, %xmm18
-	LONG $0x087ea162; WORD $0xda16 // vmovshdup %xmm18, %xmm19
-	LONG $0x006ea162; WORD $0xd358 // vaddss %xmm19, %xmm18, %xmm18
-	LONG $0x006ec162; WORD $0xd559 // vmulss %xmm13, %xmm18, %xmm18
-	LONG $0x087ec162; WORD $0x1411; BYTE $0x24 // vmovss %xmm18, (%r12)
+	LONG $0xff478d4d // leaq -1(%r15), %r8
+	LONG $0x48fd5362; WORD $0xc11b; BYTE $0x01 // vextractf64x4 $1, %zmm8, %ymm9
+	LONG $0x583c41c4; BYTE $0xc1 // vaddps %ymm9, %ymm8, %ymm8
+	LONG $0x197d43c4; WORD $0x01c1 // vextractf128 $1, %ymm8, %xmm9
+	LONG $0x583041c4; BYTE $0xc0 // vaddps %xmm8, %xmm9, %xmm8
+	LONG $0xc63941c4; WORD $0x01c8 // vshufpd $1, %xmm8, %xmm8, %xmm9
+	LONG $0x583841c4; BYTE $0xc1 // vaddps %xmm9, %xmm8, %xmm8
+	LONG $0x167a41c4; BYTE $0xc8 // vmovshdup %xmm8, %xmm9
+	LONG $0x583a41c4; BYTE $0xc1 // vaddss %xmm9, %xmm8, %xmm8
+	LONG $0xc7593ac5 // vmulss %xmm7, %xmm8, %xmm8
+	LONG $0x117a41c4; WORD $0x2404 // vmovss %xmm8, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x03918e0f; WORD $0x0000 // jle .LBB2_16
+	WORD $0x894d; BYTE $0xc7 // movq %r8, %r15
+	LONG $0x02fb8e0f; WORD $0x0000 // jle .LBB2_13
 	LONG $0x20468b4c // movq 32(%rsi), %r8
-	LONG $0x06ff8348 // cmpq $6, %rdi
-	LONG $0x02c28c0f; WORD $0x0000 // jl .LBB2_2
-	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
-	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
+	LONG $0x573841c4; BYTE $0xc0 // vxorps %xmm8, %xmm8, %xmm8
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	LONG $0x08ff8348 // cmpq $8, %rdi
+	LONG $0x02ce8c0f; WORD $0x0000 // jl .LBB2_2
+	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	WORD $0x8949; BYTE $0xfb // movq %rdi, %r11
+	WORD $0x1f0f; BYTE $0x00 // padding
+	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
+	QUAD $0x0018996f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm11
+	LONG $0x58518d4d // leaq 88(%r9), %r10
+	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
+	LONG $0x48fd5262; WORD $0xe37d // vpermt2w %zmm11, %zmm0, %zmm12
+	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
+	LONG $0x48755262; WORD $0xf37d // vpermt2b %zmm11, %zmm1, %zmm14
+	LONG $0x48fdc162; WORD $0xc26f // vmovdqa64 %zmm10, %zmm16
+	LONG $0x4855c262; WORD $0xc37d // vpermt2b %zmm11, %zmm5, %zmm16
+	LONG $0x48cd5262; WORD $0xd37d // vpermt2w %zmm11, %zmm6, %zmm10
+	LONG $0x4815d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm13
+	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
+	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
+	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
+	LONG $0x482c5162; WORD $0x5059; BYTE $0x04 // vmulps 256(%r8), %zmm10, %zmm10
+	LONG $0x48157162; WORD $0xebdb // vpandd %zmm3, %zmm13, %zmm13
+	LONG $0x481d7162; WORD $0xdbdb // vpandd %zmm3, %zmm12, %zmm11
+	LONG $0x48fe5162; WORD $0x606f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm12
+	LONG $0x480d7362; WORD $0xec25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm13
+	LONG $0x48155262; WORD $0x2050 // vpdpbusd (%r8), %zmm13, %zmm12
+	LONG $0x48ed3262; WORD $0xf083 // vpmultishiftqb %zmm16, %zmm2, %zmm14
+	LONG $0x480d7362; WORD $0xdc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm11
+	LONG $0x48255262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm11, %zmm12
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x48155262; WORD $0x6050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm13, %zmm12
+	LONG $0x48255262; WORD $0x6050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm11, %zmm12
+	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
+	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	LONG $0x584a8d4d // leaq 88(%r10), %r9
+	LONG $0x487c5162; WORD $0xdc5b // vcvtdq2ps %zmm12, %zmm11
+	LONG $0x48255262; WORD $0xcab8 // vfmadd231ps %zmm10, %zmm11, %zmm9
+	LONG $0x48fe5162; WORD $0x126f // vmovdqu64 (%r10), %zmm10
+	QUAD $0x00189a6f48fe5162; WORD $0x0000 // vmovdqu64 24(%r10), %zmm11
+	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
+	LONG $0x48fd5262; WORD $0xe37d // vpermt2w %zmm11, %zmm0, %zmm12
+	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
+	LONG $0x48755262; WORD $0xf37d // vpermt2b %zmm11, %zmm1, %zmm14
+	LONG $0x48fd5162; WORD $0xfa6f // vmovdqa64 %zmm10, %zmm15
+	LONG $0x48555262; WORD $0xfb7d // vpermt2b %zmm11, %zmm5, %zmm15
+	LONG $0x48cd5262; WORD $0xd37d // vpermt2w %zmm11, %zmm6, %zmm10
+	LONG $0x48fe5162; WORD $0x586f; BYTE $0x0c // vmovdqu64 768(%r8), %zmm11
+	LONG $0x4815d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm13
+	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
+	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
+	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
+	LONG $0x482c5162; WORD $0x5059; BYTE $0x0b // vmulps 704(%r8), %zmm10, %zmm10
+	LONG $0x48157162; WORD $0xebdb // vpandd %zmm3, %zmm13, %zmm13
+	LONG $0x481d7162; WORD $0xe3db // vpandd %zmm3, %zmm12, %zmm12
+	LONG $0x480d7362; WORD $0xec25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm13
+	LONG $0x48155262; WORD $0x5850; BYTE $0x07 // vpdpbusd 448(%r8), %zmm13, %zmm11
+	LONG $0x48ed5262; WORD $0xf783 // vpmultishiftqb %zmm15, %zmm2, %zmm14
+	LONG $0x480d7362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm12
+	LONG $0x481d5262; WORD $0x5850; BYTE $0x08 // vpdpbusd 512(%r8), %zmm12, %zmm11
+	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
+	LONG $0x48155262; WORD $0x5850; BYTE $0x09 // vpdpbusd 576(%r8), %zmm13, %zmm11
+	LONG $0x481d5262; WORD $0x5850; BYTE $0x0a // vpdpbusd 640(%r8), %zmm12, %zmm11
+	QUAD $0x000020008a180f41 // prefetcht0 8192(%r10)
+	QUAD $0x000020408a180f41 // prefetcht0 8256(%r10)
+	LONG $0x80c08149; WORD $0x0003; BYTE $0x00 // addq $896, %r8
+	LONG $0xf8538d4d // leaq -8(%r11), %r10
+	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
+	LONG $0x48255262; WORD $0xc2b8 // vfmadd231ps %zmm10, %zmm11, %zmm8
+	LONG $0x0ffb8349 // cmpq $15, %r11
+	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
+	LONG $0xfe5f870f; WORD $0xffff // ja .LBB2_4
+	LONG $0x04fa8349 // cmpq $4, %r10
+	LONG $0x00cf8c0f; WORD $0x0000 // jl .LBB2_7
+	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
+	QUAD $0x0018996f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm11
+	LONG $0xfcc28349 // addq $-4, %r10
+	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
+	LONG $0x48fd5262; WORD $0xe37d // vpermt2w %zmm11, %zmm0, %zmm12
+	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
+	LONG $0x48755262; WORD $0xf37d // vpermt2b %zmm11, %zmm1, %zmm14
+	LONG $0x48fd5162; WORD $0xfa6f // vmovdqa64 %zmm10, %zmm15
+	LONG $0x48555262; WORD $0xfb7d // vpermt2b %zmm11, %zmm5, %zmm15
+	LONG $0x48cd5262; WORD $0xd37d // vpermt2w %zmm11, %zmm6, %zmm10
+	LONG $0x48fe5162; WORD $0x586f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm11
+	LONG $0x4815d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm13
+	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
+	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
+	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
+	LONG $0x482c5162; WORD $0x5059; BYTE $0x04 // vmulps 256(%r8), %zmm10, %zmm10
+	LONG $0x48157162; WORD $0xebdb // vpandd %zmm3, %zmm13, %zmm13
+	LONG $0x481d7162; WORD $0xe3db // vpandd %zmm3, %zmm12, %zmm12
+	LONG $0x480d7362; WORD $0xec25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm13
+	LONG $0x48155262; WORD $0x1850 // vpdpbusd (%r8), %zmm13, %zmm11
+	LONG $0x48ed5262; WORD $0xf783 // vpmultishiftqb %zmm15, %zmm2, %zmm14
+	LONG $0x480d7362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm12
+	LONG $0x481d5262; WORD $0x5850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm12, %zmm11
+	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
+	LONG $0x48155262; WORD $0x5850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm13, %zmm11
+	LONG $0x481d5262; WORD $0x5850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm12, %zmm11
+	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
+	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	LONG $0xc0c08149; WORD $0x0001; BYTE $0x00 // addq $448, %r8
+	LONG $0x58c18349 // addq $88, %r9
+	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
+	LONG $0x48255262; WORD $0xcab8 // vfmadd231ps %zmm10, %zmm11, %zmm9
+	WORD $0x854d; BYTE $0xd2 // testq %r10, %r10
+	LONG $0xfd058e0f; WORD $0xffff // jle .LBB2_12
+	LONG $0x000004bb; BYTE $0x00 // movl $4, %ebx
+	WORD $0x294c; BYTE $0xd3 // subq %r10, %rbx
+	LONG $0x9b1c8d4c // leaq (%rbx,%rbx,4), %r11
+	LONG $0x9b1c8d4e // leaq (%rbx,%r11,4), %r11
+	WORD $0x0149; BYTE $0xdb // addq %rbx, %r11
+	WORD $0x294d; BYTE $0xd9 // subq %r11, %r9
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xfc0d8c0f; WORD $0xffff // jl .LBB2_10
+	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
+	QUAD $0x0018a96f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm13
+	LONG $0xfffc30e9; BYTE $0xff // jmp .LBB2_11
+	QUAD $0x0000000000841f0f // padding
 	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	LONG $0x48fee162; WORD $0x226f // vmovdqu64 (%rdx), %zmm20
-	LONG $0x48fec162; WORD $0x786f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm23
-	LONG $0x28fee162; WORD $0x326f // vmovdqu64 (%rdx), %ymm22
-	LONG $0xfc4a8d4d // leaq -4(%r10), %r9
-	LONG $0x48fda262; WORD $0xec8d // vpermw %zmm20, %zmm0, %zmm21
-	LONG $0x486da262; WORD $0xe48d // vpermb %zmm20, %zmm2, %zmm20
-	LONG $0x204de262; WORD $0xf600 // vpshufb %ymm6, %ymm22, %ymm22
-	LONG $0x487da262; WORD $0xf613 // vcvtph2ps %ymm22, %zmm22
-	LONG $0x4055e262; WORD $0xe915 // vprolvd %zmm1, %zmm21, %zmm21
-	LONG $0x48e5a262; WORD $0xe483 // vpmultishiftqb %zmm20, %zmm3, %zmm20
-	LONG $0x4055e162; WORD $0xecdb // vpandd %zmm4, %zmm21, %zmm21
-	LONG $0x405de362; WORD $0xed25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm20, %zmm21
-	LONG $0x4055c262; WORD $0x3850 // vpdpbusd (%r8), %zmm21, %zmm23
-	LONG $0x405db162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm20
-	LONG $0x4055c262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm21, %zmm20
-	LONG $0x404cc162; WORD $0x6859; BYTE $0x02 // vmulps 128(%r8), %zmm22, %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x2cc28348 // addq $44, %rdx
-	LONG $0x48fe6162; WORD $0x026f // vmovdqu64 (%rdx), %zmm24
-	LONG $0x48fec162; WORD $0x786f; BYTE $0x07 // vmovdqu64 448(%r8), %zmm23
-	LONG $0x28fee162; WORD $0x326f // vmovdqu64 (%rdx), %ymm22
-	LONG $0x204de262; WORD $0xf600 // vpshufb %ymm6, %ymm22, %ymm22
-	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
-	LONG $0x487da262; WORD $0xf613 // vcvtph2ps %ymm22, %zmm22
-	LONG $0x405da262; WORD $0xd5b8 // vfmadd231ps %zmm21, %zmm20, %zmm18
-	LONG $0x48fd8262; WORD $0xe88d // vpermw %zmm24, %zmm0, %zmm21
-	LONG $0x486d8262; WORD $0xe08d // vpermb %zmm24, %zmm2, %zmm20
-	LONG $0x4055e262; WORD $0xe915 // vprolvd %zmm1, %zmm21, %zmm21
-	LONG $0x48e5a262; WORD $0xe483 // vpmultishiftqb %zmm20, %zmm3, %zmm20
-	LONG $0x4055e162; WORD $0xecdb // vpandd %zmm4, %zmm21, %zmm21
-	LONG $0x405de362; WORD $0xed25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm20, %zmm21
-	LONG $0x4055c262; WORD $0x7850; BYTE $0x04 // vpdpbusd 256(%r8), %zmm21, %zmm23
-	LONG $0x405db162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm20
-	LONG $0x4055c262; WORD $0x6050; BYTE $0x05 // vpdpbusd 320(%r8), %zmm21, %zmm20
-	LONG $0x404cc162; WORD $0x6859; BYTE $0x06 // vmulps 384(%r8), %zmm22, %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0002; BYTE $0x00 // addq $512, %r8
-	LONG $0x2cc28348 // addq $44, %rdx
-	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
-	LONG $0x405da262; WORD $0xddb8 // vfmadd231ps %zmm21, %zmm20, %zmm19
-	LONG $0x09fa8349 // cmpq $9, %r10
-	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xfefb870f; WORD $0xffff // ja .LBB2_4
-	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x00818c0f; WORD $0x0000 // jl .LBB2_7
-	LONG $0x48fee162; WORD $0x226f // vmovdqu64 (%rdx), %zmm20
-	LONG $0x48fec162; WORD $0x706f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm22
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0x48fda262; WORD $0xec8d // vpermw %zmm20, %zmm0, %zmm21
-	LONG $0x486da262; WORD $0xe48d // vpermb %zmm20, %zmm2, %zmm20
-	LONG $0x4055e262; WORD $0xef15 // vprolvd %zmm7, %zmm21, %zmm21
-	LONG $0x48bda262; WORD $0xe483 // vpmultishiftqb %zmm20, %zmm8, %zmm20
-	LONG $0x4055e162; WORD $0xecdb // vpandd %zmm4, %zmm21, %zmm21
-	LONG $0x405de362; WORD $0xed25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm20, %zmm21
-	LONG $0x4055c262; WORD $0x3050 // vpdpbusd (%r8), %zmm21, %zmm22
-	LONG $0x405db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm20
-	LONG $0x4055c262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm21, %zmm20
-	LONG $0x28fee162; WORD $0x2a6f // vmovdqu64 (%rdx), %ymm21
-	LONG $0x2055c262; WORD $0xe900 // vpshufb %ymm9, %ymm21, %ymm21
-	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
-	LONG $0x4054c162; WORD $0x6859; BYTE $0x02 // vmulps 128(%r8), %zmm21, %zmm21
-	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x2cc28348 // addq $44, %rdx
-	LONG $0x405da262; WORD $0xd5b8 // vfmadd231ps %zmm21, %zmm20, %zmm18
-	LONG $0x03ff8348 // cmpq $3, %rdi
-	LONG $0x01468f0f; WORD $0x0000 // jg .LBB2_12
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0x00808c0f; WORD $0x0000 // jl .LBB2_10
-	LONG $0x92fbe1c4; BYTE $0xc8 // kmovq %rax, %k1
-	LONG $0x48fec162; WORD $0x786f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm23
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0xc97fe162; WORD $0x226f // vmovdqu8 (%rdx), %zmm20 {%k1} {z}
-	LONG $0x48fda262; WORD $0xec8d // vpermw %zmm20, %zmm0, %zmm21
-	LONG $0x486da262; WORD $0xf48d // vpermb %zmm20, %zmm2, %zmm22
-	LONG $0x205dc262; WORD $0xe100 // vpshufb %ymm9, %ymm20, %ymm20
-	LONG $0x487da262; WORD $0xe413 // vcvtph2ps %ymm20, %zmm20
-	LONG $0x405cc162; WORD $0x6059; BYTE $0x02 // vmulps 128(%r8), %zmm20, %zmm20
-	LONG $0x4055e262; WORD $0xef15 // vprolvd %zmm7, %zmm21, %zmm21
-	LONG $0x48bda262; WORD $0xf683 // vpmultishiftqb %zmm22, %zmm8, %zmm22
-	LONG $0x4055e162; WORD $0xecdb // vpandd %zmm4, %zmm21, %zmm21
-	LONG $0x404de362; WORD $0xed25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm22, %zmm21
-	LONG $0x4055c262; WORD $0x3850 // vpdpbusd (%r8), %zmm21, %zmm23
-	LONG $0x404db162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm22
-	LONG $0x4055c262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm21, %zmm22
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x2cc28348 // addq $44, %rdx
-	LONG $0x487ca162; WORD $0xee5b // vcvtdq2ps %zmm22, %zmm21
-	LONG $0x4055a262; WORD $0xd4b8 // vfmadd231ps %zmm20, %zmm21, %zmm18
-	LONG $0x01f98349 // cmpq $1, %r9
-	LONG $0xfd54850f; WORD $0xffff // jne .LBB2_15
-	LONG $0x92fbe1c4; BYTE $0xc9 // kmovq %rcx, %k1
-	LONG $0x48fec162; WORD $0x786f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm23
-	LONG $0xc97fe162; WORD $0x226f // vmovdqu8 (%rdx), %zmm20 {%k1} {z}
-	LONG $0x48fda162; WORD $0xec6f // vmovdqa64 %zmm20, %zmm21
-	LONG $0x087da262; WORD $0xf479 // vpbroadcastw %xmm20, %xmm22
-	LONG $0x48a5c262; WORD $0xe27d // vpermt2w %zmm10, %zmm11, %zmm20
-	LONG $0x481dc262; WORD $0xea7d // vpermt2b %zmm10, %zmm12, %zmm21
-	LONG $0x487da262; WORD $0xf613 // vcvtph2ps %ymm22, %zmm22
-	LONG $0x405de262; WORD $0xe715 // vprolvd %zmm7, %zmm20, %zmm20
-	LONG $0x48bda262; WORD $0xed83 // vpmultishiftqb %zmm21, %zmm8, %zmm21
-	LONG $0x405de162; WORD $0xe4db // vpandd %zmm4, %zmm20, %zmm20
-	LONG $0x4055e362; WORD $0xe525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm21, %zmm20
-	LONG $0x405dc262; WORD $0x3850 // vpdpbusd (%r8), %zmm20, %zmm23
-	LONG $0x4055b162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm21
-	LONG $0x405dc262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm20, %zmm21
-	LONG $0x487ca162; WORD $0xe55b // vcvtdq2ps %zmm21, %zmm20
-	LONG $0x404cc162; WORD $0x6859; BYTE $0x02 // vmulps 128(%r8), %zmm22, %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x16c28348 // addq $22, %rdx
-	LONG $0x405da262; WORD $0xddb8 // vfmadd231ps %zmm21, %zmm20, %zmm19
-	LONG $0xfffcd4e9; BYTE $0xff // jmp .LBB2_15
-	WORD $0x9066 // padding
-	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
-	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
-	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
-	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xfe438d0f; WORD $0xffff // jge .LBB2_6
-	LONG $0xfffebfe9; BYTE $0xff // jmp .LBB2_7
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0xfba6850f; WORD $0xffff // jne .LBB2_14
-	QUAD $0xffeca26f48fee162; WORD $0xffff // vmovdqu64 -20(%rdx), %zmm20
-	LONG $0x48fec162; WORD $0x786f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm23
-	QUAD $0xffecb26f28fee162; WORD $0xffff // vmovdqu64 -20(%rdx), %ymm22
-	QUAD $0x000cb27d20fde262; WORD $0x0000 // vpermt2w 12(%rdx), %ymm16, %ymm22
-	LONG $0x488da262; WORD $0xec8d // vpermw %zmm20, %zmm14, %zmm21
-	LONG $0x4805a262; WORD $0xe48d // vpermb %zmm20, %zmm15, %zmm20
-	LONG $0x4055e262; WORD $0xef15 // vprolvd %zmm7, %zmm21, %zmm21
-	LONG $0x48bda262; WORD $0xe483 // vpmultishiftqb %zmm20, %zmm8, %zmm20
-	LONG $0x4055e162; WORD $0xecdb // vpandd %zmm4, %zmm21, %zmm21
-	LONG $0x405de362; WORD $0xed25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm20, %zmm21
-	LONG $0x4055c262; WORD $0x3850 // vpdpbusd (%r8), %zmm21, %zmm23
-	LONG $0x405db162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm20
-	LONG $0x4055c262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm21, %zmm20
-	LONG $0x487da262; WORD $0xee13 // vcvtph2ps %ymm22, %zmm21
-	LONG $0x4054c162; WORD $0x6859; BYTE $0x02 // vmulps 128(%r8), %zmm21, %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x2cc28348 // addq $44, %rdx
-	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
-	LONG $0x405da262; WORD $0xddb8 // vfmadd231ps %zmm21, %zmm20, %zmm19
-	LONG $0xfffc11e9; BYTE $0xff // jmp .LBB2_15
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
+	LONG $0x04fa8349 // cmpq $4, %r10
+	LONG $0xfed68d0f; WORD $0xffff // jge .LBB2_6
+	WORD $0xa3eb // jmp .LBB2_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x0300020001cccccc // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0c000b000a000800 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0c000b000a001100 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0400000004001100 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0800070006000000 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x0800070006000d00 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x110010000f000d00 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x1a00190018001600 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1a00190018001f00 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x0300020001001f00 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x3200310030000800 // constant
-	QUAD $0x3600350034003300 // constant
-	QUAD $0x3a00390038003700 // constant
-	QUAD $0x3e003d003c003b00 // constant
-	QUAD $0x0200000001003f00 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x0f0000000e000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x0f0000000e000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x1900000018000000 // constant
-	QUAD $0x1b0000001a000000 // constant
-	QUAD $0x1d0000001c000000 // constant
-	QUAD $0x1f0000001e000000 // constant
-	QUAD $0x0000000302000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0500040003000000 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0500040003000a00 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x10000f000e000a00 // constant
-	QUAD $0x1400130012001100 // constant
-	QUAD $0x10000f000e001500 // constant
-	QUAD $0x1400130012001100 // constant
-	QUAD $0x0202020202001500 // constant
-	QUAD $0x0303030303020202 // constant
-	QUAD $0x0404040404030303 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x1818181818050505 // constant
-	QUAD $0x1919191919181818 // constant
-	QUAD $0x1a1a1a1a1a191919 // constant
-	QUAD $0x1b1b1b1b1b1a1a1a // constant
-	QUAD $0x03000000031b1b1b // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x0504030201000000 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x2c2c2c2c2c080706 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x64636261602f2f2f // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x0f000e000d7f7e7d // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x020001cccccccccc // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0b000a0008000700 // constant
+	QUAD $0x0f000e000d000c00 // constant
+	QUAD $0x1400130011001000 // constant
+	QUAD $0x1800170016001500 // constant
+	QUAD $0x1d001c001a001900 // constant
+	QUAD $0x3d003c001f001e00 // constant
+	QUAD $0x000001003f003e00 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000060000000400 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x00000b0000000900 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x00001c0000000e00 // constant
+	QUAD $0x00001e0000001d00 // constant
+	QUAD $0x0400030000001f00 // constant
+	QUAD $0x0800070006000500 // constant
+	QUAD $0x0f000e000a000900 // constant
 	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f000e000d001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x1a00190018001400 // constant
+	QUAD $0x1a00190015001400 // constant
 	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1a00190018001f00 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1616161616001f00 // constant
-	QUAD $0x1717171717161616 // constant
-	QUAD $0x1818181818171717 // constant
-	QUAD $0x1919191919181818 // constant
-	QUAD $0x2c2c2c2c2c191919 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x05000400032f2f2f // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0500040003000a00 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x3200310030000a00 // constant
-	QUAD $0x3600350034003300 // constant
-	QUAD $0x3a00390038003700 // constant
-	QUAD $0x3e003d003c003b00 // constant
-	QUAD $0x0202020202003f00 // constant
-	QUAD $0x0303030303020202 // constant
-	QUAD $0x0404040404030303 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x6463626160050505 // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x00000000017f7e7d // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x0000000001000000 // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000005000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000005000000 // constant
-	QUAD $0x0404040404000000 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x0606060606050505 // constant
-	QUAD $0x0707070707060606 // constant
-	QUAD $0x1c1c1c1c1c070707 // constant
-	QUAD $0x1d1d1d1d1d1c1c1c // constant
-	QUAD $0x1e1e1e1e1e1d1d1d // constant
-	QUAD $0x1f1f1f1f1f1e1e1e // constant
-	QUAD $0x00000000001f1f1f // constant
+	QUAD $0x3900380034001f00 // constant
+	QUAD $0x3d003c003b003a00 // constant
+	QUAD $0x020202003f003e00 // constant
+	QUAD $0x0303030202020202 // constant
+	QUAD $0x1818180303030303 // constant
+	QUAD $0x1919191818181818 // constant
+	QUAD $0x2e2e2e1919191919 // constant
+	QUAD $0x2f2f2f2e2e2e2e2e // constant
+	QUAD $0x6c6c6c2f2f2f2f2f // constant
+	QUAD $0x6d6d6d6c6c6c6c6c // constant
+	QUAD $0x0404046d6d6d6d6d // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x1a1a1a0505050505 // constant
+	QUAD $0x1b1b1b1a1a1a1a1a // constant
+	QUAD $0x3030301b1b1b1b1b // constant
+	QUAD $0x3131313030303030 // constant
+	QUAD $0x6e6e6e3131313131 // constant
+	QUAD $0x6f6f6f6e6e6e6e6e // constant
+	QUAD $0x0000016f6f6f6f6f // constant
+	QUAD $0x0000020000000000 // constant
+	QUAD $0x0000040000000000 // constant
+	QUAD $0x0000050000000000 // constant
+	QUAD $0x0000070000000000 // constant
+	QUAD $0x00000c0000000000 // constant
+	QUAD $0x00000e0000000000 // constant
+	QUAD $0x00000f0000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0807060504000000 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x2c2c2c2c2c0b0a09 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x64636261602f2f2f // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x00000000037f7e7d // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000003000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000006000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x0000000006000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x1414141414000000 // constant
-	QUAD $0x1515151515141414 // constant
-	QUAD $0x1616161616151515 // constant
-	QUAD $0x1717171717161616 // constant
-	QUAD $0x2c2c2c2c2c171717 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x00000000012f2f2f // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x0000000001000000 // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x000000000c000000 // constant
-	QUAD $0x000000000d000000 // constant
-	QUAD $0x000000000e000000 // constant
-	QUAD $0x000000000f000000 // constant
-	QUAD $0x0404040404000000 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x0606060606050505 // constant
-	QUAD $0x0707070707060606 // constant
-	QUAD $0x6463626160070707 // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x00000003027f7e7d // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0300020001000000 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0c000b000a000800 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0c000b000a001100 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0f0f0f0f0f001100 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000020000000000 // constant
+	QUAD $0x0000030000000000 // constant
+	QUAD $0x0000060000000000 // constant
+	QUAD $0x0000070000000000 // constant
+	QUAD $0x00000c0000000000 // constant
+	QUAD $0x00000d0000000000 // constant
+	QUAD $0x0404040000000000 // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x0c0c0c0505050505 // constant
+	QUAD $0x0d0d0d0c0c0c0c0c // constant
+	QUAD $0x0404040d0d0d0d0d // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x0c0c0c0505050505 // constant
+	QUAD $0x0d0d0d0c0c0c0c0c // constant
+	QUAD $0x0606060d0d0d0d0d // constant
+	QUAD $0x0707070606060606 // constant
+	QUAD $0x0e0e0e0707070707 // constant
+	QUAD $0x0f0f0f0e0e0e0e0e // constant
+	QUAD $0x0606060f0f0f0f0f // constant
+	QUAD $0x0707070606060606 // constant
+	QUAD $0x0e0e0e0707070707 // constant
+	QUAD $0x0f0f0f0e0e0e0e0e // constant
+	QUAD $0x0200010f0f0f0f0f // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0b000a0008000700 // constant
+	QUAD $0x0f000e000d000c00 // constant
+	QUAD $0x1400130011001000 // constant
+	QUAD $0x1800170016001500 // constant
+	QUAD $0x1d001c001a001900 // constant
+	QUAD $0x3d003c001f001e00 // constant
+	QUAD $0x0f0f0f003f003e00 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -1515,47 +667,15 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x4f3f2d18010f0f0f // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x4f3f2d1801f1d9c5 // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x4f3f2d1801f1d9c5 // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x4f3f2d1801f1d9c5 // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x0000000000f1d9c5 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0800070006000000 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x0800070006000d00 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x110010000f000d00 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x1a00190018001600 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1a00190018001f00 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x0300020001001f00 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x3200310030000800 // constant
-	QUAD $0x3600350034003300 // constant
-	QUAD $0x3a00390038003700 // constant
-	QUAD $0x3e003d003c003b00 // constant
-	QUAD $0x000000000f003f00 // constant
+	QUAD $0x2d18010f0f0f0f0f // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x2d1801f1d9c5b5a6 // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x2d1801f1d9c5b5a6 // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x2d1801f1d9c5b5a6 // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x00000ff1d9c5b5a6 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
@@ -1567,190 +687,180 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x00001c0000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000000000001c00 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000000000000700 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
+	QUAD $0x00001c0000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000040000001c00 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000030000000400 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000000000000300 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000010000000200 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000000000000300 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0800000008000000 // constant
-	QUAD $0x0800000008000000 // constant
-	QUAD $0x0900000009000000 // constant
-	QUAD $0x0900000009000000 // constant
-	QUAD $0x0a0000000a000000 // constant
-	QUAD $0x0a0000000a000000 // constant
-	QUAD $0x0b0000000b000000 // constant
-	QUAD $0x0b0000000b000000 // constant
-	QUAD $0x0c0000000c000000 // constant
-	QUAD $0x0c0000000c000000 // constant
-	QUAD $0x0d0000000d000000 // constant
-	QUAD $0x0d0000000d000000 // constant
-	QUAD $0x0e0000000e000000 // constant
-	QUAD $0x0e0000000e000000 // constant
-	QUAD $0x0f0000000f000000 // constant
-	QUAD $0x0f0000000f000000 // constant
-	QUAD $0x0001000100000000 // constant
-	QUAD $0x0001000100010001 // constant
-	QUAD $0x0607060706010001 // constant
-	QUAD $0x0607060706070607 // constant
-	QUAD $0x0300000003070607 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x11100f0e0d000000 // constant
-	QUAD $0x11100f0e0d141312 // constant
-	QUAD $0x1c1b1a1918141312 // constant
-	QUAD $0x1c1b1a19181f1e1d // constant
-	QUAD $0x07060504031f1e1d // constant
-	QUAD $0x07060504030a0908 // constant
-	QUAD $0x1211100f0e0a0908 // constant
-	QUAD $0x1211100f0e151413 // constant
-	QUAD $0x0706050403151413 // constant
-	QUAD $0x07060504030a0908 // constant
-	QUAD $0x34333231300a0908 // constant
-	QUAD $0x3c3b3a3938373635 // constant
-	QUAD $0x80787878783f3e3d // constant
-	QUAD $0xcc3e000000808080 // constant
-	QUAD $0x0a0a0a0a0acccccc // constant
-	QUAD $0x15151515150a0a0a // constant
-	QUAD $0x1f03030303151515 // constant
-	QUAD $0x1f030303031f1f1f // constant
-	QUAD $0x05040302011f1f1f // constant
-	WORD $0x0706; BYTE $0x08 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001f0000000000 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x0000040000001f00 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x00001e0000000500 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001d0000001e00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x0000060000001d00 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000000000000700 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000060000000700 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000040000000600 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000000000000400 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000090000000800 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x00000a0000000900 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000b0000000a00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000c0000000b00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000e0000000d00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000f0000000e00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x0000000000000f00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0504030000000300 // constant
+	QUAD $0x100f0e0a09080706 // constant
+	QUAD $0x1b1a191514131211 // constant
+	QUAD $0x3a3938341f1e1d1c // constant
+	QUAD $0x7878783f3e3d3c3b // constant
+	QUAD $0x0000008080808078 // constant
+	QUAD $0x000000cccccccc3e // constant
+	QUAD $0x1616160b0b0b0b00 // constant
+	QUAD $0x0302013535353516 // constant
+	LONG $0x07060504; BYTE $0x08 // constant
 
 // func dotQ5_1VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
@@ -1761,547 +871,490 @@ TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x16660522487df262; WORD $0x0000 // vpmovsxbq .LCPI3_18(%rip), %zmm0
-	QUAD $0x15ac0d5b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_1(%rip), %zmm1
-	QUAD $0x0c62156f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI3_2(%rip), %zmm2
-	QUAD $0x16381d5948fdf262; WORD $0x0000 // vpbroadcastq .LCPI3_3(%rip), %zmm3
-	QUAD $0x15ee2558487df262; WORD $0x0000 // vpbroadcastd .LCPI3_4(%rip), %zmm4
-	QUAD $0x15e82d58487df262; WORD $0x0000 // vpbroadcastd .LCPI3_5(%rip), %zmm5
-	QUAD $0x0000159c3d6ffdc5 // vmovdqa .LCPI3_6(%rip), %ymm7
-	QUAD $0x000015b4056f7dc5 // vmovdqa .LCPI3_7(%rip), %ymm8
-	QUAD $0x15ea0d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI3_19(%rip), %zmm9
-	QUAD $0x1600155948fd7262; WORD $0x0000 // vpbroadcastq .LCPI3_3(%rip), %zmm10
-	QUAD $0x000015781d6f7dc5 // vmovdqa .LCPI3_6(%rip), %ymm11
-	QUAD $0x00001590256f7dc5 // vmovdqa .LCPI3_7(%rip), %ymm12
-	QUAD $0x15ee2d22487d7262; WORD $0x0000 // vpmovsxbq .LCPI3_20(%rip), %zmm13
-	QUAD $0x0dbc356f48fd7162; WORD $0x0000 // vmovdqa64 .LCPI3_16(%rip), %zmm14
-	QUAD $0x000df33d797962c4; BYTE $0x00 // vpbroadcastw .LCPI3_21(%rip), %xmm15
-	QUAD $0x15e10522487de262; WORD $0x0000 // vpmovsxbq .LCPI3_22(%rip), %zmm16
-	QUAD $0x0d1f0d6f48fde162; WORD $0x0000 // vmovdqa64 .LCPI3_12(%rip), %zmm17
-	QUAD $0x15851520287de262; WORD $0x0000 // vpmovsxbw .LCPI3_23(%rip), %ymm18
-	QUAD $0x159b1d20287de262; WORD $0x0000 // vpmovsxbw .LCPI3_24(%rip), %ymm19
-	QUAD $0x0c81256f48fde162; WORD $0x0000 // vmovdqa64 .LCPI3_10(%rip), %zmm20
-	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
-	QUAD $0xffffffffffffb848; WORD $0x0000 // movabsq $281474976710655, %rax
-	LONG $0xffffffb9; BYTE $0x00 // movl $16777215, %ecx
-	LONG $0x0001a2e9; BYTE $0x00 // jmp .LBB3_1
+	QUAD $0x056e0522487df262; WORD $0x0000 // vpmovsxbq .LCPI3_9(%rip), %zmm0
+	QUAD $0x056c0d22487df262; WORD $0x0000 // vpmovsxbq .LCPI3_10(%rip), %zmm1
+	QUAD $0x04e2155b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_11(%rip), %zmm2
+	QUAD $0x05481d5948fdf262; WORD $0x0000 // vpbroadcastq .LCPI3_3(%rip), %zmm3
+	QUAD $0x050e2558487df262; WORD $0x0000 // vpbroadcastd .LCPI3_4(%rip), %zmm4
+	QUAD $0x05082d58487df262; WORD $0x0000 // vpbroadcastd .LCPI3_5(%rip), %zmm5
+	QUAD $0x04da355b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_12(%rip), %zmm6
+	QUAD $0x0005113d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI3_13(%rip), %ymm7
+	QUAD $0x0004f805207d62c4; BYTE $0x00 // vpmovsxbw .LCPI3_14(%rip), %ymm8
+	QUAD $0x049e0d5b48fd7262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_11(%rip), %zmm9
+	QUAD $0x04b4155b48fd7262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_12(%rip), %zmm10
+	LONG $0x01478d48 // leaq 1(%rdi), %rax
+	LONG $0xffc2c748; WORD $0xffff; BYTE $0xff // movq $-1, %rdx
+	WORD $0xc931 // xorl %ecx, %ecx
+	LONG $0x3fe8c148 // shrq $63, %rax
+	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
+	WORD $0xd148; BYTE $0xe8 // shrq %rax
+	LONG $0x08e0c148 // shlq $8, %rax
+	LONG $0x000141e9; BYTE $0x00 // jmp .LBB3_1
+	WORD $0x9066 // padding
+	LONG $0x01fa8349 // cmpq $1, %r10
+	LONG $0xf7a1e2c4; BYTE $0xda // shlxq %r11, %rdx, %rbx
+	LONG $0xd9440f48 // cmoveq %rcx, %rbx
+	LONG $0xe0c38041 // addb $-32, %r11b
+	LONG $0x03fa8349 // cmpq $3, %r10
+	LONG $0xf7a162c4; BYTE $0xd2 // shlxq %r11, %rdx, %r10
+	LONG $0x92fbe1c4; BYTE $0xcb // kmovq %rbx, %k1
+	LONG $0xd2430f4c // cmovaeq %rdx, %r10
+	LONG $0xc97f5162; WORD $0x296f // vmovdqu8 (%r9), %zmm13 {%k1} {z}
+	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
+	QUAD $0x0020896fc97fc162; WORD $0x0000 // vmovdqu8 32(%r9), %zmm17 {%k1} {z}
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48f5a262; WORD $0xc17e // vpermt2q %zmm17, %zmm1, %zmm16
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd3262; WORD $0xf97e // vpermt2q %zmm17, %zmm0, %zmm15
+	LONG $0x407d5262; WORD $0xf100 // vpshufb %zmm9, %zmm16, %zmm14
+	LONG $0x407dc262; WORD $0xc200 // vpshufb %zmm10, %zmm16, %zmm16
+	LONG $0x4805e162; WORD $0xdcdb // vpandd %zmm4, %zmm15, %zmm19
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
+	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
+	LONG $0x48e5c262; WORD $0xd683 // vpmultishiftqb %zmm14, %zmm3, %zmm18
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48c5a262; WORD $0xc17d // vpermt2w %zmm17, %zmm7, %zmm16
+	LONG $0x48bd3262; WORD $0xe97d // vpermt2w %zmm17, %zmm8, %zmm13
+	LONG $0x406de362; WORD $0xdd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm18, %zmm19
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x4065c262; WORD $0x0850 // vpdpbusd (%r8), %zmm19, %zmm17
+	LONG $0x4805c262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm15, %zmm17
+	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
+	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x4065c262; WORD $0x4850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm19, %zmm17
+	LONG $0x4805c262; WORD $0x4850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm15, %zmm17
+	LONG $0x407c5162; WORD $0x7859; BYTE $0x04 // vmulps 256(%r8), %zmm16, %zmm15
+	LONG $0x487c3162; WORD $0xf15b // vcvtdq2ps %zmm17, %zmm14
+	LONG $0x480d5262; WORD $0xfba8 // vfmadd213ps %zmm11, %zmm14, %zmm15
+	LONG $0x48155262; WORD $0x78b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm15
+	LONG $0x487c5162; WORD $0xdf28 // vmovaps %zmm15, %zmm11
+	LONG $0x481c5162; WORD $0xdb58 // vaddps %zmm11, %zmm12, %zmm11
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d4d // leaq -1(%r15), %r8
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x117a41c4; WORD $0x241c // vmovss %xmm11, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x894d; BYTE $0xc7 // movq %r8, %r15
+	LONG $0x032d8e0f; WORD $0x0000 // jle .LBB3_13
+	LONG $0x20468b4c // movq 32(%rsi), %r8
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	LONG $0x08ff8348 // cmpq $8, %rdi
+	LONG $0x03008c0f; WORD $0x0000 // jl .LBB3_2
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
+	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
+	QUAD $0x0020b16f48fe5162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm14
+	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
+	LONG $0x60518d4d // leaq 96(%r9), %r10
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
+	LONG $0x407de262; WORD $0xca00 // vpshufb %zmm2, %zmm16, %zmm17
+	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
+	LONG $0x407de262; WORD $0xc600 // vpshufb %zmm6, %zmm16, %zmm16
+	LONG $0x4805e162; WORD $0xdcdb // vpandd %zmm4, %zmm15, %zmm19
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
+	LONG $0x406d5262; WORD $0x3850 // vpdpbusd (%r8), %zmm18, %zmm15
+	LONG $0x407de362; WORD $0xdd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm19
+	LONG $0x48fdc162; WORD $0xcd6f // vmovdqa64 %zmm13, %zmm17
+	LONG $0x48c5c262; WORD $0xce7d // vpermt2w %zmm14, %zmm7, %zmm17
+	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
+	LONG $0x40655262; WORD $0x7850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm19, %zmm15
+	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
+	LONG $0x4074c162; WORD $0x4059; BYTE $0x04 // vmulps 256(%r8), %zmm17, %zmm16
+	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
+	LONG $0x4805d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm15
+	LONG $0x406d5262; WORD $0x7850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm18, %zmm15
+	LONG $0x40655262; WORD $0x7850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm19, %zmm15
+	LONG $0x487c5162; WORD $0xf75b // vcvtdq2ps %zmm15, %zmm14
+	LONG $0x480d3262; WORD $0xe0b8 // vfmadd231ps %zmm16, %zmm14, %zmm12
+	LONG $0x48155262; WORD $0x60b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm12
+	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
+	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	LONG $0x48fe5162; WORD $0x2a6f // vmovdqu64 (%r10), %zmm13
+	QUAD $0x0020b26f48fe5162; WORD $0x0000 // vmovdqu64 32(%r10), %zmm14
+	LONG $0x604a8d4d // leaq 96(%r10), %r9
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
+	LONG $0x407de262; WORD $0xca00 // vpshufb %zmm2, %zmm16, %zmm17
+	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
+	LONG $0x407de262; WORD $0xc600 // vpshufb %zmm6, %zmm16, %zmm16
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
+	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
+	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
+	LONG $0x48fdc162; WORD $0xcd6f // vmovdqa64 %zmm13, %zmm17
+	LONG $0x48c5c262; WORD $0xce7d // vpermt2w %zmm14, %zmm7, %zmm17
+	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	LONG $0x406d5262; WORD $0x7050; BYTE $0x07 // vpdpbusd 448(%r8), %zmm18, %zmm14
+	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
+	LONG $0x48055262; WORD $0x7050; BYTE $0x08 // vpdpbusd 512(%r8), %zmm15, %zmm14
+	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
+	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x406d5262; WORD $0x7050; BYTE $0x09 // vpdpbusd 576(%r8), %zmm18, %zmm14
+	LONG $0x48055262; WORD $0x7050; BYTE $0x0a // vpdpbusd 640(%r8), %zmm15, %zmm14
+	LONG $0x40745162; WORD $0x7859; BYTE $0x0b // vmulps 704(%r8), %zmm17, %zmm15
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x480d5262; WORD $0xdfb8 // vfmadd231ps %zmm15, %zmm14, %zmm11
+	LONG $0x48155262; WORD $0x58b8; BYTE $0x0d // vfmadd231ps 832(%r8), %zmm13, %zmm11
+	QUAD $0x000020008a180f41 // prefetcht0 8192(%r10)
+	QUAD $0x000020408a180f41 // prefetcht0 8256(%r10)
+	LONG $0x80c08149; WORD $0x0003; BYTE $0x00 // addq $896, %r8
+	LONG $0xf8538d4d // leaq -8(%r11), %r10
+	LONG $0x0ffb8349 // cmpq $15, %r11
+	LONG $0xfe3f870f; WORD $0xffff // ja .LBB3_4
+	LONG $0x04fa8349 // cmpq $4, %r10
+	LONG $0x00e58c0f; WORD $0x0000 // jl .LBB3_7
+	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
+	QUAD $0x0020b16f48fe5162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm14
+	LONG $0xfcc28349 // addq $-4, %r10
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
+	LONG $0x407dc262; WORD $0xc900 // vpshufb %zmm9, %zmm16, %zmm17
+	LONG $0x407dc262; WORD $0xc200 // vpshufb %zmm10, %zmm16, %zmm16
+	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
+	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
+	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48c5c262; WORD $0xc67d // vpermt2w %zmm14, %zmm7, %zmm16
+	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
+	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	LONG $0x406d5262; WORD $0x3050 // vpdpbusd (%r8), %zmm18, %zmm14
+	LONG $0x48055262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm15, %zmm14
+	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
+	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x406d5262; WORD $0x7050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm18, %zmm14
+	LONG $0x48055262; WORD $0x7050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm15, %zmm14
+	LONG $0x407c5162; WORD $0x7859; BYTE $0x04 // vmulps 256(%r8), %zmm16, %zmm15
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x480d5262; WORD $0xfca8 // vfmadd213ps %zmm12, %zmm14, %zmm15
+	LONG $0x48155262; WORD $0x78b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm15
+	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
+	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	LONG $0xc0c08149; WORD $0x0001; BYTE $0x00 // addq $448, %r8
+	LONG $0x60c18349 // addq $96, %r9
+	LONG $0x487c5162; WORD $0xe728 // vmovaps %zmm15, %zmm12
+	WORD $0x854d; BYTE $0xd2 // testq %r10, %r10
+	LONG $0xfcd68e0f; WORD $0xffff // jle .LBB3_12
+	LONG $0x0004bb41; WORD $0x0000 // movl $4, %r11d
+	WORD $0x2945; BYTE $0xd3 // subl %r10d, %r11d
+	LONG $0x03e3c141 // shll $3, %r11d
+	LONG $0x5b1c8d4f // leaq (%r11,%r11,2), %r11
+	WORD $0x294d; BYTE $0xd9 // subq %r11, %r9
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xfbc98c0f; WORD $0xffff // jl .LBB3_10
+	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
+	QUAD $0x0020896f48fec162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm17
+	LONG $0xfffbece9; BYTE $0xff // jmp .LBB3_11
+	LONG $0x00401f0f // padding
+	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x04fa8349 // cmpq $4, %r10
+	LONG $0xfec18d0f; WORD $0xffff // jge .LBB3_6
+	WORD $0xa4eb // jmp .LBB3_7
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0x0404040404040404 // constant
+	QUAD $0x0505050505050505 // constant
+	QUAD $0x0c0c0c0c0c0c0c0c // constant
+	QUAD $0x0d0d0d0d0d0d0d0d // constant
+	QUAD $0x0606060606060606 // constant
+	QUAD $0x0707070707070707 // constant
+	QUAD $0x0e0e0e0e0e0e0e0e // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x101010100f0f0f0f // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0d0d0d0d01010101 // constant
+	QUAD $0x3535353519191919 // constant
+	QUAD $0x0c0c0c0c00000000 // constant
+	QUAD $0x3434343418181818 // constant
+	QUAD $0x0b0a090807060504 // constant
+	QUAD $0x0f0e0c0705040201 // constant
+	QUAD $0x0d0c070603020100 // constant
+
+// func dotIQ4NLVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x0c360520487df262; WORD $0x0000 // vpmovsxbw .LCPI4_4(%rip), %zmm0
+	QUAD $0x06ac0d78487df262; WORD $0x0000 // vpbroadcastb .LCPI4_5(%rip), %zmm1
+	QUAD $0x0c52155a487df262; WORD $0x0000 // vbroadcasti32x4 .LCPI4_6(%rip), %zmm2
+	QUAD $0x000c391d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI4_7(%rip), %ymm3
+	LONG $0x01478d48 // leaq 1(%rdi), %rax
+	LONG $0xffc1c748; WORD $0xffff; BYTE $0xff // movq $-1, %rcx
+	LONG $0x3fe8c148 // shrq $63, %rax
+	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
+	WORD $0xd148; BYTE $0xe8 // shrq %rax
+	LONG $0x08e0c148 // shlq $8, %rax
+	LONG $0x0000eee9; BYTE $0x00 // jmp .LBB4_1
 	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
-	LONG $0x48fee162; WORD $0x3a6f // vmovdqu64 (%rdx), %zmm23
-	LONG $0x00340162; WORD $0xc957 // vxorps %xmm25, %xmm25, %xmm25
-	LONG $0x28fe6162; WORD $0x226f // vmovdqu64 (%rdx), %ymm28
-	LONG $0x00250162; WORD $0xdbef // vpxord %xmm27, %xmm27, %xmm27
-	LONG $0x48fd2262; WORD $0xc736 // vpermq %zmm23, %zmm0, %zmm24
-	LONG $0x486da262; WORD $0xff8d // vpermb %zmm23, %zmm2, %zmm23
-	LONG $0x201d4262; WORD $0xd300 // vpshufb %ymm11, %ymm28, %ymm26
-	LONG $0x403d6262; WORD $0xc115 // vprolvd %zmm1, %zmm24, %zmm24
-	LONG $0x487d0262; WORD $0xd213 // vcvtph2ps %ymm26, %zmm26
-	LONG $0x403d6162; WORD $0xc4db // vpandd %zmm4, %zmm24, %zmm24
-	LONG $0x48e5a262; WORD $0xff83 // vpmultishiftqb %zmm23, %zmm3, %zmm23
-	LONG $0x40456362; WORD $0xc525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm23, %zmm24
-	LONG $0x403d4262; WORD $0x0850 // vpdpbusd (%r8), %zmm24, %zmm25
-	LONG $0x487cc162; WORD $0x7810; BYTE $0x02 // vmovups 128(%r8), %zmm23
-	LONG $0x40440162; WORD $0xd259 // vmulps %zmm26, %zmm23, %zmm26
-	LONG $0x40359162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm25, %zmm25
-	LONG $0x403d4262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm24, %zmm25
-	LONG $0x487c0162; WORD $0xc15b // vcvtdq2ps %zmm25, %zmm24
-	LONG $0x403d2262; WORD $0xd6a8 // vfmadd213ps %zmm22, %zmm24, %zmm26
-	LONG $0x201dc262; WORD $0xf400 // vpshufb %ymm12, %ymm28, %ymm22
-	LONG $0x487d2262; WORD $0xc613 // vcvtph2ps %ymm22, %zmm24
-	LONG $0x487cc162; WORD $0x705b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm22
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x30c28348 // addq $48, %rdx
-	QUAD $0xffd88a6f48fe6162; WORD $0xffff // vmovdqu64 -40(%rdx), %zmm25
-	LONG $0x487c4162; WORD $0x605b; BYTE $0x07 // vcvtdq2ps 448(%r8), %zmm28
-	LONG $0x4044a162; WORD $0xf659 // vmulps %zmm22, %zmm23, %zmm22
-	LONG $0x403d8262; WORD $0xf2ac // vfnmadd213ps %zmm26, %zmm24, %zmm22
-	LONG $0x40b56362; WORD $0xc643; BYTE $0xef // vshufi64x2 $239, %zmm6, %zmm25, %zmm24
-	LONG $0x405d6262; WORD $0xce7d // vpermt2b %zmm6, %zmm20, %zmm25
-	LONG $0x487c4162; WORD $0x5010; BYTE $0x06 // vmovups 384(%r8), %zmm26
-	LONG $0x403d6262; WORD $0xc115 // vprolvd %zmm1, %zmm24, %zmm24
-	LONG $0x403d6162; WORD $0xc4db // vpandd %zmm4, %zmm24, %zmm24
-	LONG $0x48e58262; WORD $0xf983 // vpmultishiftqb %zmm25, %zmm3, %zmm23
-	LONG $0x487d6262; WORD $0x4a79; BYTE $0x01 // vpbroadcastw 2(%rdx), %zmm25
-	LONG $0x40456362; WORD $0xc525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm23, %zmm24
-	LONG $0x403d4262; WORD $0x5850; BYTE $0x04 // vpdpbusd 256(%r8), %zmm24, %zmm27
-	LONG $0x487de262; WORD $0x3a79 // vpbroadcastw (%rdx), %zmm23
-	LONG $0x08fd0162; WORD $0xc96f // vmovdqa64 %xmm25, %xmm25
-	LONG $0x487d0262; WORD $0xc913 // vcvtph2ps %ymm25, %zmm25
-	LONG $0x08fda162; WORD $0xff6f // vmovdqa64 %xmm23, %xmm23
-	LONG $0x487da262; WORD $0xff13 // vcvtph2ps %ymm23, %zmm23
-	LONG $0x40259162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm27, %zmm27
-	LONG $0x403d4262; WORD $0x5850; BYTE $0x05 // vpdpbusd 320(%r8), %zmm24, %zmm27
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x18c28348 // addq $24, %rdx
-	LONG $0x402ca162; WORD $0xff59 // vmulps %zmm23, %zmm26, %zmm23
-	LONG $0x487c0162; WORD $0xc35b // vcvtdq2ps %zmm27, %zmm24
-	LONG $0x403da262; WORD $0xfda8 // vfmadd213ps %zmm21, %zmm24, %zmm23
-	LONG $0x402c8162; WORD $0xec59 // vmulps %zmm28, %zmm26, %zmm21
-	LONG $0x4035a262; WORD $0xefac // vfnmadd213ps %zmm23, %zmm25, %zmm21
-	LONG $0x404ca162; WORD $0xed58 // vaddps %zmm21, %zmm22, %zmm21
+	LONG $0xf7b162c4; BYTE $0xd1 // shlxq %r9, %rcx, %r10
+	LONG $0xf8c18041 // addb $-8, %r9b
+	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
+	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
+	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
+	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
+	QUAD $0x0008b86fc97fd162; WORD $0x0000 // vmovdqu8 8(%r8), %zmm7 {%k1} {z}
+	LONG $0x48fd7162; WORD $0xc66f // vmovdqa64 %zmm6, %zmm8
+	LONG $0x48fd7262; WORD $0xc77d // vpermt2w %zmm7, %zmm0, %zmm8
+	LONG $0x48bdf162; WORD $0xf9db // vpandq %zmm1, %zmm8, %zmm7
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
+	LONG $0x483dd162; WORD $0xd071; BYTE $0x04 // vpsrlw $4, %zmm8, %zmm8
+	LONG $0x48e5f262; WORD $0xf68d // vpermw %zmm6, %zmm3, %zmm6
+	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
+	LONG $0x48457262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm7, %zmm9
+	LONG $0x48bd7162; WORD $0xc1db // vpandq %zmm1, %zmm8, %zmm8
+	LONG $0x486d5262; WORD $0xc000 // vpshufb %zmm8, %zmm2, %zmm8
+	LONG $0x483d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm9
+	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
+	LONG $0x483d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm9
+	LONG $0x487cd162; WORD $0xf95b // vcvtdq2ps %zmm9, %zmm7
+	LONG $0x4845f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm7, %zmm4
+	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	LONG $0x48fda362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm21, %ymm22
-	LONG $0x2054a162; WORD $0xee58 // vaddps %ymm22, %ymm21, %ymm21
-	LONG $0x287da362; WORD $0xee19; BYTE $0x01 // vextractf32x4 $1, %ymm21, %xmm22
-	LONG $0x004ca162; WORD $0xed58 // vaddps %xmm21, %xmm22, %xmm21
-	LONG $0x00d5a162; WORD $0xf5c6; BYTE $0x01 // vshufpd $1, %xmm21, %xmm21, %xmm22
-	LONG $0x0054a162; WORD $0xee58 // vaddps %xmm22, %xmm21, %xmm21
-	LONG $0x087ea162; WORD $0xf516 // vmovshdup %xmm21, %xmm22
-	LONG $0x0056a162; WORD $0xee58 // vaddss %xmm22, %xmm21, %xmm21
-	LONG $0x087ec162; WORD $0x2c11; BYTE $0x24 // vmovss %xmm21, (%r12)
+	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
+	LONG $0xe558dcc5 // vaddps %ymm5, %ymm4, %ymm4
+	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
+	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
+	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
+	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
+	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
+	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
+	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x04888e0f; WORD $0x0000 // jle .LBB3_16
-	LONG $0x20468b4c // movq 32(%rsi), %r8
-	LONG $0x06ff8348 // cmpq $6, %rdi
-	LONG $0x03898c0f; WORD $0x0000 // jl .LBB3_2
-	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
-	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
+	LONG $0x02718e0f; WORD $0x0000 // jle .LBB4_13
+	LONG $0x20568b48 // movq 32(%rsi), %rdx
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
+	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
+	LONG $0x08ff8348 // cmpq $8, %rdi
+	LONG $0x02468c0f; WORD $0x0000 // jl .LBB4_2
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
-	LONG $0x48fee162; WORD $0x3a6f // vmovdqu64 (%rdx), %zmm23
-	LONG $0x487c4162; WORD $0x5010; BYTE $0x02 // vmovups 128(%r8), %zmm26
-	LONG $0xfc4a8d4d // leaq -4(%r10), %r9
-	LONG $0x48fd2262; WORD $0xc736 // vpermq %zmm23, %zmm0, %zmm24
-	LONG $0x486da262; WORD $0xff8d // vpermb %zmm23, %zmm2, %zmm23
-	LONG $0x403d6262; WORD $0xc115 // vprolvd %zmm1, %zmm24, %zmm24
-	LONG $0x403d6162; WORD $0xc4db // vpandd %zmm4, %zmm24, %zmm24
-	LONG $0x48e5a262; WORD $0xff83 // vpmultishiftqb %zmm23, %zmm3, %zmm23
-	LONG $0x40456362; WORD $0xc525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm23, %zmm24
-	LONG $0x0045a162; WORD $0xffef // vpxord %xmm23, %xmm23, %xmm23
-	LONG $0x403dc262; WORD $0x3850 // vpdpbusd (%r8), %zmm24, %zmm23
-	LONG $0x4045b162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm23
-	LONG $0x403dc262; WORD $0x7850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm24, %zmm23
-	LONG $0x28fe6162; WORD $0x026f // vmovdqu64 (%rdx), %ymm24
-	LONG $0x203d6262; WORD $0xcf00 // vpshufb %ymm7, %ymm24, %ymm25
-	LONG $0x203d4262; WORD $0xc000 // vpshufb %ymm8, %ymm24, %ymm24
-	LONG $0x487d0262; WORD $0xc913 // vcvtph2ps %ymm25, %zmm25
-	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps %zmm23, %zmm23
-	LONG $0x487d0262; WORD $0xc013 // vcvtph2ps %ymm24, %zmm24
-	LONG $0x402c0162; WORD $0xc959 // vmulps %zmm25, %zmm26, %zmm25
-	LONG $0x40452262; WORD $0xcda8 // vfmadd213ps %zmm21, %zmm23, %zmm25
-	LONG $0x487cc162; WORD $0x685b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x30c28348 // addq $48, %rdx
-	LONG $0x48fee162; WORD $0x3a6f // vmovdqu64 (%rdx), %zmm23
-	LONG $0x48fd2262; WORD $0xdf36 // vpermq %zmm23, %zmm0, %zmm27
-	LONG $0x486da262; WORD $0xff8d // vpermb %zmm23, %zmm2, %zmm23
-	LONG $0x402ca162; WORD $0xed59 // vmulps %zmm21, %zmm26, %zmm21
-	LONG $0x403d8262; WORD $0xe9ac // vfnmadd213ps %zmm25, %zmm24, %zmm21
-	LONG $0x40256262; WORD $0xc115 // vprolvd %zmm1, %zmm27, %zmm24
-	LONG $0x48e5a262; WORD $0xff83 // vpmultishiftqb %zmm23, %zmm3, %zmm23
-	LONG $0x00340162; WORD $0xc957 // vxorps %xmm25, %xmm25, %xmm25
-	LONG $0x403d6162; WORD $0xc4db // vpandd %zmm4, %zmm24, %zmm24
-	LONG $0x40456362; WORD $0xc525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm23, %zmm24
-	LONG $0x403d4262; WORD $0x4850; BYTE $0x04 // vpdpbusd 256(%r8), %zmm24, %zmm25
-	LONG $0x487cc162; WORD $0x7810; BYTE $0x06 // vmovups 384(%r8), %zmm23
-	LONG $0x40359162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm25, %zmm25
-	LONG $0x403d4262; WORD $0x4850; BYTE $0x05 // vpdpbusd 320(%r8), %zmm24, %zmm25
-	LONG $0x487c0162; WORD $0xc15b // vcvtdq2ps %zmm25, %zmm24
-	LONG $0x28fe6162; WORD $0x0a6f // vmovdqu64 (%rdx), %ymm25
-	LONG $0x20356262; WORD $0xd700 // vpshufb %ymm7, %ymm25, %ymm26
-	LONG $0x20354262; WORD $0xc800 // vpshufb %ymm8, %ymm25, %ymm25
-	LONG $0x487d0262; WORD $0xd213 // vcvtph2ps %ymm26, %zmm26
-	LONG $0x487d0262; WORD $0xc913 // vcvtph2ps %ymm25, %zmm25
-	LONG $0x40440162; WORD $0xd259 // vmulps %zmm26, %zmm23, %zmm26
-	LONG $0x403d2262; WORD $0xd6a8 // vfmadd213ps %zmm22, %zmm24, %zmm26
-	LONG $0x487cc162; WORD $0x705b; BYTE $0x07 // vcvtdq2ps 448(%r8), %zmm22
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0002; BYTE $0x00 // addq $512, %r8
-	LONG $0x30c28348 // addq $48, %rdx
-	LONG $0x4044a162; WORD $0xf659 // vmulps %zmm22, %zmm23, %zmm22
-	LONG $0x40358262; WORD $0xf2ac // vfnmadd213ps %zmm26, %zmm25, %zmm22
-	LONG $0x09fa8349 // cmpq $9, %r10
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
+	LONG $0x6f7e41c4; BYTE $0x00 // vmovdqu (%r8), %ymm8
+	LONG $0x48488d4d // leaq 72(%r8), %r9
+	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	LONG $0x28e55262; WORD $0x407d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm8
+	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
+	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
+	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
+	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
+	LONG $0x48457262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm7, %zmm9
+	LONG $0x48cdf162; WORD $0xf1db // vpandq %zmm1, %zmm6, %zmm6
+	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
+	LONG $0x483cf162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm8, %zmm7
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
+	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
+	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	LONG $0x6f7e41c4; BYTE $0x01 // vmovdqu (%r9), %ymm8
+	LONG $0x48418d4d // leaq 72(%r9), %r8
+	LONG $0x28e55262; WORD $0x417d; BYTE $0x01 // vpermt2w 32(%r9), %ymm3, %ymm8
+	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x48fe5162; WORD $0x096f // vmovdqu64 (%r9), %zmm9
+	QUAD $0x0008897d48fd5262; WORD $0x0000 // vpermt2w 8(%r9), %zmm0, %zmm9
+	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
+	LONG $0x48b5f162; WORD $0xf9db // vpandq %zmm1, %zmm9, %zmm7
+	LONG $0x484dd162; WORD $0xd171; BYTE $0x04 // vpsrlw $4, %zmm9, %zmm6
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm9
+	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm7, %zmm9
+	LONG $0x48cdf162; WORD $0xf1db // vpandq %zmm1, %zmm6, %zmm6
+	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm6, %zmm9
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm7, %zmm9
+	LONG $0x483cf162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm8, %zmm7
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
+	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
+	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
+	LONG $0xf84a8d4d // leaq -8(%r10), %r9
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
+	LONG $0x0ffa8349 // cmpq $15, %r10
 	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xfeb3870f; WORD $0xffff // ja .LBB3_4
+	LONG $0xfec5870f; WORD $0xffff // ja .LBB4_4
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x00a58c0f; WORD $0x0000 // jl .LBB3_7
-	LONG $0x48fee162; WORD $0x3a6f // vmovdqu64 (%rdx), %zmm23
-	LONG $0x487c4162; WORD $0x5010; BYTE $0x02 // vmovups 128(%r8), %zmm26
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0x48fd2262; WORD $0xc736 // vpermq %zmm23, %zmm0, %zmm24
-	LONG $0x486da262; WORD $0xff8d // vpermb %zmm23, %zmm2, %zmm23
-	LONG $0x403d4262; WORD $0xc115 // vprolvd %zmm9, %zmm24, %zmm24
-	LONG $0x403d6162; WORD $0xc4db // vpandd %zmm4, %zmm24, %zmm24
-	LONG $0x48ada262; WORD $0xff83 // vpmultishiftqb %zmm23, %zmm10, %zmm23
-	LONG $0x40456362; WORD $0xc525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm23, %zmm24
-	LONG $0x0045a162; WORD $0xffef // vpxord %xmm23, %xmm23, %xmm23
-	LONG $0x403dc262; WORD $0x3850 // vpdpbusd (%r8), %zmm24, %zmm23
-	LONG $0x4045b162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm23
-	LONG $0x403dc262; WORD $0x7850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm24, %zmm23
-	LONG $0x28fe6162; WORD $0x026f // vmovdqu64 (%rdx), %ymm24
-	LONG $0x203d4262; WORD $0xcb00 // vpshufb %ymm11, %ymm24, %ymm25
-	LONG $0x203d4262; WORD $0xc400 // vpshufb %ymm12, %ymm24, %ymm24
-	LONG $0x487d0262; WORD $0xc913 // vcvtph2ps %ymm25, %zmm25
-	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps %zmm23, %zmm23
-	LONG $0x487d0262; WORD $0xc013 // vcvtph2ps %ymm24, %zmm24
-	LONG $0x402c0162; WORD $0xc959 // vmulps %zmm25, %zmm26, %zmm25
-	LONG $0x40452262; WORD $0xcda8 // vfmadd213ps %zmm21, %zmm23, %zmm25
-	LONG $0x487cc162; WORD $0x685b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x30c28348 // addq $48, %rdx
-	LONG $0x402ca162; WORD $0xed59 // vmulps %zmm21, %zmm26, %zmm21
-	LONG $0x403d8262; WORD $0xe9ac // vfnmadd213ps %zmm25, %zmm24, %zmm21
-	LONG $0x03ff8348 // cmpq $3, %rdi
-	LONG $0x019a8f0f; WORD $0x0000 // jg .LBB3_12
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0x00a48c0f; WORD $0x0000 // jl .LBB3_10
-	LONG $0x92fbe1c4; BYTE $0xc8 // kmovq %rax, %k1
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0xc97fe162; WORD $0x3a6f // vmovdqu8 (%rdx), %zmm23 {%k1} {z}
-	LONG $0x486d2262; WORD $0xcf8d // vpermb %zmm23, %zmm2, %zmm25
-	LONG $0x48fd2262; WORD $0xc736 // vpermq %zmm23, %zmm0, %zmm24
-	LONG $0x20454262; WORD $0xd300 // vpshufb %ymm11, %ymm23, %ymm26
-	LONG $0x2045c262; WORD $0xfc00 // vpshufb %ymm12, %ymm23, %ymm23
-	LONG $0x403d4262; WORD $0xc115 // vprolvd %zmm9, %zmm24, %zmm24
-	LONG $0x487da262; WORD $0xff13 // vcvtph2ps %ymm23, %zmm23
-	LONG $0x403d6162; WORD $0xc4db // vpandd %zmm4, %zmm24, %zmm24
-	LONG $0x48ad0262; WORD $0xc983 // vpmultishiftqb %zmm25, %zmm10, %zmm25
-	LONG $0x40356362; WORD $0xc525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm25, %zmm24
-	LONG $0x00350162; WORD $0xc9ef // vpxord %xmm25, %xmm25, %xmm25
-	LONG $0x403d4262; WORD $0x0850 // vpdpbusd (%r8), %zmm24, %zmm25
-	LONG $0x40359162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm25, %zmm25
-	LONG $0x403d4262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm24, %zmm25
-	LONG $0x487c0162; WORD $0xc15b // vcvtdq2ps %zmm25, %zmm24
-	LONG $0x487d0262; WORD $0xca13 // vcvtph2ps %ymm26, %zmm25
-	LONG $0x487c4162; WORD $0x5010; BYTE $0x02 // vmovups 128(%r8), %zmm26
-	LONG $0x402c0162; WORD $0xc959 // vmulps %zmm25, %zmm26, %zmm25
-	LONG $0x403d2262; WORD $0xcda8 // vfmadd213ps %zmm21, %zmm24, %zmm25
-	LONG $0x487cc162; WORD $0x685b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm21
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x30c28348 // addq $48, %rdx
-	LONG $0x402ca162; WORD $0xed59 // vmulps %zmm21, %zmm26, %zmm21
-	LONG $0x40458262; WORD $0xe9ac // vfnmadd213ps %zmm25, %zmm23, %zmm21
-	LONG $0x01f98349 // cmpq $1, %r9
-	LONG $0xfcc3850f; WORD $0xffff // jne .LBB3_15
-	LONG $0x92fbe1c4; BYTE $0xc9 // kmovq %rcx, %k1
-	LONG $0x487c4162; WORD $0x6010; BYTE $0x02 // vmovups 128(%r8), %zmm28
-	LONG $0x487c4162; WORD $0x585b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm27
-	LONG $0xc97fe162; WORD $0x3a6f // vmovdqu8 (%rdx), %zmm23 {%k1} {z}
-	LONG $0x48fd2162; WORD $0xc76f // vmovdqa64 %zmm23, %zmm24
-	LONG $0x087d2262; WORD $0xcf79 // vpbroadcastw %xmm23, %xmm25
-	LONG $0x00454262; WORD $0xd700 // vpshufb %xmm15, %xmm23, %xmm26
-	LONG $0x4895e262; WORD $0xfe7e // vpermt2q %zmm6, %zmm13, %zmm23
-	LONG $0x480d6262; WORD $0xc67d // vpermt2b %zmm6, %zmm14, %zmm24
-	LONG $0x487d0262; WORD $0xc913 // vcvtph2ps %ymm25, %zmm25
-	LONG $0x487d0262; WORD $0xd213 // vcvtph2ps %ymm26, %zmm26
-	LONG $0x4045c262; WORD $0xf915 // vprolvd %zmm9, %zmm23, %zmm23
-	LONG $0x48ad0262; WORD $0xc083 // vpmultishiftqb %zmm24, %zmm10, %zmm24
-	LONG $0x401c0162; WORD $0xc959 // vmulps %zmm25, %zmm28, %zmm25
-	LONG $0x4045e162; WORD $0xfcdb // vpandd %zmm4, %zmm23, %zmm23
-	LONG $0x403de362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm24, %zmm23
-	LONG $0x003d0162; WORD $0xc0ef // vpxord %xmm24, %xmm24, %xmm24
-	LONG $0x40454262; WORD $0x0050 // vpdpbusd (%r8), %zmm23, %zmm24
-	LONG $0x403d9162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm24
-	LONG $0x40454262; WORD $0x4050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm23, %zmm24
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x18c28348 // addq $24, %rdx
-	LONG $0x487c8162; WORD $0xf85b // vcvtdq2ps %zmm24, %zmm23
-	LONG $0x40452262; WORD $0xcea8 // vfmadd213ps %zmm22, %zmm23, %zmm25
-	LONG $0x401c8162; WORD $0xf359 // vmulps %zmm27, %zmm28, %zmm22
-	LONG $0x402d8262; WORD $0xf1ac // vfnmadd213ps %zmm25, %zmm26, %zmm22
-	LONG $0xfffc1fe9; BYTE $0xff // jmp .LBB3_15
+	LONG $0x009c8c0f; WORD $0x0000 // jl .LBB4_7
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
+	LONG $0x6f7e41c4; BYTE $0x00 // vmovdqu (%r8), %ymm8
+	LONG $0xfcc18349 // addq $-4, %r9
+	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	LONG $0x28e55262; WORD $0x407d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm8
+	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
+	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
+	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
+	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
+	LONG $0x48457262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm7, %zmm9
+	LONG $0x48cdf162; WORD $0xf1db // vpandq %zmm1, %zmm6, %zmm6
+	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
+	LONG $0x483cf162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm8, %zmm7
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
+	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
+	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
+	LONG $0x48c08349 // addq $72, %r8
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
+	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
+	LONG $0xfda18e0f; WORD $0xffff // jle .LBB4_12
+	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
+	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
+	WORD $0x0145; BYTE $0xd2 // addl %r10d, %r10d
+	LONG $0xd20c8d4f // leaq (%r10,%r10,8), %r9
+	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xfce98c0f; WORD $0xffff // jl .LBB4_10
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x48fd7162; WORD $0xc66f // vmovdqa64 %zmm6, %zmm8
+	QUAD $0x0008807d48fd5262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm8
+	LONG $0xfffd02e9; BYTE $0xff // jmp .LBB4_11
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
-	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
-	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xfdcb8d0f; WORD $0xffff // jge .LBB3_6
-	LONG $0xfffe6be9; BYTE $0xff // jmp .LBB3_7
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0xfa96850f; WORD $0xffff // jne .LBB3_14
-	QUAD $0xfff0ba6f48fee162; WORD $0xffff // vmovdqu64 -16(%rdx), %zmm23
-	LONG $0x00340162; WORD $0xc957 // vxorps %xmm25, %xmm25, %xmm25
-	QUAD $0xfff0a26f28fe6162; WORD $0xffff // vmovdqu64 -16(%rdx), %ymm28
-	QUAD $0x0010926f28fe6162; WORD $0x0000 // vmovdqu64 16(%rdx), %ymm26
-	LONG $0x40fd2262; WORD $0xc736 // vpermq %zmm23, %zmm16, %zmm24
-	LONG $0x4075a262; WORD $0xff8d // vpermb %zmm23, %zmm17, %zmm23
-	LONG $0x28fd0162; WORD $0xdc6f // vmovdqa64 %ymm28, %ymm27
-	LONG $0x20ed0262; WORD $0xda7d // vpermt2w %ymm26, %ymm18, %ymm27
-	LONG $0x20e50262; WORD $0xe27d // vpermt2w %ymm26, %ymm19, %ymm28
-	LONG $0x487c4162; WORD $0x505b; BYTE $0x03 // vcvtdq2ps 192(%r8), %zmm26
-	LONG $0x403d4262; WORD $0xc115 // vprolvd %zmm9, %zmm24, %zmm24
-	LONG $0x403d6162; WORD $0xc4db // vpandd %zmm4, %zmm24, %zmm24
-	LONG $0x487d0262; WORD $0xdb13 // vcvtph2ps %ymm27, %zmm27
-	LONG $0x48ada262; WORD $0xff83 // vpmultishiftqb %zmm23, %zmm10, %zmm23
-	LONG $0x40456362; WORD $0xc525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm23, %zmm24
-	LONG $0x403d4262; WORD $0x0850 // vpdpbusd (%r8), %zmm24, %zmm25
-	LONG $0x487cc162; WORD $0x7810; BYTE $0x02 // vmovups 128(%r8), %zmm23
-	LONG $0x40440162; WORD $0xdb59 // vmulps %zmm27, %zmm23, %zmm27
-	LONG $0x40359162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm25, %zmm25
-	LONG $0x403d4262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm24, %zmm25
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x30c28348 // addq $48, %rdx
-	LONG $0x487c0162; WORD $0xc15b // vcvtdq2ps %zmm25, %zmm24
-	LONG $0x487d0262; WORD $0xcc13 // vcvtph2ps %ymm28, %zmm25
-	LONG $0x403d2262; WORD $0xdea8 // vfmadd213ps %zmm22, %zmm24, %zmm27
-	LONG $0x40448162; WORD $0xf259 // vmulps %zmm26, %zmm23, %zmm22
-	LONG $0x40358262; WORD $0xf3ac // vfnmadd213ps %zmm27, %zmm25, %zmm22
-	LONG $0xfffb20e9; BYTE $0xff // jmp .LBB3_15
+	LONG $0xff018d0f; WORD $0xffff // jge .LBB4_6
+	WORD $0x9beb // jmp .LBB4_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x0300020001cccccc // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0c000b000a000800 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0c000b000a001100 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0400000004001100 // constant
-	QUAD $0x0400000004000000 // constant
+	QUAD $0x0001cccccccccccc // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x001c001a00190018 // constant
+	QUAD $0x003c001f001e001d // constant
+	QUAD $0x0001003f003e003d // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0006000000040000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x000b000000090000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x001c0000000e0000 // constant
+	QUAD $0x001e0000001d0000 // constant
+	QUAD $0x00030000001f0000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000e000a00090008 // constant
+	QUAD $0x001200110010000f // constant
+	QUAD $0x0019001500140013 // constant
+	QUAD $0x001d001c001b001a // constant
+	QUAD $0x00380034001f001e // constant
+	QUAD $0x003c003b003a0039 // constant
+	QUAD $0x0202003f003e003d // constant
+	QUAD $0x0303020202020202 // constant
+	QUAD $0x1818030303030303 // constant
+	QUAD $0x1919181818181818 // constant
+	QUAD $0x2e2e191919191919 // constant
+	QUAD $0x2f2f2e2e2e2e2e2e // constant
+	QUAD $0x6c6c2f2f2f2f2f2f // constant
+	QUAD $0x6d6d6c6c6c6c6c6c // constant
+	QUAD $0x04046d6d6d6d6d6d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x1a1a050505050505 // constant
+	QUAD $0x1b1b1a1a1a1a1a1a // constant
+	QUAD $0x30301b1b1b1b1b1b // constant
+	QUAD $0x3131303030303030 // constant
+	QUAD $0x6e6e313131313131 // constant
+	QUAD $0x6f6f6e6e6e6e6e6e // constant
+	QUAD $0x00016f6f6f6f6f6f // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0004000000000000 // constant
+	QUAD $0x0005000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000e000000000000 // constant
+	QUAD $0x000f000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0800070006000000 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x0800070006000d00 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x110010000f000d00 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x1a00190018001600 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1a00190018001f00 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x0300020001001f00 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x3200310030000800 // constant
-	QUAD $0x3600350034003300 // constant
-	QUAD $0x3a00390038003700 // constant
-	QUAD $0x3e003d003c003b00 // constant
-	QUAD $0x0200000001003f00 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x0f0000000e000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x0f0000000e000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x1900000018000000 // constant
-	QUAD $0x1b0000001a000000 // constant
-	QUAD $0x1d0000001c000000 // constant
-	QUAD $0x1f0000001e000000 // constant
-	QUAD $0x0000000302000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0500040003000000 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0500040003000a00 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x10000f000e000a00 // constant
-	QUAD $0x1400130012001100 // constant
-	QUAD $0x10000f000e001500 // constant
-	QUAD $0x1400130012001100 // constant
-	QUAD $0x0202020202001500 // constant
-	QUAD $0x0303030303020202 // constant
-	QUAD $0x0404040404030303 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x1818181818050505 // constant
-	QUAD $0x1919191919181818 // constant
-	QUAD $0x1a1a1a1a1a191919 // constant
-	QUAD $0x1b1b1b1b1b1a1a1a // constant
-	QUAD $0x03000000031b1b1b // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x0504030201000000 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x0504030201080706 // constant
-	QUAD $0x2c2c2c2c2c080706 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x64636261602f2f2f // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x0f000e000d7f7e7d // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f000e000d001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x1a00190018001400 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1a00190018001f00 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1616161616001f00 // constant
-	QUAD $0x1717171717161616 // constant
-	QUAD $0x1818181818171717 // constant
-	QUAD $0x1919191919181818 // constant
-	QUAD $0x2c2c2c2c2c191919 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x05000400032f2f2f // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0500040003000a00 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x3200310030000a00 // constant
-	QUAD $0x3600350034003300 // constant
-	QUAD $0x3a00390038003700 // constant
-	QUAD $0x3e003d003c003b00 // constant
-	QUAD $0x0202020202003f00 // constant
-	QUAD $0x0303030303020202 // constant
-	QUAD $0x0404040404030303 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x6463626160050505 // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x00000000017f7e7d // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x0000000001000000 // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000005000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000005000000 // constant
-	QUAD $0x0404040404000000 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x0606060606050505 // constant
-	QUAD $0x0707070707060606 // constant
-	QUAD $0x1c1c1c1c1c070707 // constant
-	QUAD $0x1d1d1d1d1d1c1c1c // constant
-	QUAD $0x1e1e1e1e1e1d1d1d // constant
-	QUAD $0x1f1f1f1f1f1e1e1e // constant
-	QUAD $0x00000000001f1f1f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0807060504000000 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x08070605040b0a09 // constant
-	QUAD $0x2c2c2c2c2c0b0a09 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x64636261602f2f2f // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x00000000037f7e7d // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000003000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000006000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x0000000006000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x1414141414000000 // constant
-	QUAD $0x1515151515141414 // constant
-	QUAD $0x1616161616151515 // constant
-	QUAD $0x1717171717161616 // constant
-	QUAD $0x2c2c2c2c2c171717 // constant
-	QUAD $0x2d2d2d2d2d2c2c2c // constant
-	QUAD $0x2e2e2e2e2e2d2d2d // constant
-	QUAD $0x2f2f2f2f2f2e2e2e // constant
-	QUAD $0x00000000012f2f2f // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x0000000001000000 // constant
-	QUAD $0x0000000002000000 // constant
-	QUAD $0x000000000c000000 // constant
-	QUAD $0x000000000d000000 // constant
-	QUAD $0x000000000e000000 // constant
-	QUAD $0x000000000f000000 // constant
-	QUAD $0x0404040404000000 // constant
-	QUAD $0x0505050505040404 // constant
-	QUAD $0x0606060606050505 // constant
-	QUAD $0x0707070707060606 // constant
-	QUAD $0x6463626160070707 // constant
-	QUAD $0x6c6b6a6968676665 // constant
-	QUAD $0x74737271706f6e6d // constant
-	QUAD $0x7c7b7a7978777675 // constant
-	QUAD $0x00000003027f7e7d // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0300020001000000 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0c000b000a000800 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0c000b000a001100 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x0f0f0f0f0f001100 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0006000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000d000000000000 // constant
+	QUAD $0x0404000000000000 // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x04040d0d0d0d0d0d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x06060d0d0d0d0d0d // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x06060f0f0f0f0f0f // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x00010f0f0f0f0f0f // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x001c001a00190018 // constant
+	QUAD $0x003c001f001e001d // constant
+	QUAD $0x0f0f003f003e003d // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -2309,47 +1362,15 @@ TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x4f3f2d18010f0f0f // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x4f3f2d1801f1d9c5 // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x4f3f2d1801f1d9c5 // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x4f3f2d1801f1d9c5 // constant
-	QUAD $0xb5a6998d81766a5d // constant
-	QUAD $0x0000000000f1d9c5 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0800070006000000 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x0800070006000d00 // constant
-	QUAD $0x0c000b000a000900 // constant
-	QUAD $0x110010000f000d00 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f001600 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x1a00190018001600 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x1a00190018001f00 // constant
-	QUAD $0x1e001d001c001b00 // constant
-	QUAD $0x0300020001001f00 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0300020001000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x3200310030000800 // constant
-	QUAD $0x3600350034003300 // constant
-	QUAD $0x3a00390038003700 // constant
-	QUAD $0x3e003d003c003b00 // constant
-	QUAD $0x000000000f003f00 // constant
+	QUAD $0x18010f0f0f0f0f0f // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x000ff1d9c5b5a699 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
@@ -2361,187 +1382,179 @@ TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00000000001c0000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00040000001c0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0003000000040000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0001000000020000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0800000008000000 // constant
-	QUAD $0x0800000008000000 // constant
-	QUAD $0x0900000009000000 // constant
-	QUAD $0x0900000009000000 // constant
-	QUAD $0x0a0000000a000000 // constant
-	QUAD $0x0a0000000a000000 // constant
-	QUAD $0x0b0000000b000000 // constant
-	QUAD $0x0b0000000b000000 // constant
-	QUAD $0x0c0000000c000000 // constant
-	QUAD $0x0c0000000c000000 // constant
-	QUAD $0x0d0000000d000000 // constant
-	QUAD $0x0d0000000d000000 // constant
-	QUAD $0x0e0000000e000000 // constant
-	QUAD $0x0e0000000e000000 // constant
-	QUAD $0x0f0000000f000000 // constant
-	QUAD $0x0f0000000f000000 // constant
 	QUAD $0x0000000000000000 // constant
+	QUAD $0x001f000000000000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x00040000001f0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x001e000000050000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001d0000001e0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x00060000001d0000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0006000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000040000 // constant
 	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x0001000100000000 // constant
-	QUAD $0x0001000100010001 // constant
-	QUAD $0x0809080908010001 // constant
-	QUAD $0x0809080908090809 // constant
-	QUAD $0x0203020302090809 // constant
-	QUAD $0x0203020302030203 // constant
-	QUAD $0x0a0b0a0b0a030203 // constant
-	QUAD $0x0a0b0a0b0a0b0a0b // constant
-	QUAD $0x100f0f0f0f0b0a0b // constant
-	QUAD $0xcccccccccc101010 // constant
-	QUAD $0x0808080808cccccc // constant
-	QUAD $0x1414141414080808 // constant
-	QUAD $0x1c00000000141414 // constant
-	QUAD $0x1c000000001c1c1c // constant
-	QUAD $0x09090909091c1c1c // constant
-	QUAD $0x1515151515090909 // constant
-	QUAD $0x0807060504151515 // constant
-	QUAD $0x0c020102010b0a09 // constant
-	QUAD $0x04020102010f0e0d // constant
-	QUAD $0x0604030403050405 // constant
-	WORD $0x0607; BYTE $0x07 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x00000000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0201000000030000 // constant
+	QUAD $0x0b0a080706050403 // constant
+	QUAD $0x141311100f0e0d0c // constant
+	QUAD $0x1d1c1a1918171615 // constant
+	QUAD $0x00003f3e3d3c1f1e // constant
+	QUAD $0x1212090909090000 // constant
+	QUAD $0x18011b1b1b1b1212 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	LONG $0xc5b5a699; WORD $0xf1d9 // constant
 
 // func dotQ8_0VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
@@ -2552,23 +1565,10 @@ TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x03b60558487df262; WORD $0x0000 // vpbroadcastd .LCPI4_0(%rip), %zmm0
-	LONG $0x00009de9; BYTE $0x00 // jmp .LBB4_1
-	BYTE $0x90 // padding
-	LONG $0x6f7ec1c4; WORD $0x0250 // vmovdqu 2(%r8), %ymm2
-	LONG $0x48fef162; WORD $0x686f; BYTE $0x07 // vmovdqu64 448(%rax), %zmm5
-	LONG $0x7979c2c4; BYTE $0x20 // vpbroadcastw (%r8), %xmm4
-	LONG $0x486df162; WORD $0xd0ef // vpxord %zmm0, %zmm2, %zmm2
-	LONG $0x486df262; WORD $0x6850; BYTE $0x04 // vpdpbusd 256(%rax), %zmm2, %zmm5
-	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
-	LONG $0x485cf162; WORD $0x6059; BYTE $0x06 // vmulps 384(%rax), %zmm4, %zmm4
-	LONG $0x4855f162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm5, %zmm5
-	LONG $0x486df262; WORD $0x6850; BYTE $0x05 // vpdpbusd 320(%rax), %zmm2, %zmm5
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	LONG $0x22c08349 // addq $34, %r8
-	LONG $0x487cf162; WORD $0xd55b // vcvtdq2ps %zmm5, %zmm2
-	LONG $0x486df262; WORD $0xccb8 // vfmadd231ps %zmm4, %zmm2, %zmm1
-	LONG $0x4864f162; WORD $0xc958 // vaddps %zmm1, %zmm3, %zmm1
+	QUAD $0x025e0558487df262; WORD $0x0000 // vpbroadcastd .LCPI5_0(%rip), %zmm0
+	WORD $0x4eeb // jmp .LBB5_1
+	LONG $0x00401f0f // padding
+	LONG $0x4874f162; WORD $0xca58 // vaddps %zmm2, %zmm1, %zmm1
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x48fdf362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm1, %ymm2
@@ -2583,862 +1583,98 @@ TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0x030f8e0f; WORD $0x0000 // jle .LBB4_17
+	LONG $0x02088e0f; WORD $0x0000 // jle .LBB5_10
 	LONG $0x20468b48 // movq 32(%rsi), %rax
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	LONG $0x06ff8348 // cmpq $6, %rdi
-	LONG $0x02528c0f; WORD $0x0000 // jl .LBB4_2
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0x01e08c0f; WORD $0x0000 // jl .LBB5_2
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
 	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
-	QUAD $0x0000000000841f0f // padding
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
+	LONG $0x48fef162; WORD $0x606f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm4
 	LONG $0x7979e2c4; WORD $0x2269 // vpbroadcastw 34(%rcx), %xmm5
-	LONG $0xfc508d49 // leaq -4(%r8), %rdx
+	LONG $0xfc428d4c // leaq -4(%rdx), %r8
 	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
-	LONG $0x48fef162; WORD $0x686f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm5
 	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2850 // vpdpbusd (%rax), %zmm3, %zmm5
+	LONG $0x4865f262; WORD $0x2050 // vpdpbusd (%rax), %zmm3, %zmm4
+	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
+	LONG $0x4865f262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm4
+	LONG $0x487cf162; WORD $0xdc5b // vcvtdq2ps %zmm4, %zmm3
+	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
+	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
 	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
 	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
-	LONG $0x4855f162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm5, %zmm5
-	LONG $0x4865f262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm5
 	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
+	LONG $0x2289180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8226(%rcx)
 	LONG $0x44c18348 // addq $68, %rcx
-	LONG $0x487cf162; WORD $0xdd5b // vcvtdq2ps %zmm5, %zmm3
 	LONG $0x7979e2c4; WORD $0x2269 // vpbroadcastw 34(%rcx), %xmm5
 	LONG $0x4865f262; WORD $0xccb8 // vfmadd231ps %zmm4, %zmm3, %zmm1
 	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
+	LONG $0x48fef162; WORD $0x606f; BYTE $0x07 // vmovdqu64 448(%rax), %zmm4
 	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
-	LONG $0x48fef162; WORD $0x686f; BYTE $0x07 // vmovdqu64 448(%rax), %zmm5
 	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x6850; BYTE $0x04 // vpdpbusd 256(%rax), %zmm3, %zmm5
-	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
-	LONG $0x485cf162; WORD $0x6059; BYTE $0x06 // vmulps 384(%rax), %zmm4, %zmm4
-	LONG $0x4855f162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm5, %zmm5
-	LONG $0x4865f262; WORD $0x6850; BYTE $0x05 // vpdpbusd 320(%rax), %zmm3, %zmm5
+	LONG $0x4865f262; WORD $0x6050; BYTE $0x04 // vpdpbusd 256(%rax), %zmm3, %zmm4
+	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
+	LONG $0x4865f262; WORD $0x6050; BYTE $0x05 // vpdpbusd 320(%rax), %zmm3, %zmm4
+	LONG $0x7979e2c4; BYTE $0x19 // vpbroadcastw (%rcx), %xmm3
+	LONG $0x3865e3c4; WORD $0x01dd // vinserti128 $1, %xmm5, %ymm3, %ymm3
+	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
+	LONG $0x4864f162; WORD $0x5859; BYTE $0x06 // vmulps 384(%rax), %zmm3, %zmm3
 	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
+	LONG $0x2289180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8226(%rcx)
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
 	LONG $0x44c18348 // addq $68, %rcx
-	LONG $0x487cf162; WORD $0xdd5b // vcvtdq2ps %zmm5, %zmm3
-	LONG $0x4865f262; WORD $0xd4b8 // vfmadd231ps %zmm4, %zmm3, %zmm2
-	LONG $0x09f88349 // cmpq $9, %r8
-	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
-	LONG $0xff1c870f; WORD $0xffff // ja .LBB4_4
-	LONG $0x04fa8348 // cmpq $4, %rdx
-	WORD $0x707c // jl .LBB4_7
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps %zmm4, %zmm4
+	LONG $0x485df262; WORD $0xd3b8 // vfmadd231ps %zmm3, %zmm4, %zmm2
+	LONG $0x07fa8348 // cmpq $7, %rdx
+	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
+	LONG $0xff0e870f; WORD $0xffff // ja .LBB5_4
+	LONG $0x02f88349 // cmpq $2, %r8
+	WORD $0x777c // jl .LBB5_7
 	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x48fef162; WORD $0x686f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm5
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
-	LONG $0xfec28348 // addq $-2, %rdx
-	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2850 // vpdpbusd (%rax), %zmm3, %zmm5
-	LONG $0x4855f162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm5, %zmm5
-	LONG $0x4865f262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm5
-	LONG $0x7979e2c4; WORD $0x2259 // vpbroadcastw 34(%rcx), %xmm3
-	LONG $0x385de3c4; WORD $0x01db // vinserti128 $1, %xmm3, %ymm4, %ymm3
-	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
-	LONG $0x4864f162; WORD $0x5859; BYTE $0x02 // vmulps 128(%rax), %zmm3, %zmm3
-	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x44c18348 // addq $68, %rcx
-	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps %zmm5, %zmm5
-	LONG $0x4855f262; WORD $0xcbb8 // vfmadd231ps %zmm3, %zmm5, %zmm1
-	LONG $0x03ff8348 // cmpq $3, %rdi
-	LONG $0x00fc8f0f; WORD $0x0000 // jg .LBB4_13
-	LONG $0x02fa8348 // cmpq $2, %rdx
-	WORD $0x707c // jl .LBB4_10
-	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x48fef162; WORD $0x686f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm5
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
-	LONG $0xfec28348 // addq $-2, %rdx
-	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2850 // vpdpbusd (%rax), %zmm3, %zmm5
-	LONG $0x4855f162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm5, %zmm5
-	LONG $0x4865f262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm5
-	LONG $0x7979e2c4; WORD $0x2259 // vpbroadcastw 34(%rcx), %xmm3
-	LONG $0x385de3c4; WORD $0x01db // vinserti128 $1, %xmm3, %ymm4, %ymm3
-	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
-	LONG $0x4864f162; WORD $0x5859; BYTE $0x02 // vmulps 128(%rax), %zmm3, %zmm3
-	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x44c18348 // addq $68, %rcx
-	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps %zmm5, %zmm5
-	LONG $0x4855f262; WORD $0xcbb8 // vfmadd231ps %zmm3, %zmm5, %zmm1
-	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0x00fc850f; WORD $0x0000 // jne .LBB4_11
-	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x48fef162; WORD $0x686f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm5
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
-	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2850 // vpdpbusd (%rax), %zmm3, %zmm5
-	LONG $0x4855f162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm5, %zmm5
-	LONG $0x4865f262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm5
-	LONG $0x487df262; WORD $0xdc13 // vcvtph2ps %ymm4, %zmm3
-	LONG $0x4864f162; WORD $0x5859; BYTE $0x02 // vmulps 128(%rax), %zmm3, %zmm3
-	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
-	LONG $0x22c18348 // addq $34, %rcx
-	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps %zmm5, %zmm5
-	LONG $0x4855f262; WORD $0xdaa8 // vfmadd213ps %zmm2, %zmm5, %zmm3
-	LONG $0xfffd5ae9; BYTE $0xff // jmp .LBB4_16
-	QUAD $0x0000000000841f0f // padding
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
-	LONG $0x04fa8348 // cmpq $4, %rdx
-	LONG $0xfe968d0f; WORD $0xffff // jge .LBB4_6
-	LONG $0xffff01e9; BYTE $0xff // jmp .LBB4_7
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
-	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
+	LONG $0x48fef162; WORD $0x606f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm4
 	LONG $0x7979e2c4; WORD $0x2269 // vpbroadcastw 34(%rcx), %xmm5
-	LONG $0x44418d4c // leaq 68(%rcx), %r8
+	LONG $0xfec08349 // addq $-2, %r8
 	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
-	LONG $0x48fef162; WORD $0x686f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm5
 	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2850 // vpdpbusd (%rax), %zmm3, %zmm5
-	LONG $0x4855f162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm5, %zmm5
-	LONG $0x4865f262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm5
-	LONG $0x487df262; WORD $0xdc13 // vcvtph2ps %ymm4, %zmm3
-	LONG $0x4864f162; WORD $0x5859; BYTE $0x02 // vmulps 128(%rax), %zmm3, %zmm3
+	LONG $0x4865f262; WORD $0x2050 // vpdpbusd (%rax), %zmm3, %zmm4
+	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
+	LONG $0x4865f262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm4
+	LONG $0x487cf162; WORD $0xdc5b // vcvtdq2ps %zmm4, %zmm3
+	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
+	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
+	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
+	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
 	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
-	LONG $0x487cf162; WORD $0xe55b // vcvtdq2ps %zmm5, %zmm4
-	LONG $0x485df262; WORD $0xdaa8 // vfmadd213ps %zmm2, %zmm4, %zmm3
-	LONG $0x02fa8348 // cmpq $2, %rdx
-	LONG $0xfc70850f; WORD $0xffff // jne .LBB4_15
-	LONG $0xfffcbde9; BYTE $0xff // jmp .LBB4_16
-	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
-	LONG $0x487cf162; WORD $0xda28 // vmovaps %zmm2, %zmm3
-	LONG $0xfffca7e9; BYTE $0xff // jmp .LBB4_16
+	LONG $0x2289180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8226(%rcx)
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	LONG $0x44c18348 // addq $68, %rcx
+	LONG $0x4865f262; WORD $0xccb8 // vfmadd231ps %zmm4, %zmm3, %zmm1
+	WORD $0x854d; BYTE $0xc0 // testq %r8, %r8
+	LONG $0xfe188e0f; WORD $0xffff // jle .LBB5_9
+	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
+	LONG $0x48fef162; WORD $0x606f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm4
+	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
+	LONG $0x4865f262; WORD $0x2050 // vpdpbusd (%rax), %zmm3, %zmm4
+	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
+	LONG $0x4865f262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm4
+	LONG $0x487cf162; WORD $0xdc5b // vcvtdq2ps %zmm4, %zmm3
+	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
+	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
+	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
+	LONG $0x4865f262; WORD $0xd4b8 // vfmadd231ps %zmm4, %zmm3, %zmm2
+	LONG $0xfffdcfe9; BYTE $0xff // jmp .LBB5_9
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	LONG $0x02f88349 // cmpq $2, %r8
+	LONG $0xff188d0f; WORD $0xffff // jge .LBB5_6
+	WORD $0x8deb // jmp .LBB5_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	LONG $0x808080cc; BYTE $0x80 // constant
-
-// func dotIQ4NLVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	QUAD $0x14360520487df262; WORD $0x0000 // vpmovsxbw .LCPI5_11(%rip), %zmm0
-	QUAD $0x138c0d5b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI5_1(%rip), %zmm1
-	QUAD $0x0e221578487df262; WORD $0x0000 // vpbroadcastb .LCPI5_12(%rip), %zmm2
-	QUAD $0x14581d5a487df262; WORD $0x0000 // vbroadcasti32x4 .LCPI5_13(%rip), %zmm3
-	QUAD $0x000013f0256ffdc5 // vmovdqa .LCPI5_4(%rip), %ymm4
-	QUAD $0x14262d21487df262; WORD $0x0000 // vpmovsxbd .LCPI5_14(%rip), %zmm5
-	QUAD $0x0dfc3578487df262; WORD $0x0000 // vpbroadcastb .LCPI5_12(%rip), %zmm6
-	QUAD $0x000013d43d6ffdc5 // vmovdqa .LCPI5_4(%rip), %ymm7
-	QUAD $0x138a0d20487d7262; WORD $0x0000 // vpmovsxbw .LCPI5_15(%rip), %zmm9
-	QUAD $0x13a01520487d7262; WORD $0x0000 // vpmovsxbw .LCPI5_16(%rip), %zmm10
-	QUAD $0x0014071d207d62c4; BYTE $0x00 // vpmovsxbw .LCPI5_17(%rip), %ymm11
-	QUAD $0x134d2520487d7262; WORD $0x0000 // vpmovsxbw .LCPI5_18(%rip), %zmm12
-	QUAD $0x000013052d6f7dc5 // vmovdqa .LCPI5_7(%rip), %ymm13
-	QUAD $0x000fffffffffb848; WORD $0x0000 // movabsq $68719476735, %rax
-	LONG $0x03ffffb9; BYTE $0x00 // movl $262143, %ecx
-	LONG $0xef3941c4; BYTE $0xc0 // vpxor %xmm8, %xmm8, %xmm8
-	LONG $0x00012de9; BYTE $0x00 // jmp .LBB5_1
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	QUAD $0xfff6a28d489de262; WORD $0xffff // vpermw -10(%rdx), %zmm12, %zmm20
-	LONG $0x405de262; WORD $0xe115 // vprolvd %zmm1, %zmm20, %zmm20
-	LONG $0x40dde162; WORD $0xe2db // vpandq %zmm2, %zmm20, %zmm20
-	LONG $0x4865a262; WORD $0xe400 // vpshufb %zmm20, %zmm3, %zmm20
-	LONG $0x405da262; WORD $0xd350 // vpdpbusd %zmm19, %zmm20, %zmm18
-	QUAD $0xfff69a6f28fee162; WORD $0xffff // vmovdqu64 -10(%rdx), %ymm19
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x24c28348 // addq $36, %rdx
-	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
-	LONG $0x405da262; WORD $0xd150 // vpdpbusd %zmm17, %zmm20, %zmm18
-	LONG $0x2065c262; WORD $0xdd00 // vpshufb %ymm13, %ymm19, %ymm19
-	LONG $0x487ca162; WORD $0xca5b // vcvtdq2ps %zmm18, %zmm17
-	LONG $0x487da262; WORD $0xdb13 // vcvtph2ps %ymm19, %zmm19
-	LONG $0x407ca162; WORD $0xc359 // vmulps %zmm19, %zmm16, %zmm16
-	QUAD $0xffd29a6f48fee162; WORD $0xffff // vmovdqu64 -46(%rdx), %zmm19
-	LONG $0x40753262; WORD $0xf8b8 // vfmadd231ps %zmm16, %zmm17, %zmm15
-	LONG $0x40e5c362; WORD $0xd043; BYTE $0xef // vshufi64x2 $239, %zmm8, %zmm19, %zmm18
-	LONG $0x48fec162; WORD $0x586f; BYTE $0x07 // vmovdqu64 448(%r8), %zmm19
-	LONG $0x406de262; WORD $0xd115 // vprolvd %zmm1, %zmm18, %zmm18
-	LONG $0x40ede162; WORD $0xd2db // vpandq %zmm2, %zmm18, %zmm18
-	LONG $0x4865a262; WORD $0xd200 // vpshufb %zmm18, %zmm3, %zmm18
-	LONG $0x406dc262; WORD $0x5850; BYTE $0x04 // vpdpbusd 256(%r8), %zmm18, %zmm19
-	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
-	LONG $0x406dc262; WORD $0x5850; BYTE $0x05 // vpdpbusd 320(%r8), %zmm18, %zmm19
-	LONG $0x487ca162; WORD $0xd35b // vcvtdq2ps %zmm19, %zmm18
-	LONG $0x487de262; WORD $0x1a79 // vpbroadcastw (%rdx), %zmm19
-	LONG $0x08fda162; WORD $0xdb6f // vmovdqa64 %xmm19, %xmm19
-	LONG $0x487da262; WORD $0xdb13 // vcvtph2ps %ymm19, %zmm19
-	LONG $0x4064c162; WORD $0x4059; BYTE $0x06 // vmulps 384(%r8), %zmm19, %zmm16
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x12c28348 // addq $18, %rdx
-	LONG $0x406d3262; WORD $0xf0b8 // vfmadd231ps %zmm16, %zmm18, %zmm14
-	LONG $0x48045162; WORD $0xf658 // vaddps %zmm14, %zmm15, %zmm14
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	LONG $0x48fd5362; WORD $0xf71b; BYTE $0x01 // vextractf64x4 $1, %zmm14, %ymm15
-	LONG $0x580c41c4; BYTE $0xf7 // vaddps %ymm15, %ymm14, %ymm14
-	LONG $0x197d43c4; WORD $0x01f7 // vextractf128 $1, %ymm14, %xmm15
-	LONG $0x580041c4; BYTE $0xf6 // vaddps %xmm14, %xmm15, %xmm14
-	LONG $0xc60941c4; WORD $0x01fe // vshufpd $1, %xmm14, %xmm14, %xmm15
-	LONG $0x580841c4; BYTE $0xf7 // vaddps %xmm15, %xmm14, %xmm14
-	LONG $0x167a41c4; BYTE $0xfe // vmovshdup %xmm14, %xmm15
-	LONG $0x580a41c4; BYTE $0xf7 // vaddss %xmm15, %xmm14, %xmm14
-	LONG $0x117a41c4; WORD $0x2434 // vmovss %xmm14, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x031f8e0f; WORD $0x0000 // jle .LBB5_16
-	LONG $0x20468b4c // movq 32(%rsi), %r8
-	LONG $0x06ff8348 // cmpq $6, %rdi
-	LONG $0x02618c0f; WORD $0x0000 // jl .LBB5_2
-	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
-	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
-	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	BYTE $0x90 // padding
-	LONG $0x48fde262; WORD $0x028d // vpermw (%rdx), %zmm0, %zmm16
-	LONG $0x48fec162; WORD $0x486f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm17
-	LONG $0xfc4a8d4d // leaq -4(%r10), %r9
-	LONG $0x407de262; WORD $0xc115 // vprolvd %zmm1, %zmm16, %zmm16
-	LONG $0x40fde162; WORD $0xc2db // vpandq %zmm2, %zmm16, %zmm16
-	LONG $0x4865a262; WORD $0xc000 // vpshufb %zmm16, %zmm3, %zmm16
-	LONG $0x407dc262; WORD $0x0850 // vpdpbusd (%r8), %zmm16, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x407dc262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm16, %zmm17
-	LONG $0x487ca162; WORD $0xc15b // vcvtdq2ps %zmm17, %zmm16
-	LONG $0x28fee162; WORD $0x0a6f // vmovdqu64 (%rdx), %ymm17
-	LONG $0x2075e262; WORD $0xcc00 // vpshufb %ymm4, %ymm17, %ymm17
-	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
-	LONG $0x4074c162; WORD $0x4859; BYTE $0x02 // vmulps 128(%r8), %zmm17, %zmm17
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x24c28348 // addq $36, %rdx
-	LONG $0x28fee162; WORD $0x126f // vmovdqu64 (%rdx), %ymm18
-	LONG $0x206de262; WORD $0xd400 // vpshufb %ymm4, %ymm18, %ymm18
-	LONG $0x407d3262; WORD $0xf1b8 // vfmadd231ps %zmm17, %zmm16, %zmm14
-	LONG $0x48fde262; WORD $0x0a8d // vpermw (%rdx), %zmm0, %zmm17
-	LONG $0x487da262; WORD $0xd213 // vcvtph2ps %ymm18, %zmm18
-	LONG $0x406cc162; WORD $0x5059; BYTE $0x06 // vmulps 384(%r8), %zmm18, %zmm18
-	LONG $0x4075e262; WORD $0xc115 // vprolvd %zmm1, %zmm17, %zmm16
-	LONG $0x48fec162; WORD $0x486f; BYTE $0x07 // vmovdqu64 448(%r8), %zmm17
-	LONG $0x40fde162; WORD $0xc2db // vpandq %zmm2, %zmm16, %zmm16
-	LONG $0x4865a262; WORD $0xc000 // vpshufb %zmm16, %zmm3, %zmm16
-	LONG $0x407dc262; WORD $0x4850; BYTE $0x04 // vpdpbusd 256(%r8), %zmm16, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x407dc262; WORD $0x4850; BYTE $0x05 // vpdpbusd 320(%r8), %zmm16, %zmm17
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0002; BYTE $0x00 // addq $512, %r8
-	LONG $0x24c28348 // addq $36, %rdx
-	LONG $0x487ca162; WORD $0xc15b // vcvtdq2ps %zmm17, %zmm16
-	LONG $0x407d3262; WORD $0xfab8 // vfmadd231ps %zmm18, %zmm16, %zmm15
-	LONG $0x09fa8349 // cmpq $9, %r10
-	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xff21870f; WORD $0xffff // ja .LBB5_4
-	LONG $0x04f98349 // cmpq $4, %r9
-	WORD $0x6e7c // jl .LBB5_7
-	LONG $0x48fde262; WORD $0x028d // vpermw (%rdx), %zmm0, %zmm16
-	LONG $0x48fec162; WORD $0x486f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm17
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0x407de262; WORD $0xc515 // vprolvd %zmm5, %zmm16, %zmm16
-	LONG $0x40fde162; WORD $0xc6db // vpandq %zmm6, %zmm16, %zmm16
-	LONG $0x4865a262; WORD $0xc000 // vpshufb %zmm16, %zmm3, %zmm16
-	LONG $0x407dc262; WORD $0x0850 // vpdpbusd (%r8), %zmm16, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x407dc262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm16, %zmm17
-	LONG $0x487ca162; WORD $0xc15b // vcvtdq2ps %zmm17, %zmm16
-	LONG $0x28fee162; WORD $0x0a6f // vmovdqu64 (%rdx), %ymm17
-	LONG $0x2075e262; WORD $0xcf00 // vpshufb %ymm7, %ymm17, %ymm17
-	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
-	LONG $0x4074c162; WORD $0x4859; BYTE $0x02 // vmulps 128(%r8), %zmm17, %zmm17
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x24c28348 // addq $36, %rdx
-	LONG $0x407d3262; WORD $0xf1b8 // vfmadd231ps %zmm17, %zmm16, %zmm14
-	LONG $0x03ff8348 // cmpq $3, %rdi
-	LONG $0x01138f0f; WORD $0x0000 // jg .LBB5_12
-	LONG $0x02f98349 // cmpq $2, %r9
-	WORD $0x737c // jl .LBB5_10
-	LONG $0x92fbe1c4; BYTE $0xc8 // kmovq %rax, %k1
-	LONG $0x48fec162; WORD $0x506f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm18
-	LONG $0xfec18349 // addq $-2, %r9
-	LONG $0xc97fe162; WORD $0x026f // vmovdqu8 (%rdx), %zmm16 {%k1} {z}
-	LONG $0x48fda262; WORD $0xc88d // vpermw %zmm16, %zmm0, %zmm17
-	LONG $0x207de262; WORD $0xc700 // vpshufb %ymm7, %ymm16, %ymm16
-	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
-	LONG $0x407cc162; WORD $0x4059; BYTE $0x02 // vmulps 128(%r8), %zmm16, %zmm16
-	LONG $0x4075e262; WORD $0xcd15 // vprolvd %zmm5, %zmm17, %zmm17
-	LONG $0x40f5e162; WORD $0xcedb // vpandq %zmm6, %zmm17, %zmm17
-	LONG $0x4865a262; WORD $0xc900 // vpshufb %zmm17, %zmm3, %zmm17
-	LONG $0x4075c262; WORD $0x1050 // vpdpbusd (%r8), %zmm17, %zmm18
-	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
-	LONG $0x4075c262; WORD $0x5050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm17, %zmm18
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
-	LONG $0x24c28348 // addq $36, %rdx
-	LONG $0x487ca162; WORD $0xca5b // vcvtdq2ps %zmm18, %zmm17
-	LONG $0x40753262; WORD $0xf0b8 // vfmadd231ps %zmm16, %zmm17, %zmm14
-	LONG $0x01f98349 // cmpq $1, %r9
-	LONG $0xfdb1850f; WORD $0xffff // jne .LBB5_15
-	LONG $0x92fbe1c4; BYTE $0xc9 // kmovq %rcx, %k1
-	LONG $0x48fec162; WORD $0x506f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm18
-	LONG $0xc97fe162; WORD $0x026f // vmovdqu8 (%rdx), %zmm16 {%k1} {z}
-	LONG $0x087da262; WORD $0xc879 // vpbroadcastw %xmm16, %xmm17
-	LONG $0x48b5c262; WORD $0xc07d // vpermt2w %zmm8, %zmm9, %zmm16
-	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
-	LONG $0x4074c162; WORD $0x4859; BYTE $0x02 // vmulps 128(%r8), %zmm17, %zmm17
-	LONG $0x407de262; WORD $0xc515 // vprolvd %zmm5, %zmm16, %zmm16
-	LONG $0x40fde162; WORD $0xc6db // vpandq %zmm6, %zmm16, %zmm16
-	LONG $0x4865a262; WORD $0xc000 // vpshufb %zmm16, %zmm3, %zmm16
-	LONG $0x407dc262; WORD $0x1050 // vpdpbusd (%r8), %zmm16, %zmm18
-	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
-	LONG $0x407dc262; WORD $0x5050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm16, %zmm18
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x12c28348 // addq $18, %rdx
-	LONG $0x487ca162; WORD $0xc25b // vcvtdq2ps %zmm18, %zmm16
-	LONG $0x407d3262; WORD $0xf9b8 // vfmadd231ps %zmm17, %zmm16, %zmm15
-	LONG $0xfffd44e9; BYTE $0xff // jmp .LBB5_15
-	WORD $0x1f0f; BYTE $0x00 // padding
-	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x894c; BYTE $0xea // movq %r13, %rdx
-	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
-	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
-	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xfe7b8d0f; WORD $0xffff // jge .LBB5_6
-	LONG $0xfffee4e9; BYTE $0xff // jmp .LBB5_7
-	BYTE $0x90 // padding
-	LONG $0x487cc162; WORD $0x4010; BYTE $0x02 // vmovups 128(%r8), %zmm16
-	LONG $0x48fec162; WORD $0x506f; BYTE $0x03 // vmovdqu64 192(%r8), %zmm18
-	LONG $0x48fec162; WORD $0x186f // vmovdqu64 (%r8), %zmm19
-	LONG $0x48fec162; WORD $0x486f; BYTE $0x01 // vmovdqu64 64(%r8), %zmm17
-	LONG $0x02f98349 // cmpq $2, %r9
-	LONG $0xfc2b850f; WORD $0xffff // jne .LBB5_14
-	QUAD $0xffe4a28d48ade262; WORD $0xffff // vpermw -28(%rdx), %zmm10, %zmm20
-	LONG $0x405de262; WORD $0xe515 // vprolvd %zmm5, %zmm20, %zmm20
-	LONG $0x40dde162; WORD $0xe6db // vpandq %zmm6, %zmm20, %zmm20
-	LONG $0x4865a262; WORD $0xe400 // vpshufb %zmm20, %zmm3, %zmm20
-	LONG $0x405da262; WORD $0xd350 // vpdpbusd %zmm19, %zmm20, %zmm18
-	QUAD $0xffe49a6f28fee162; WORD $0xffff // vmovdqu64 -28(%rdx), %ymm19
-	QUAD $0x00049a7d28a5e262; WORD $0x0000 // vpermt2w 4(%rdx), %ymm11, %ymm19
-	LONG $0x008a180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rdx)
-	LONG $0x24c28348 // addq $36, %rdx
-	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
-	LONG $0x405da262; WORD $0xd150 // vpdpbusd %zmm17, %zmm20, %zmm18
-	LONG $0x487ca162; WORD $0xca5b // vcvtdq2ps %zmm18, %zmm17
-	LONG $0x487da262; WORD $0xd313 // vcvtph2ps %ymm19, %zmm18
-	LONG $0x407ca162; WORD $0xc259 // vmulps %zmm18, %zmm16, %zmm16
-	LONG $0x40753262; WORD $0xf8b8 // vfmadd231ps %zmm16, %zmm17, %zmm15
-	LONG $0xfffc91e9; BYTE $0xff // jmp .LBB5_15
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x00020001cccccccc // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x0002000100080007 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x000b000a00080007 // constant
-	QUAD $0x000f000e000d000c // constant
-	QUAD $0x000b000a00110010 // constant
-	QUAD $0x000f000e000d000c // constant
-	QUAD $0x0000000400110010 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000000000004 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000400000000 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000000000004 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0007000600000000 // constant
-	QUAD $0x000b000a00090008 // constant
-	QUAD $0x00070006000d000c // constant
-	QUAD $0x000b000a00090008 // constant
-	QUAD $0x0010000f000d000c // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0010000f00160015 // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0010000f00160015 // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0010000f00160015 // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0019001800160015 // constant
-	QUAD $0x001d001c001b001a // constant
-	QUAD $0x00190018001f001e // constant
-	QUAD $0x001d001c001b001a // constant
-	QUAD $0x00020001001f001e // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x0002000100080007 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x0031003000080007 // constant
-	QUAD $0x0035003400330032 // constant
-	QUAD $0x0039003800370036 // constant
-	QUAD $0x003d003c003b003a // constant
-	QUAD $0x00000001003f003e // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000100000004 // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000600000004 // constant
-	QUAD $0x0000000800000007 // constant
-	QUAD $0x0000000600000009 // constant
-	QUAD $0x0000000800000007 // constant
-	QUAD $0x0000000000000009 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x000000000000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x000000020000001c // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000200000005 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000700000005 // constant
-	QUAD $0x0000000900000008 // constant
-	QUAD $0x000000070000000a // constant
-	QUAD $0x0000000900000008 // constant
-	QUAD $0x000000070000000a // constant
-	QUAD $0x0000000900000008 // constant
-	QUAD $0x000000070000000a // constant
-	QUAD $0x0000000900000008 // constant
-	QUAD $0x0000000c0000000a // constant
-	QUAD $0x0000000e0000000d // constant
-	QUAD $0x0000000c0000000f // constant
-	QUAD $0x0000000e0000000d // constant
-	QUAD $0x000000010000000f // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000100000004 // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000001800000004 // constant
-	QUAD $0x0000001a00000019 // constant
-	QUAD $0x0000001c0000001b // constant
-	QUAD $0x0000001e0000001d // constant
-	QUAD $0x000003020000001f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0004000300000000 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x00040003000a0009 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x000f000e000a0009 // constant
-	QUAD $0x0013001200110010 // constant
-	QUAD $0x000f000e00150014 // constant
-	QUAD $0x0013001200110010 // constant
-	QUAD $0x0202020200150014 // constant
-	QUAD $0x0303030302020202 // constant
-	QUAD $0x0404040403030303 // constant
-	QUAD $0x0505050504040404 // constant
-	QUAD $0x1818181805050505 // constant
-	QUAD $0x1919191918181818 // constant
-	QUAD $0x1a1a1a1a19191919 // constant
-	QUAD $0x1b1b1b1b1a1a1a1a // constant
-	QUAD $0x000000031b1b1b1b // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000001f00000003 // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x000000030000001f // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000001f00000003 // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x040302010000001f // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x2c2c2c2c08070605 // constant
-	QUAD $0x2d2d2d2d2c2c2c2c // constant
-	QUAD $0x2e2e2e2e2d2d2d2d // constant
-	QUAD $0x2f2f2f2f2e2e2e2e // constant
-	QUAD $0x636261602f2f2f2f // constant
-	QUAD $0x6b6a696867666564 // constant
-	QUAD $0x737271706f6e6d6c // constant
-	QUAD $0x7b7a797877767574 // constant
-	QUAD $0x000e000d7f7e7d7c // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x000e000d00140013 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0019001800140013 // constant
-	QUAD $0x001d001c001b001a // constant
-	QUAD $0x00190018001f001e // constant
-	QUAD $0x001d001c001b001a // constant
-	QUAD $0x16161616001f001e // constant
-	QUAD $0x1717171716161616 // constant
-	QUAD $0x1818181817171717 // constant
-	QUAD $0x1919191918181818 // constant
-	QUAD $0x2c2c2c2c19191919 // constant
-	QUAD $0x2d2d2d2d2c2c2c2c // constant
-	QUAD $0x2e2e2e2e2d2d2d2d // constant
-	QUAD $0x2f2f2f2f2e2e2e2e // constant
-	QUAD $0x000400032f2f2f2f // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x00040003000a0009 // constant
-	QUAD $0x0008000700060005 // constant
-	QUAD $0x00310030000a0009 // constant
-	QUAD $0x0035003400330032 // constant
-	QUAD $0x0039003800370036 // constant
-	QUAD $0x003d003c003b003a // constant
-	QUAD $0x02020202003f003e // constant
-	QUAD $0x0303030302020202 // constant
-	QUAD $0x0404040403030303 // constant
-	QUAD $0x0505050504040404 // constant
-	QUAD $0x6362616005050505 // constant
-	QUAD $0x6b6a696867666564 // constant
-	QUAD $0x737271706f6e6d6c // constant
-	QUAD $0x7b7a797877767574 // constant
-	QUAD $0x000000017f7e7d7c // constant
-	QUAD $0x0000000200000000 // constant
-	QUAD $0x0000000100000000 // constant
-	QUAD $0x0000000200000000 // constant
-	QUAD $0x0000000400000000 // constant
-	QUAD $0x0000000500000000 // constant
-	QUAD $0x0000000400000000 // constant
-	QUAD $0x0000000500000000 // constant
-	QUAD $0x0404040400000000 // constant
-	QUAD $0x0505050504040404 // constant
-	QUAD $0x0606060605050505 // constant
-	QUAD $0x0707070706060606 // constant
-	QUAD $0x1c1c1c1c07070707 // constant
-	QUAD $0x1d1d1d1d1c1c1c1c // constant
-	QUAD $0x1e1e1e1e1d1d1d1d // constant
-	QUAD $0x1f1f1f1f1e1e1e1e // constant
-	QUAD $0x000000001f1f1f1f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x000000000000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x070605040000001c // constant
-	QUAD $0x070605040b0a0908 // constant
-	QUAD $0x070605040b0a0908 // constant
-	QUAD $0x070605040b0a0908 // constant
-	QUAD $0x070605040b0a0908 // constant
-	QUAD $0x070605040b0a0908 // constant
-	QUAD $0x070605040b0a0908 // constant
-	QUAD $0x070605040b0a0908 // constant
-	QUAD $0x2c2c2c2c0b0a0908 // constant
-	QUAD $0x2d2d2d2d2c2c2c2c // constant
-	QUAD $0x2e2e2e2e2d2d2d2d // constant
-	QUAD $0x2f2f2f2f2e2e2e2e // constant
-	QUAD $0x636261602f2f2f2f // constant
-	QUAD $0x6b6a696867666564 // constant
-	QUAD $0x737271706f6e6d6c // constant
-	QUAD $0x7b7a797877767574 // constant
-	QUAD $0x000000037f7e7d7c // constant
-	QUAD $0x0000000400000000 // constant
-	QUAD $0x0000000300000000 // constant
-	QUAD $0x0000000400000000 // constant
-	QUAD $0x0000000600000000 // constant
-	QUAD $0x0000000700000000 // constant
-	QUAD $0x0000000600000000 // constant
-	QUAD $0x0000000700000000 // constant
-	QUAD $0x1414141400000000 // constant
-	QUAD $0x1515151514141414 // constant
-	QUAD $0x1616161615151515 // constant
-	QUAD $0x1717171716161616 // constant
-	QUAD $0x2c2c2c2c17171717 // constant
-	QUAD $0x2d2d2d2d2c2c2c2c // constant
-	QUAD $0x2e2e2e2e2d2d2d2d // constant
-	QUAD $0x2f2f2f2f2e2e2e2e // constant
-	QUAD $0x000000012f2f2f2f // constant
-	QUAD $0x0000000200000000 // constant
-	QUAD $0x0000000100000000 // constant
-	QUAD $0x0000000200000000 // constant
-	QUAD $0x0000000c00000000 // constant
-	QUAD $0x0000000d00000000 // constant
-	QUAD $0x0000000e00000000 // constant
-	QUAD $0x0000000f00000000 // constant
-	QUAD $0x0404040400000000 // constant
-	QUAD $0x0505050504040404 // constant
-	QUAD $0x0606060605050505 // constant
-	QUAD $0x0707070706060606 // constant
-	QUAD $0x6362616007070707 // constant
-	QUAD $0x6b6a696867666564 // constant
-	QUAD $0x737271706f6e6d6c // constant
-	QUAD $0x7b7a797877767574 // constant
-	QUAD $0x000003027f7e7d7c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0002000100000000 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x0002000100080007 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x000b000a00080007 // constant
-	QUAD $0x000f000e000d000c // constant
-	QUAD $0x000b000a00110010 // constant
-	QUAD $0x000f000e000d000c // constant
-	QUAD $0x0f0f0f0f00110010 // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x3f2d18010f0f0f0f // constant
-	QUAD $0xa6998d81766a5d4f // constant
-	QUAD $0x3f2d1801f1d9c5b5 // constant
-	QUAD $0xa6998d81766a5d4f // constant
-	QUAD $0x3f2d1801f1d9c5b5 // constant
-	QUAD $0xa6998d81766a5d4f // constant
-	QUAD $0x3f2d1801f1d9c5b5 // constant
-	QUAD $0xa6998d81766a5d4f // constant
-	QUAD $0x00000000f1d9c5b5 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x000000000000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x000700060000001c // constant
-	QUAD $0x000b000a00090008 // constant
-	QUAD $0x00070006000d000c // constant
-	QUAD $0x000b000a00090008 // constant
-	QUAD $0x0010000f000d000c // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0010000f00160015 // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0010000f00160015 // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0010000f00160015 // constant
-	QUAD $0x0014001300120011 // constant
-	QUAD $0x0019001800160015 // constant
-	QUAD $0x001d001c001b001a // constant
-	QUAD $0x00190018001f001e // constant
-	QUAD $0x001d001c001b001a // constant
-	QUAD $0x00020001001f001e // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x0002000100080007 // constant
-	QUAD $0x0006000500040003 // constant
-	QUAD $0x0031003000080007 // constant
-	QUAD $0x0035003400330032 // constant
-	QUAD $0x0039003800370036 // constant
-	QUAD $0x003d003c003b003a // constant
-	QUAD $0x0000000f003f003e // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x000000000000001c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000100000000 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000500000004 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000600000005 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000700000006 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000000000007 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x000000040000001c // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000300000004 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000100000000 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000100000002 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001f00000000 // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x0000001f0000001f // constant
-	QUAD $0x000000040000001f // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000500000004 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000001e00000005 // constant
-	QUAD $0x0000001e0000001e // constant
-	QUAD $0x0000001e0000001e // constant
-	QUAD $0x0000001e0000001e // constant
-	QUAD $0x0000001d0000001e // constant
-	QUAD $0x0000001d0000001d // constant
-	QUAD $0x0000001d0000001d // constant
-	QUAD $0x0000001d0000001d // constant
-	QUAD $0x000000060000001d // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000700000006 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000000000007 // constant
-	QUAD $0x0000000100000000 // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000500000004 // constant
-	QUAD $0x0000000600000005 // constant
-	QUAD $0x0000000700000006 // constant
-	QUAD $0x0000000600000007 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000400000006 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000000000004 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000100000000 // constant
-	QUAD $0x0000000100000001 // constant
-	QUAD $0x0000000200000001 // constant
-	QUAD $0x0000000200000002 // constant
-	QUAD $0x0000000300000002 // constant
-	QUAD $0x0000000300000003 // constant
-	QUAD $0x0000000400000003 // constant
-	QUAD $0x0000000400000004 // constant
-	QUAD $0x0000000500000004 // constant
-	QUAD $0x0000000500000005 // constant
-	QUAD $0x0000000600000005 // constant
-	QUAD $0x0000000600000006 // constant
-	QUAD $0x0000000700000006 // constant
-	QUAD $0x0000000700000007 // constant
-	QUAD $0x0000000800000007 // constant
-	QUAD $0x0000000800000008 // constant
-	QUAD $0x0000000900000008 // constant
-	QUAD $0x0000000900000009 // constant
-	QUAD $0x0000000a00000009 // constant
-	QUAD $0x0000000a0000000a // constant
-	QUAD $0x0000000b0000000a // constant
-	QUAD $0x0000000b0000000b // constant
-	QUAD $0x0000000c0000000b // constant
-	QUAD $0x0000000c0000000c // constant
-	QUAD $0x0000000d0000000c // constant
-	QUAD $0x0000000d0000000d // constant
-	QUAD $0x0000000e0000000d // constant
-	QUAD $0x0000000e0000000e // constant
-	QUAD $0x0000000f0000000e // constant
-	QUAD $0x0000000f0000000f // constant
-	QUAD $0x0b0a0b0a0000000f // constant
-	QUAD $0x0b0a0b0a0b0a0b0a // constant
-	QUAD $0x0d0c0d0c0b0a0b0a // constant
-	QUAD $0x0d0c0d0c0d0c0d0c // constant
-	QUAD $0x000000000d0c0d0c // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000001c00000000 // constant
-	QUAD $0x0000001c0000001c // constant
-	QUAD $0x090807060000001c // constant
-	QUAD $0x090807060d0c0b0a // constant
-	QUAD $0x1211100f0d0c0b0a // constant
-	QUAD $0x1211100f16151413 // constant
-	QUAD $0x0403020116151413 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x3332313008070605 // constant
-	QUAD $0x3b3a393837363534 // constant
-	QUAD $0x1211100f3f3e3d3c // constant
-	QUAD $0x1211100f16151413 // constant
-	QUAD $0x1b1a191816151413 // constant
-	QUAD $0x1b1a19181f1e1d1c // constant
-	QUAD $0x010001001f1e1d1c // constant
-	QUAD $0x0100010001000100 // constant
-	QUAD $0x0302030201000100 // constant
-	QUAD $0x0302030203020302 // constant
-	QUAD $0x0403020103020302 // constant
-	QUAD $0x0403020108070605 // constant
-	QUAD $0x0d0c0b0a08070605 // constant
-	QUAD $0x0d0c0b0a11100f0e // constant
-	QUAD $0x0000000011100f0e // constant
-	QUAD $0x000000001c1c1c1c // constant
-	QUAD $0x0e0e0e0e1c1c1c1c // constant
-	QUAD $0x171717170e0e0e0e // constant
-	QUAD $0x3f2d180117171717 // constant
-	QUAD $0xa6998d81766a5d4f // constant
-	LONG $0xf1d9c5b5 // constant
+	LONG $0x8080cccc; WORD $0x8080 // constant
 
 // func dotQ4KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
@@ -3449,16 +1685,16 @@ TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x00117f052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI6_10(%rip), %xmm0
-	QUAD $0x00118e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_1(%rip), %xmm1
-	QUAD $0x00118d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_2(%rip), %xmm2
-	QUAD $0x00115c1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI6_3(%rip), %xmm3
-	QUAD $0x11622521487df262; WORD $0x0000 // vpmovsxbd .LCPI6_11(%rip), %zmm4
-	QUAD $0x114c2d58487df262; WORD $0x0000 // vpbroadcastd .LCPI6_5(%rip), %zmm5
-	QUAD $0x0c7e3528487cf162; WORD $0x0000 // vmovaps .LCPI6_6(%rip), %zmm6
-	QUAD $0x0cb43d28487cf162; WORD $0x0000 // vmovaps .LCPI6_7(%rip), %zmm7
-	QUAD $0x0cea0528487c7162; WORD $0x0000 // vmovaps .LCPI6_8(%rip), %zmm8
-	QUAD $0x0d200d28487c7162; WORD $0x0000 // vmovaps .LCPI6_9(%rip), %zmm9
+	QUAD $0x000b7f052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI6_10(%rip), %xmm0
+	QUAD $0x000b8e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_1(%rip), %xmm1
+	QUAD $0x000b8d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_2(%rip), %xmm2
+	QUAD $0x000b5c1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI6_3(%rip), %xmm3
+	QUAD $0x0b622521487df262; WORD $0x0000 // vpmovsxbd .LCPI6_11(%rip), %zmm4
+	QUAD $0x0b4c2d58487df262; WORD $0x0000 // vpbroadcastd .LCPI6_5(%rip), %zmm5
+	QUAD $0x063e3528487cf162; WORD $0x0000 // vmovaps .LCPI6_6(%rip), %zmm6
+	QUAD $0x06743d28487cf162; WORD $0x0000 // vmovaps .LCPI6_7(%rip), %zmm7
+	QUAD $0x06aa0528487c7162; WORD $0x0000 // vmovaps .LCPI6_8(%rip), %zmm8
+	QUAD $0x06e00d28487c7162; WORD $0x0000 // vmovaps .LCPI6_9(%rip), %zmm9
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	LONG $0x20468b48 // movq 32(%rsi), %rax
@@ -3575,253 +1811,85 @@ TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0x01cccccccccccccc // constant
 	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
-	QUAD $0x0500040003000200 // constant
 	QUAD $0x0a00080007000600 // constant
 	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0a00110010000f00 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0400110010000f00 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0600000000000000 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x06000d000c000b00 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x0f000d000c000b00 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x1800160015001400 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x18001f001e001d00 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x01001f001e001d00 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x3000080007000600 // constant
-	QUAD $0x3400330032003100 // constant
-	QUAD $0x3800370036003500 // constant
-	QUAD $0x3c003b003a003900 // constant
+	QUAD $0x1300110010000f00 // constant
+	QUAD $0x1700160015001400 // constant
+	QUAD $0x1c001a0019001800 // constant
+	QUAD $0x3c001f001e001d00 // constant
 	QUAD $0x01003f003e003d00 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0100000004000000 // constant
 	QUAD $0x0300000002000000 // constant
 	QUAD $0x0600000004000000 // constant
 	QUAD $0x0800000007000000 // constant
-	QUAD $0x0600000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0000000009000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x020000001c000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0200000005000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0700000005000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x070000000a000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x070000000a000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x070000000a000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0c0000000a000000 // constant
-	QUAD $0x0e0000000d000000 // constant
-	QUAD $0x0c0000000f000000 // constant
-	QUAD $0x0e0000000d000000 // constant
-	QUAD $0x010000000f000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0100000004000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x1800000004000000 // constant
-	QUAD $0x1a00000019000000 // constant
-	QUAD $0x1c0000001b000000 // constant
+	QUAD $0x0b00000009000000 // constant
+	QUAD $0x0d0000000c000000 // constant
+	QUAD $0x1c0000000e000000 // constant
 	QUAD $0x1e0000001d000000 // constant
-	QUAD $0x020000001f000000 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x03000a0009000800 // constant
+	QUAD $0x030000001f000000 // constant
 	QUAD $0x0700060005000400 // constant
 	QUAD $0x0e000a0009000800 // constant
 	QUAD $0x1200110010000f00 // constant
-	QUAD $0x0e00150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x0200150014001300 // constant
-	QUAD $0x0302020202020202 // constant
-	QUAD $0x0403030303030303 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x1805050505050505 // constant
-	QUAD $0x1918181818181818 // constant
-	QUAD $0x1a19191919191919 // constant
-	QUAD $0x1b1a1a1a1a1a1a1a // constant
-	QUAD $0x031b1b1b1b1b1b1b // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f00000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x030000001f000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f00000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x010000001f000000 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x2c08070605040302 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x602f2f2f2f2f2f2f // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x0d7f7e7d7c7b7a79 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x0d00140013001200 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x1800140013001200 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x18001f001e001d00 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x16001f001e001d00 // constant
-	QUAD $0x1716161616161616 // constant
-	QUAD $0x1817171717171717 // constant
-	QUAD $0x1918181818181818 // constant
-	QUAD $0x2c19191919191919 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x032f2f2f2f2f2f2f // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x03000a0009000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x30000a0009000800 // constant
-	QUAD $0x3400330032003100 // constant
-	QUAD $0x3800370036003500 // constant
+	QUAD $0x1900150014001300 // constant
+	QUAD $0x1d001c001b001a00 // constant
+	QUAD $0x380034001f001e00 // constant
 	QUAD $0x3c003b003a003900 // constant
 	QUAD $0x02003f003e003d00 // constant
 	QUAD $0x0302020202020202 // constant
-	QUAD $0x0403030303030303 // constant
+	QUAD $0x1803030303030303 // constant
+	QUAD $0x1918181818181818 // constant
+	QUAD $0x2e19191919191919 // constant
+	QUAD $0x2f2e2e2e2e2e2e2e // constant
+	QUAD $0x6c2f2f2f2f2f2f2f // constant
+	QUAD $0x6d6c6c6c6c6c6c6c // constant
+	QUAD $0x046d6d6d6d6d6d6d // constant
 	QUAD $0x0504040404040404 // constant
-	QUAD $0x6005050505050505 // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x017f7e7d7c7b7a79 // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0100000000000000 // constant
+	QUAD $0x1a05050505050505 // constant
+	QUAD $0x1b1a1a1a1a1a1a1a // constant
+	QUAD $0x301b1b1b1b1b1b1b // constant
+	QUAD $0x3130303030303030 // constant
+	QUAD $0x6e31313131313131 // constant
+	QUAD $0x6f6e6e6e6e6e6e6e // constant
+	QUAD $0x016f6f6f6f6f6f6f // constant
 	QUAD $0x0200000000000000 // constant
 	QUAD $0x0400000000000000 // constant
 	QUAD $0x0500000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0500000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0605050505050505 // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x1c07070707070707 // constant
-	QUAD $0x1d1c1c1c1c1c1c1c // constant
-	QUAD $0x1e1d1d1d1d1d1d1d // constant
-	QUAD $0x1f1e1e1e1e1e1e1e // constant
-	QUAD $0x001f1f1f1f1f1f1f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x040000001c000000 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x2c0b0a0908070605 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x602f2f2f2f2f2f2f // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x037f7e7d7c7b7a79 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0600000000000000 // constant
 	QUAD $0x0700000000000000 // constant
-	QUAD $0x0600000000000000 // constant
-	QUAD $0x0700000000000000 // constant
-	QUAD $0x1400000000000000 // constant
-	QUAD $0x1514141414141414 // constant
-	QUAD $0x1615151515151515 // constant
-	QUAD $0x1716161616161616 // constant
-	QUAD $0x2c17171717171717 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x012f2f2f2f2f2f2f // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0200000000000000 // constant
 	QUAD $0x0c00000000000000 // constant
-	QUAD $0x0d00000000000000 // constant
 	QUAD $0x0e00000000000000 // constant
 	QUAD $0x0f00000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0605050505050505 // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x6007070707070707 // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x027f7e7d7c7b7a79 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0100000000000000 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
+	QUAD $0x0200000000000000 // constant
+	QUAD $0x0300000000000000 // constant
+	QUAD $0x0600000000000000 // constant
+	QUAD $0x0700000000000000 // constant
+	QUAD $0x0c00000000000000 // constant
+	QUAD $0x0d00000000000000 // constant
+	QUAD $0x0400000000000000 // constant
+	QUAD $0x0504040404040404 // constant
+	QUAD $0x0c05050505050505 // constant
+	QUAD $0x0d0c0c0c0c0c0c0c // constant
+	QUAD $0x040d0d0d0d0d0d0d // constant
+	QUAD $0x0504040404040404 // constant
+	QUAD $0x0c05050505050505 // constant
+	QUAD $0x0d0c0c0c0c0c0c0c // constant
+	QUAD $0x060d0d0d0d0d0d0d // constant
+	QUAD $0x0706060606060606 // constant
+	QUAD $0x0e07070707070707 // constant
+	QUAD $0x0f0e0e0e0e0e0e0e // constant
+	QUAD $0x060f0f0f0f0f0f0f // constant
+	QUAD $0x0706060606060606 // constant
+	QUAD $0x0e07070707070707 // constant
+	QUAD $0x0f0e0e0e0e0e0e0e // constant
+	QUAD $0x010f0f0f0f0f0f0f // constant
 	QUAD $0x0500040003000200 // constant
 	QUAD $0x0a00080007000600 // constant
 	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0a00110010000f00 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0f00110010000f00 // constant
+	QUAD $0x1300110010000f00 // constant
+	QUAD $0x1700160015001400 // constant
+	QUAD $0x1c001a0019001800 // constant
+	QUAD $0x3c001f001e001d00 // constant
+	QUAD $0x0f003f003e003d00 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -3837,39 +1905,7 @@ TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x81766a5d4f3f2d18 // constant
 	QUAD $0x01f1d9c5b5a6998d // constant
 	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x00f1d9c5b5a6998d // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x060000001c000000 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x06000d000c000b00 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x0f000d000c000b00 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x1800160015001400 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x18001f001e001d00 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x01001f001e001d00 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x3000080007000600 // constant
-	QUAD $0x3400330032003100 // constant
-	QUAD $0x3800370036003500 // constant
-	QUAD $0x3c003b003a003900 // constant
-	QUAD $0x0f003f003e003d00 // constant
+	QUAD $0x0ff1d9c5b5a6998d // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
@@ -4037,7 +2073,15 @@ TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0e0000000e000000 // constant
 	QUAD $0x0f0000000e000000 // constant
 	QUAD $0x0f0000000f000000 // constant
-	QUAD $0x3f0000000f000000 // constant
+	QUAD $0x000000000f000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x3f00000003000000 // constant
 	QUAD $0x000f0f0f0f3f3f3f // constant
 	QUAD $0x00cccccccc000004 // constant
 	QUAD $0x1c00000000000000 // constant
@@ -4054,21 +2098,21 @@ TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x001203052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI7_15(%rip), %xmm0
-	QUAD $0x00124e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_1(%rip), %xmm1
-	QUAD $0x00124d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_2(%rip), %xmm2
-	QUAD $0x0011dc1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI7_3(%rip), %xmm3
-	QUAD $0x12222521487df262; WORD $0x0000 // vpmovsxbd .LCPI7_16(%rip), %zmm4
-	QUAD $0x12082d21487df262; WORD $0x0000 // vpmovsxbd .LCPI7_17(%rip), %zmm5
-	QUAD $0x11c23558487df262; WORD $0x0000 // vpbroadcastd .LCPI7_6(%rip), %zmm6
-	QUAD $0x11bc3d58487df262; WORD $0x0000 // vpbroadcastd .LCPI7_7(%rip), %zmm7
-	QUAD $0x0e6a0528487c7162; WORD $0x0000 // vmovaps .LCPI7_8(%rip), %zmm8
-	QUAD $0x11c00d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_18(%rip), %zmm9
-	QUAD $0x0ed61528487c7162; WORD $0x0000 // vmovaps .LCPI7_10(%rip), %zmm10
-	QUAD $0x11bc1d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_19(%rip), %zmm11
-	QUAD $0x0f422528487c7162; WORD $0x0000 // vmovaps .LCPI7_12(%rip), %zmm12
-	QUAD $0x11882d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_20(%rip), %zmm13
-	QUAD $0x0fae3528487c7162; WORD $0x0000 // vmovaps .LCPI7_14(%rip), %zmm14
+	QUAD $0x000c03052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI7_15(%rip), %xmm0
+	QUAD $0x000c4e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_1(%rip), %xmm1
+	QUAD $0x000c4d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_2(%rip), %xmm2
+	QUAD $0x000bdc1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI7_3(%rip), %xmm3
+	QUAD $0x0c222521487df262; WORD $0x0000 // vpmovsxbd .LCPI7_16(%rip), %zmm4
+	QUAD $0x0c082d21487df262; WORD $0x0000 // vpmovsxbd .LCPI7_17(%rip), %zmm5
+	QUAD $0x0bc23558487df262; WORD $0x0000 // vpbroadcastd .LCPI7_6(%rip), %zmm6
+	QUAD $0x0bbc3d58487df262; WORD $0x0000 // vpbroadcastd .LCPI7_7(%rip), %zmm7
+	QUAD $0x082a0528487c7162; WORD $0x0000 // vmovaps .LCPI7_8(%rip), %zmm8
+	QUAD $0x0bc00d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_18(%rip), %zmm9
+	QUAD $0x08961528487c7162; WORD $0x0000 // vmovaps .LCPI7_10(%rip), %zmm10
+	QUAD $0x0bbc1d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_19(%rip), %zmm11
+	QUAD $0x09022528487c7162; WORD $0x0000 // vmovaps .LCPI7_12(%rip), %zmm12
+	QUAD $0x0b882d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_20(%rip), %zmm13
+	QUAD $0x096e3528487c7162; WORD $0x0000 // vmovaps .LCPI7_14(%rip), %zmm14
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
 	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
 	LONG $0x20468b48 // movq 32(%rsi), %rax
@@ -4192,252 +2236,84 @@ TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	BYTE $0xc3 // retq
 	QUAD $0x04000300020001cc // constant
 	QUAD $0x0800070006000500 // constant
-	QUAD $0x0400030002000100 // constant
-	QUAD $0x0800070006000500 // constant
 	QUAD $0x0d000c000b000a00 // constant
 	QUAD $0x110010000f000e00 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x1200110010000f00 // constant
 	QUAD $0x1600150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1b001a0019001800 // constant
+	QUAD $0x1a00190018001700 // constant
 	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x1b001a0019001800 // constant
-	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x0400030002000100 // constant
-	QUAD $0x0800070006000500 // constant
-	QUAD $0x0400030002000100 // constant
-	QUAD $0x0800070006000500 // constant
-	QUAD $0x3300320031003000 // constant
-	QUAD $0x3700360035003400 // constant
-	QUAD $0x3b003a0039003800 // constant
 	QUAD $0x3f003e003d003c00 // constant
 	QUAD $0x0000020000000100 // constant
 	QUAD $0x0000040000000300 // constant
-	QUAD $0x0000020000000100 // constant
-	QUAD $0x0000040000000300 // constant
 	QUAD $0x0000070000000600 // constant
 	QUAD $0x0000090000000800 // constant
-	QUAD $0x0000070000000600 // constant
-	QUAD $0x0000090000000800 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0000030000000200 // constant
-	QUAD $0x0000050000000400 // constant
-	QUAD $0x0000030000000200 // constant
-	QUAD $0x0000050000000400 // constant
-	QUAD $0x0000080000000700 // constant
-	QUAD $0x00000a0000000900 // constant
-	QUAD $0x0000080000000700 // constant
-	QUAD $0x00000a0000000900 // constant
-	QUAD $0x0000080000000700 // constant
-	QUAD $0x00000a0000000900 // constant
-	QUAD $0x0000080000000700 // constant
-	QUAD $0x00000a0000000900 // constant
-	QUAD $0x00000d0000000c00 // constant
-	QUAD $0x00000f0000000e00 // constant
-	QUAD $0x00000d0000000c00 // constant
-	QUAD $0x00000f0000000e00 // constant
-	QUAD $0x0000020000000100 // constant
-	QUAD $0x0000040000000300 // constant
-	QUAD $0x0000020000000100 // constant
-	QUAD $0x0000040000000300 // constant
-	QUAD $0x0000190000001800 // constant
-	QUAD $0x00001b0000001a00 // constant
+	QUAD $0x00000c0000000b00 // constant
+	QUAD $0x00000e0000000d00 // constant
 	QUAD $0x00001d0000001c00 // constant
 	QUAD $0x00001f0000001e00 // constant
-	QUAD $0x0000000000030200 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0600050004000300 // constant
-	QUAD $0x0a00090008000700 // constant
 	QUAD $0x0600050004000300 // constant
 	QUAD $0x0a00090008000700 // constant
 	QUAD $0x110010000f000e00 // constant
 	QUAD $0x1500140013001200 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x0202020202020200 // constant
-	QUAD $0x0303030303030302 // constant
-	QUAD $0x0404040404040403 // constant
-	QUAD $0x0505050505050504 // constant
-	QUAD $0x1818181818181805 // constant
-	QUAD $0x1919191919191918 // constant
-	QUAD $0x1a1a1a1a1a1a1a19 // constant
-	QUAD $0x1b1b1b1b1b1b1b1a // constant
-	QUAD $0x000003000000031b // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x0706050403020100 // constant
-	QUAD $0x0706050403020108 // constant
-	QUAD $0x0706050403020108 // constant
-	QUAD $0x0706050403020108 // constant
-	QUAD $0x0706050403020108 // constant
-	QUAD $0x0706050403020108 // constant
-	QUAD $0x0706050403020108 // constant
-	QUAD $0x0706050403020108 // constant
-	QUAD $0x2c2c2c2c2c2c2c08 // constant
-	QUAD $0x2d2d2d2d2d2d2d2c // constant
-	QUAD $0x2e2e2e2e2e2e2e2d // constant
-	QUAD $0x2f2f2f2f2f2f2f2e // constant
-	QUAD $0x666564636261602f // constant
-	QUAD $0x6e6d6c6b6a696867 // constant
-	QUAD $0x767574737271706f // constant
-	QUAD $0x7e7d7c7b7a797877 // constant
-	QUAD $0x10000f000e000d7f // constant
-	QUAD $0x1400130012001100 // constant
-	QUAD $0x10000f000e000d00 // constant
-	QUAD $0x1400130012001100 // constant
-	QUAD $0x1b001a0019001800 // constant
-	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x1b001a0019001800 // constant
-	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x1616161616161600 // constant
-	QUAD $0x1717171717171716 // constant
-	QUAD $0x1818181818181817 // constant
-	QUAD $0x1919191919191918 // constant
-	QUAD $0x2c2c2c2c2c2c2c19 // constant
-	QUAD $0x2d2d2d2d2d2d2d2c // constant
-	QUAD $0x2e2e2e2e2e2e2e2d // constant
-	QUAD $0x2f2f2f2f2f2f2f2e // constant
-	QUAD $0x060005000400032f // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x0600050004000300 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x3300320031003000 // constant
-	QUAD $0x3700360035003400 // constant
+	QUAD $0x1c001b001a001900 // constant
+	QUAD $0x34001f001e001d00 // constant
 	QUAD $0x3b003a0039003800 // constant
 	QUAD $0x3f003e003d003c00 // constant
 	QUAD $0x0202020202020200 // constant
 	QUAD $0x0303030303030302 // constant
-	QUAD $0x0404040404040403 // constant
+	QUAD $0x1818181818181803 // constant
+	QUAD $0x1919191919191918 // constant
+	QUAD $0x2e2e2e2e2e2e2e19 // constant
+	QUAD $0x2f2f2f2f2f2f2f2e // constant
+	QUAD $0x6c6c6c6c6c6c6c2f // constant
+	QUAD $0x6d6d6d6d6d6d6d6c // constant
+	QUAD $0x040404040404046d // constant
 	QUAD $0x0505050505050504 // constant
-	QUAD $0x6665646362616005 // constant
-	QUAD $0x6e6d6c6b6a696867 // constant
-	QUAD $0x767574737271706f // constant
-	QUAD $0x7e7d7c7b7a797877 // constant
-	QUAD $0x000000000000017f // constant
-	QUAD $0x0000000000000200 // constant
-	QUAD $0x0000000000000100 // constant
+	QUAD $0x1a1a1a1a1a1a1a05 // constant
+	QUAD $0x1b1b1b1b1b1b1b1a // constant
+	QUAD $0x303030303030301b // constant
+	QUAD $0x3131313131313130 // constant
+	QUAD $0x6e6e6e6e6e6e6e31 // constant
+	QUAD $0x6f6f6f6f6f6f6f6e // constant
+	QUAD $0x000000000000016f // constant
 	QUAD $0x0000000000000200 // constant
 	QUAD $0x0000000000000400 // constant
 	QUAD $0x0000000000000500 // constant
-	QUAD $0x0000000000000400 // constant
-	QUAD $0x0000000000000500 // constant
-	QUAD $0x0404040404040400 // constant
-	QUAD $0x0505050505050504 // constant
-	QUAD $0x0606060606060605 // constant
-	QUAD $0x0707070707070706 // constant
-	QUAD $0x1c1c1c1c1c1c1c07 // constant
-	QUAD $0x1d1d1d1d1d1d1d1c // constant
-	QUAD $0x1e1e1e1e1e1e1e1d // constant
-	QUAD $0x1f1f1f1f1f1f1f1e // constant
-	QUAD $0x000000000000001f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0a09080706050400 // constant
-	QUAD $0x0a0908070605040b // constant
-	QUAD $0x0a0908070605040b // constant
-	QUAD $0x0a0908070605040b // constant
-	QUAD $0x0a0908070605040b // constant
-	QUAD $0x0a0908070605040b // constant
-	QUAD $0x0a0908070605040b // constant
-	QUAD $0x0a0908070605040b // constant
-	QUAD $0x2c2c2c2c2c2c2c0b // constant
-	QUAD $0x2d2d2d2d2d2d2d2c // constant
-	QUAD $0x2e2e2e2e2e2e2e2d // constant
-	QUAD $0x2f2f2f2f2f2f2f2e // constant
-	QUAD $0x666564636261602f // constant
-	QUAD $0x6e6d6c6b6a696867 // constant
-	QUAD $0x767574737271706f // constant
-	QUAD $0x7e7d7c7b7a797877 // constant
-	QUAD $0x000000000000037f // constant
-	QUAD $0x0000000000000400 // constant
-	QUAD $0x0000000000000300 // constant
-	QUAD $0x0000000000000400 // constant
-	QUAD $0x0000000000000600 // constant
 	QUAD $0x0000000000000700 // constant
-	QUAD $0x0000000000000600 // constant
-	QUAD $0x0000000000000700 // constant
-	QUAD $0x1414141414141400 // constant
-	QUAD $0x1515151515151514 // constant
-	QUAD $0x1616161616161615 // constant
-	QUAD $0x1717171717171716 // constant
-	QUAD $0x2c2c2c2c2c2c2c17 // constant
-	QUAD $0x2d2d2d2d2d2d2d2c // constant
-	QUAD $0x2e2e2e2e2e2e2e2d // constant
-	QUAD $0x2f2f2f2f2f2f2f2e // constant
-	QUAD $0x000000000000012f // constant
-	QUAD $0x0000000000000200 // constant
-	QUAD $0x0000000000000100 // constant
-	QUAD $0x0000000000000200 // constant
 	QUAD $0x0000000000000c00 // constant
-	QUAD $0x0000000000000d00 // constant
 	QUAD $0x0000000000000e00 // constant
 	QUAD $0x0000000000000f00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000100 // constant
+	QUAD $0x0000000000000200 // constant
+	QUAD $0x0000000000000300 // constant
+	QUAD $0x0000000000000600 // constant
+	QUAD $0x0000000000000700 // constant
+	QUAD $0x0000000000000c00 // constant
+	QUAD $0x0000000000000d00 // constant
 	QUAD $0x0404040404040400 // constant
 	QUAD $0x0505050505050504 // constant
-	QUAD $0x0606060606060605 // constant
+	QUAD $0x0c0c0c0c0c0c0c05 // constant
+	QUAD $0x0d0d0d0d0d0d0d0c // constant
+	QUAD $0x040404040404040d // constant
+	QUAD $0x0505050505050504 // constant
+	QUAD $0x0c0c0c0c0c0c0c05 // constant
+	QUAD $0x0d0d0d0d0d0d0d0c // constant
+	QUAD $0x060606060606060d // constant
 	QUAD $0x0707070707070706 // constant
-	QUAD $0x6665646362616007 // constant
-	QUAD $0x6e6d6c6b6a696867 // constant
-	QUAD $0x767574737271706f // constant
-	QUAD $0x7e7d7c7b7a797877 // constant
-	QUAD $0x000000000003027f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0400030002000100 // constant
-	QUAD $0x0800070006000500 // constant
-	QUAD $0x0400030002000100 // constant
+	QUAD $0x0e0e0e0e0e0e0e07 // constant
+	QUAD $0x0f0f0f0f0f0f0f0e // constant
+	QUAD $0x060606060606060f // constant
+	QUAD $0x0707070707070706 // constant
+	QUAD $0x0e0e0e0e0e0e0e07 // constant
+	QUAD $0x0f0f0f0f0f0f0f0e // constant
+	QUAD $0x040003000200010f // constant
 	QUAD $0x0800070006000500 // constant
 	QUAD $0x0d000c000b000a00 // constant
 	QUAD $0x110010000f000e00 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x110010000f000e00 // constant
+	QUAD $0x1600150014001300 // constant
+	QUAD $0x1a00190018001700 // constant
+	QUAD $0x1f001e001d001c00 // constant
+	QUAD $0x3f003e003d003c00 // constant
 	QUAD $0x0f0f0f0f0f0f0f00 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -4454,39 +2330,7 @@ TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0xd9c5b5a6998d8176 // constant
 	QUAD $0x6a5d4f3f2d1801f1 // constant
 	QUAD $0xd9c5b5a6998d8176 // constant
-	QUAD $0x00000000000000f1 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x0900080007000600 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1b001a0019001800 // constant
-	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x1b001a0019001800 // constant
-	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x0400030002000100 // constant
-	QUAD $0x0800070006000500 // constant
-	QUAD $0x0400030002000100 // constant
-	QUAD $0x0800070006000500 // constant
-	QUAD $0x3300320031003000 // constant
-	QUAD $0x3700360035003400 // constant
-	QUAD $0x3b003a0039003800 // constant
-	QUAD $0x3f003e003d003c00 // constant
-	QUAD $0x0000000000000f00 // constant
+	QUAD $0x0000000000000ff1 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
@@ -4654,6 +2498,14 @@ TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x00000e0000000e00 // constant
 	QUAD $0x00000f0000000f00 // constant
 	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
 	QUAD $0x0f0f0f3f3f3f3f00 // constant
 	QUAD $0x000400101010100f // constant
 	QUAD $0x1e1e1e1e1e1e1e00 // constant
@@ -4679,16 +2531,16 @@ TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x0fb60528487cf162; WORD $0x0000 // vmovaps .LCPI8_0(%rip), %zmm0
-	QUAD $0x113c0d21487df262; WORD $0x0000 // vpmovsxbd .LCPI8_10(%rip), %zmm1
-	QUAD $0x112e1558487df262; WORD $0x0000 // vpbroadcastd .LCPI8_2(%rip), %zmm2
-	QUAD $0x11201d58487df262; WORD $0x0000 // vpbroadcastd .LCPI8_3(%rip), %zmm3
-	QUAD $0x100e2528487cf162; WORD $0x0000 // vmovaps .LCPI8_4(%rip), %zmm4
-	QUAD $0x0011092d587de2c4; BYTE $0x00 // vpbroadcastd .LCPI8_5(%rip), %ymm5
-	QUAD $0x103b3528487cf162; WORD $0x0000 // vmovaps .LCPI8_6(%rip), %zmm6
-	QUAD $0x10713d28487cf162; WORD $0x0000 // vmovaps .LCPI8_7(%rip), %zmm7
-	QUAD $0x10a70528487c7162; WORD $0x0000 // vmovaps .LCPI8_8(%rip), %zmm8
-	QUAD $0x000010df0d107ac5 // vmovss .LCPI8_9(%rip), %xmm9
+	QUAD $0x09760528487cf162; WORD $0x0000 // vmovaps .LCPI8_0(%rip), %zmm0
+	QUAD $0x0b3c0d21487df262; WORD $0x0000 // vpmovsxbd .LCPI8_10(%rip), %zmm1
+	QUAD $0x0b2e1558487df262; WORD $0x0000 // vpbroadcastd .LCPI8_2(%rip), %zmm2
+	QUAD $0x0b201d58487df262; WORD $0x0000 // vpbroadcastd .LCPI8_3(%rip), %zmm3
+	QUAD $0x09ce2528487cf162; WORD $0x0000 // vmovaps .LCPI8_4(%rip), %zmm4
+	QUAD $0x000b092d587de2c4; BYTE $0x00 // vpbroadcastd .LCPI8_5(%rip), %ymm5
+	QUAD $0x09fb3528487cf162; WORD $0x0000 // vmovaps .LCPI8_6(%rip), %zmm6
+	QUAD $0x0a313d28487cf162; WORD $0x0000 // vmovaps .LCPI8_7(%rip), %zmm7
+	QUAD $0x0a670528487c7162; WORD $0x0000 // vmovaps .LCPI8_8(%rip), %zmm8
+	QUAD $0x00000adf0d107ac5 // vmovss .LCPI8_9(%rip), %xmm9
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
 	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
 	LONG $0x08468b48 // movq 8(%rsi), %rax
@@ -4791,253 +2643,85 @@ TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0x01cccccccccccccc // constant
 	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
-	QUAD $0x0500040003000200 // constant
 	QUAD $0x0a00080007000600 // constant
 	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0a00110010000f00 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0400110010000f00 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0600000000000000 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x06000d000c000b00 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x0f000d000c000b00 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x1800160015001400 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x18001f001e001d00 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x01001f001e001d00 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x3000080007000600 // constant
-	QUAD $0x3400330032003100 // constant
-	QUAD $0x3800370036003500 // constant
-	QUAD $0x3c003b003a003900 // constant
+	QUAD $0x1300110010000f00 // constant
+	QUAD $0x1700160015001400 // constant
+	QUAD $0x1c001a0019001800 // constant
+	QUAD $0x3c001f001e001d00 // constant
 	QUAD $0x01003f003e003d00 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0100000004000000 // constant
 	QUAD $0x0300000002000000 // constant
 	QUAD $0x0600000004000000 // constant
 	QUAD $0x0800000007000000 // constant
-	QUAD $0x0600000009000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0000000009000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x020000001c000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0200000005000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0700000005000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x070000000a000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x070000000a000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x070000000a000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0c0000000a000000 // constant
-	QUAD $0x0e0000000d000000 // constant
-	QUAD $0x0c0000000f000000 // constant
-	QUAD $0x0e0000000d000000 // constant
-	QUAD $0x010000000f000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0100000004000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x1800000004000000 // constant
-	QUAD $0x1a00000019000000 // constant
-	QUAD $0x1c0000001b000000 // constant
+	QUAD $0x0b00000009000000 // constant
+	QUAD $0x0d0000000c000000 // constant
+	QUAD $0x1c0000000e000000 // constant
 	QUAD $0x1e0000001d000000 // constant
-	QUAD $0x020000001f000000 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x03000a0009000800 // constant
+	QUAD $0x030000001f000000 // constant
 	QUAD $0x0700060005000400 // constant
 	QUAD $0x0e000a0009000800 // constant
 	QUAD $0x1200110010000f00 // constant
-	QUAD $0x0e00150014001300 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x0200150014001300 // constant
-	QUAD $0x0302020202020202 // constant
-	QUAD $0x0403030303030303 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x1805050505050505 // constant
-	QUAD $0x1918181818181818 // constant
-	QUAD $0x1a19191919191919 // constant
-	QUAD $0x1b1a1a1a1a1a1a1a // constant
-	QUAD $0x031b1b1b1b1b1b1b // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f00000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x030000001f000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x1f00000003000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x010000001f000000 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x0108070605040302 // constant
-	QUAD $0x2c08070605040302 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x602f2f2f2f2f2f2f // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x0d7f7e7d7c7b7a79 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x0d00140013001200 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x1800140013001200 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x18001f001e001d00 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x16001f001e001d00 // constant
-	QUAD $0x1716161616161616 // constant
-	QUAD $0x1817171717171717 // constant
-	QUAD $0x1918181818181818 // constant
-	QUAD $0x2c19191919191919 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x032f2f2f2f2f2f2f // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x03000a0009000800 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x30000a0009000800 // constant
-	QUAD $0x3400330032003100 // constant
-	QUAD $0x3800370036003500 // constant
+	QUAD $0x1900150014001300 // constant
+	QUAD $0x1d001c001b001a00 // constant
+	QUAD $0x380034001f001e00 // constant
 	QUAD $0x3c003b003a003900 // constant
 	QUAD $0x02003f003e003d00 // constant
 	QUAD $0x0302020202020202 // constant
-	QUAD $0x0403030303030303 // constant
+	QUAD $0x1803030303030303 // constant
+	QUAD $0x1918181818181818 // constant
+	QUAD $0x2e19191919191919 // constant
+	QUAD $0x2f2e2e2e2e2e2e2e // constant
+	QUAD $0x6c2f2f2f2f2f2f2f // constant
+	QUAD $0x6d6c6c6c6c6c6c6c // constant
+	QUAD $0x046d6d6d6d6d6d6d // constant
 	QUAD $0x0504040404040404 // constant
-	QUAD $0x6005050505050505 // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x017f7e7d7c7b7a79 // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0100000000000000 // constant
+	QUAD $0x1a05050505050505 // constant
+	QUAD $0x1b1a1a1a1a1a1a1a // constant
+	QUAD $0x301b1b1b1b1b1b1b // constant
+	QUAD $0x3130303030303030 // constant
+	QUAD $0x6e31313131313131 // constant
+	QUAD $0x6f6e6e6e6e6e6e6e // constant
+	QUAD $0x016f6f6f6f6f6f6f // constant
 	QUAD $0x0200000000000000 // constant
 	QUAD $0x0400000000000000 // constant
 	QUAD $0x0500000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0500000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0605050505050505 // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x1c07070707070707 // constant
-	QUAD $0x1d1c1c1c1c1c1c1c // constant
-	QUAD $0x1e1d1d1d1d1d1d1d // constant
-	QUAD $0x1f1e1e1e1e1e1e1e // constant
-	QUAD $0x001f1f1f1f1f1f1f // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x040000001c000000 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x040b0a0908070605 // constant
-	QUAD $0x2c0b0a0908070605 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x602f2f2f2f2f2f2f // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x037f7e7d7c7b7a79 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0600000000000000 // constant
 	QUAD $0x0700000000000000 // constant
-	QUAD $0x0600000000000000 // constant
-	QUAD $0x0700000000000000 // constant
-	QUAD $0x1400000000000000 // constant
-	QUAD $0x1514141414141414 // constant
-	QUAD $0x1615151515151515 // constant
-	QUAD $0x1716161616161616 // constant
-	QUAD $0x2c17171717171717 // constant
-	QUAD $0x2d2c2c2c2c2c2c2c // constant
-	QUAD $0x2e2d2d2d2d2d2d2d // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x012f2f2f2f2f2f2f // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0200000000000000 // constant
 	QUAD $0x0c00000000000000 // constant
-	QUAD $0x0d00000000000000 // constant
 	QUAD $0x0e00000000000000 // constant
 	QUAD $0x0f00000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0605050505050505 // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x6007070707070707 // constant
-	QUAD $0x6867666564636261 // constant
-	QUAD $0x706f6e6d6c6b6a69 // constant
-	QUAD $0x7877767574737271 // constant
-	QUAD $0x027f7e7d7c7b7a79 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0100000000000000 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
+	QUAD $0x0200000000000000 // constant
+	QUAD $0x0300000000000000 // constant
+	QUAD $0x0600000000000000 // constant
+	QUAD $0x0700000000000000 // constant
+	QUAD $0x0c00000000000000 // constant
+	QUAD $0x0d00000000000000 // constant
+	QUAD $0x0400000000000000 // constant
+	QUAD $0x0504040404040404 // constant
+	QUAD $0x0c05050505050505 // constant
+	QUAD $0x0d0c0c0c0c0c0c0c // constant
+	QUAD $0x040d0d0d0d0d0d0d // constant
+	QUAD $0x0504040404040404 // constant
+	QUAD $0x0c05050505050505 // constant
+	QUAD $0x0d0c0c0c0c0c0c0c // constant
+	QUAD $0x060d0d0d0d0d0d0d // constant
+	QUAD $0x0706060606060606 // constant
+	QUAD $0x0e07070707070707 // constant
+	QUAD $0x0f0e0e0e0e0e0e0e // constant
+	QUAD $0x060f0f0f0f0f0f0f // constant
+	QUAD $0x0706060606060606 // constant
+	QUAD $0x0e07070707070707 // constant
+	QUAD $0x0f0e0e0e0e0e0e0e // constant
+	QUAD $0x010f0f0f0f0f0f0f // constant
 	QUAD $0x0500040003000200 // constant
 	QUAD $0x0a00080007000600 // constant
 	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0a00110010000f00 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x0f00110010000f00 // constant
+	QUAD $0x1300110010000f00 // constant
+	QUAD $0x1700160015001400 // constant
+	QUAD $0x1c001a0019001800 // constant
+	QUAD $0x3c001f001e001d00 // constant
+	QUAD $0x0f003f003e003d00 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -5053,39 +2737,7 @@ TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x81766a5d4f3f2d18 // constant
 	QUAD $0x01f1d9c5b5a6998d // constant
 	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x00f1d9c5b5a6998d // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x060000001c000000 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x06000d000c000b00 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x0f000d000c000b00 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x0f00160015001400 // constant
-	QUAD $0x1300120011001000 // constant
-	QUAD $0x1800160015001400 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x18001f001e001d00 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x01001f001e001d00 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0100080007000600 // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x3000080007000600 // constant
-	QUAD $0x3400330032003100 // constant
-	QUAD $0x3800370036003500 // constant
-	QUAD $0x3c003b003a003900 // constant
-	QUAD $0x0f003f003e003d00 // constant
+	QUAD $0x0ff1d9c5b5a6998d // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000000000000000 // constant
@@ -5254,6 +2906,14 @@ TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0f0000000e000000 // constant
 	QUAD $0x0f0000000f000000 // constant
 	QUAD $0x000000000f000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0000000003000000 // constant
 	QUAD $0xc0000000023e8000 // constant
 	QUAD $0x063c3c3c3cc0c0c0 // constant
 	QUAD $0x0406060606060606 // constant
@@ -5644,16 +3304,31 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	MOVQ d+16(FP), R14
 	MOVQ nb+24(FP), R15
 	PCALIGN $64
-	QUAD $0x00ee055948fdf262; WORD $0x0000 // vpbroadcastq .LCPI12_0(%rip), %zmm0
-	QUAD $0x00e00d58487df262; WORD $0x0000 // vpbroadcastd .LCPI12_1(%rip), %zmm1
-	LONG $0x000020b8; BYTE $0x00 // movl $32, %eax
+	WORD $0x854d; BYTE $0xff // testq %r15, %r15
+	LONG $0x02dd8e0f; WORD $0x0000 // jle .LBB12_18
+	QUAD $0x0b75055948fdf262; WORD $0x0000 // vpbroadcastq .LCPI12_0(%rip), %zmm0
+	QUAD $0x0b630d58487df262; WORD $0x0000 // vpbroadcastd .LCPI12_1(%rip), %zmm1
+	LONG $0x40458d49 // leaq 64(%r13), %rax
+	LONG $0x000001b9; BYTE $0x00 // movl $1, %ecx
 	LONG $0xd2efe9c5 // vpxor %xmm2, %xmm2, %xmm2
-	WORD $0x1f0f; BYTE $0x00 // padding
+	WORD $0x3deb // jmp .LBB12_2
+	LONG $0x00401f0f // padding
+	LONG $0x6e79c1c4; WORD $0x8e64; BYTE $0xfc // vmovd -4(%r14,%rcx,4), %xmm4
+	LONG $0x02518d48 // leaq 2(%rcx), %rdx
+	WORD $0xff48; BYTE $0xc1 // incq %rcx
+	LONG $0x80e88348 // subq $-128, %rax
+	LONG $0x587de2c4; BYTE $0xe4 // vpbroadcastd %xmm4, %ymm4
+	LONG $0x48ddf362; WORD $0xdb3a; BYTE $0x01 // vinserti64x4 $1, %ymm3, %zmm4, %zmm3
+	QUAD $0x02245c7f48fed162 // vmovdqu64 %zmm3, 128(%r12)
+	LONG $0x00c48149; WORD $0x0001; BYTE $0x00 // addq $256, %r12
+	WORD $0x394c; BYTE $0xf9 // cmpq %r15, %rcx
+	WORD $0x8948; BYTE $0xd1 // movq %rdx, %rcx
+	LONG $0x009c8d0f; WORD $0x0000 // jge .LBB12_7
 	LONG $0xdbefe1c5 // vpxor %xmm3, %xmm3, %xmm3
-	LONG $0x02ff8349 // cmpq $2, %r15
-	WORD $0x087c // jl .LBB12_3
-	QUAD $0x00455c6f48fed162 // vmovdqu64 (%r13,%rax,2), %zmm3
-	QUAD $0xff45646f48fed162 // vmovdqu64 -64(%r13,%rax,2), %zmm4
+	WORD $0x394c; BYTE $0xf9 // cmpq %r15, %rcx
+	WORD $0x067d // jge .LBB12_4
+	LONG $0x48fef162; WORD $0x186f // vmovdqu64 (%rax), %zmm3
+	LONG $0x48fef162; WORD $0x606f; BYTE $0xff // vmovdqu64 -64(%rax), %zmm4
 	LONG $0x484df162; WORD $0xd371; BYTE $0x07 // vpsrlw $7, %zmm3, %zmm6
 	LONG $0x487ef262; WORD $0xdb30 // vpmovwb %zmm3, %ymm3
 	LONG $0x487ef262; WORD $0xf630 // vpmovwb %zmm6, %ymm6
@@ -5665,28 +3340,382 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0x48d5f362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 $1, %ymm6, %zmm5, %zmm5
 	LONG $0x48e5f162; WORD $0xd8db // vpandq %zmm0, %zmm3, %zmm3
 	LONG $0x4875f262; WORD $0xe550 // vpdpbusd %zmm5, %zmm1, %zmm4
-	QUAD $0xfe846c7f48fed162 // vmovdqu64 %zmm5, -128(%r12,%rax,4)
-	QUAD $0xff845c7f48fed162 // vmovdqu64 %zmm3, -64(%r12,%rax,4)
+	LONG $0x48fed162; WORD $0x2c7f; BYTE $0x24 // vmovdqu64 %zmm5, (%r12)
+	QUAD $0x01245c7f48fed162 // vmovdqu64 %zmm3, 64(%r12)
 	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
 	LONG $0x4875f262; WORD $0xe350 // vpdpbusd %zmm3, %zmm1, %zmm4
 	LONG $0x486df162; WORD $0xdcfa // vpsubd %zmm4, %zmm2, %zmm3
-	QUAD $0x01845c7f48fed162 // vmovdqu64 %zmm3, 64(%r12,%rax,4)
-	LONG $0x107ac1c4; BYTE $0x1e // vmovss (%r14), %xmm3
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x2f7e // jle .LBB12_4
-	LONG $0x187dc2c4; WORD $0x0466 // vbroadcastss 4(%r14), %ymm4
-	LONG $0x187de2c4; BYTE $0xdb // vbroadcastss %xmm3, %ymm3
-	LONG $0x08c68349 // addq $8, %r14
-	LONG $0x48e5f362; WORD $0xdc1a; BYTE $0x01 // vinsertf64x4 $1, %ymm4, %zmm3, %zmm3
-	LONG $0x487cd162; WORD $0x1c11; BYTE $0x84 // vmovups %zmm3, (%r12,%rax,4)
-	LONG $0x40c08348 // addq $64, %rax
-	LONG $0xfec78349 // addq $-2, %r15
-	LONG $0xff41850f; WORD $0xffff // jne .LBB12_1
+	QUAD $0x03245c7f48fed162 // vmovdqu64 %zmm3, 192(%r12)
+	LONG $0xdbefe1c5 // vpxor %xmm3, %xmm3, %xmm3
+	WORD $0x394c; BYTE $0xf9 // cmpq %r15, %rcx
+	LONG $0xff368d0f; WORD $0xffff // jge .LBB12_6
+	LONG $0x587dc2c4; WORD $0x8e1c // vpbroadcastd (%r14,%rcx,4), %ymm3
+	LONG $0xffff2be9; BYTE $0xff // jmp .LBB12_6
+	WORD $0x854d; BYTE $0xff // testq %r15, %r15
+	LONG $0x01d88e0f; WORD $0x0000 // jle .LBB12_18
+	QUAD $0x0a281d28487cf162; WORD $0x0000 // vmovaps .LCPI12_2(%rip), %zmm3
+	LONG $0xfc478d49 // leaq -4(%r15), %rax
+	LONG $0x000004ba; BYTE $0x00 // movl $4, %edx
+	LONG $0x00000fb9; BYTE $0x00 // movl $15, %ecx
+	LONG $0xd2efe9c5 // vpxor %xmm2, %xmm2, %xmm2
+	LONG $0x00012ce9; BYTE $0x00 // jmp .LBB12_9
+	BYTE $0x90 // padding
+	LONG $0x4835f162; WORD $0xd471; BYTE $0x07 // vpsrlw $7, %zmm4, %zmm9
+	LONG $0x482df162; WORD $0xd771; BYTE $0x07 // vpsrlw $7, %zmm7, %zmm10
+	LONG $0x487ef262; WORD $0xe430 // vpmovwb %zmm4, %ymm4
+	LONG $0x487ef262; WORD $0xff30 // vpmovwb %zmm7, %ymm7
+	LONG $0x4825f162; WORD $0xd671; BYTE $0x07 // vpsrlw $7, %zmm6, %zmm11
+	LONG $0x487ef262; WORD $0xf630 // vpmovwb %zmm6, %ymm6
+	LONG $0x4865f262; WORD $0xed16 // vpermps %zmm5, %zmm3, %zmm5
+	LONG $0x04728d48 // leaq 4(%rdx), %rsi
+	LONG $0x487e5262; WORD $0xc930 // vpmovwb %zmm9, %ymm9
+	LONG $0x487e5262; WORD $0xd230 // vpmovwb %zmm10, %ymm10
+	LONG $0x48ddf362; WORD $0xe73a; BYTE $0x01 // vinserti64x4 $1, %ymm7, %zmm4, %zmm4
+	LONG $0x487e7262; WORD $0xc730 // vpmovwb %zmm8, %ymm7
+	LONG $0x48b55362; WORD $0xca3a; BYTE $0x01 // vinserti64x4 $1, %ymm10, %zmm9, %zmm9
+	LONG $0x487e5262; WORD $0xda30 // vpmovwb %zmm11, %ymm10
+	LONG $0x4825d162; WORD $0xd071; BYTE $0x07 // vpsrlw $7, %zmm8, %zmm11
+	LONG $0x48ddf162; WORD $0xe0db // vpandq %zmm0, %zmm4, %zmm4
+	LONG $0x487e5262; WORD $0xdb30 // vpmovwb %zmm11, %ymm11
+	LONG $0x48cdf362; WORD $0xf73a; BYTE $0x01 // vinserti64x4 $1, %ymm7, %zmm6, %zmm6
+	LONG $0x48cdf162; WORD $0xf0db // vpandq %zmm0, %zmm6, %zmm6
+	LONG $0x48ad5362; WORD $0xd33a; BYTE $0x01 // vinserti64x4 $1, %ymm11, %zmm10, %zmm10
+	LONG $0x48b5d362; WORD $0xfa43; BYTE $0x88 // vshufi64x2 $136, %zmm10, %zmm9, %zmm7
+	LONG $0x48b55362; WORD $0xc243; BYTE $0xdd // vshufi64x2 $221, %zmm10, %zmm9, %zmm8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
+	LONG $0x48dd7362; WORD $0xce43; BYTE $0x88 // vshufi64x2 $136, %zmm6, %zmm4, %zmm9
+	LONG $0x48ddf362; WORD $0xe643; BYTE $0xdd // vshufi64x2 $221, %zmm6, %zmm4, %zmm4
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	LONG $0x4875f262; WORD $0xf750 // vpdpbusd %zmm7, %zmm1, %zmm6
+	LONG $0x48755262; WORD $0xd050 // vpdpbusd %zmm8, %zmm1, %zmm10
+	LONG $0x48fed162; WORD $0x3c7f; BYTE $0x24 // vmovdqu64 %zmm7, (%r12)
+	QUAD $0x0124447f48fe5162 // vmovdqu64 %zmm8, 64(%r12)
+	QUAD $0x02244c7f48fe5162 // vmovdqu64 %zmm9, 128(%r12)
+	QUAD $0x0324647f48fed162 // vmovdqu64 %zmm4, 192(%r12)
+	QUAD $0x04246c11487cd162 // vmovups %zmm5, 256(%r12)
+	LONG $0x484df162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm6, %zmm6
+	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
+	LONG $0x4875d262; WORD $0xf150 // vpdpbusd %zmm9, %zmm1, %zmm6
+	LONG $0x48757262; WORD $0xd450 // vpdpbusd %zmm4, %zmm1, %zmm10
+	LONG $0x482df162; WORD $0xf6fe // vpaddd %zmm6, %zmm10, %zmm6
+	LONG $0x486df162; WORD $0xe6fa // vpsubd %zmm6, %zmm2, %zmm4
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps %zmm6, %zmm6
+	QUAD $0x0524647f48fed162 // vmovdqu64 %zmm4, 320(%r12)
+	LONG $0x4854f162; WORD $0xe659 // vmulps %zmm6, %zmm5, %zmm4
+	QUAD $0x06246411487cd162 // vmovups %zmm4, 384(%r12)
+	LONG $0xc0c48149; WORD $0x0001; BYTE $0x00 // addq $448, %r12
+	WORD $0x394c; BYTE $0xfa // cmpq %r15, %rdx
+	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
+	LONG $0x008b8d0f; WORD $0x0000 // jge .LBB12_18
+	LONG $0xfc728d48 // leaq -4(%rdx), %rsi
+	WORD $0x3949; BYTE $0xd7 // cmpq %rdx, %r15
+	WORD $0x8949; BYTE $0xd1 // movq %rdx, %r9
+	LONG $0xe4efd9c5 // vpxor %xmm4, %xmm4, %xmm4
+	WORD $0x8949; BYTE $0xf0 // movq %rsi, %r8
+	LONG $0xc04c0f4c // cmovlq %rax, %r8
+	LONG $0xcf4c0f4d // cmovlq %r15, %r9
+	WORD $0x894c; BYTE $0xc7 // movq %r8, %rdi
+	LONG $0x06e7c148 // shlq $6, %rdi
+	WORD $0x3949; BYTE $0xf0 // cmpq %rsi, %r8
+	WORD $0x087c // jl .LBB12_11
+	QUAD $0x003d646f48fed162 // vmovdqu64 (%r13,%rdi), %zmm4
+	LONG $0x01508d4d // leaq 1(%r8), %r10
+	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
+	WORD $0x3949; BYTE $0xf2 // cmpq %rsi, %r10
+	WORD $0x087c // jl .LBB12_13
+	QUAD $0x013d7c10487cd162 // vmovups 64(%r13,%rdi), %zmm7
+	WORD $0xd389 // movl %edx, %ebx
+	WORD $0x2944; BYTE $0xcb // subl %r9d, %ebx
+	LONG $0x02488d4d // leaq 2(%r8), %r9
+	LONG $0xf761e2c4; BYTE $0xd9 // shlxl %ebx, %ecx, %ebx
+	LONG $0xcb92fbc5 // kmovd %ebx, %k1
+	LONG $0x897c9162; WORD $0x2c10; BYTE $0x86 // vmovups (%r14,%r8,4), %xmm5 {%k1} {z}
+	WORD $0x3949; BYTE $0xf1 // cmpq %rsi, %r9
+	WORD $0x087c // jl .LBB12_15
+	QUAD $0x023d746f48fed162 // vmovdqu64 128(%r13,%rdi), %zmm6
+	LONG $0x03c08349 // addq $3, %r8
+	LONG $0x573841c4; BYTE $0xc0 // vxorps %xmm8, %xmm8, %xmm8
+	WORD $0x3949; BYTE $0xf0 // cmpq %rsi, %r8
+	LONG $0xfe578c0f; WORD $0xffff // jl .LBB12_17
+	QUAD $0x033d4410487c5162 // vmovups 192(%r13,%rdi), %zmm8
+	LONG $0xfffe4ae9; BYTE $0xff // jmp .LBB12_17
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	LONG $0x187de2c4; BYTE $0xc3 // vbroadcastss %xmm3, %ymm0
-	LONG $0x487cd162; WORD $0x0411; BYTE $0x84 // vmovups %zmm0, (%r12,%rax,4)
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0x7f7f7f01010101cc // constant
-	LONG $0x7f7f7f7f; BYTE $0x7f // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0001cccccccccccc // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x001c001a00190018 // constant
+	QUAD $0x003c001f001e001d // constant
+	QUAD $0x0001003f003e003d // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0006000000040000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x000b000000090000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x001c0000000e0000 // constant
+	QUAD $0x001e0000001d0000 // constant
+	QUAD $0x00030000001f0000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000e000a00090008 // constant
+	QUAD $0x001200110010000f // constant
+	QUAD $0x0019001500140013 // constant
+	QUAD $0x001d001c001b001a // constant
+	QUAD $0x00380034001f001e // constant
+	QUAD $0x003c003b003a0039 // constant
+	QUAD $0x0202003f003e003d // constant
+	QUAD $0x0303020202020202 // constant
+	QUAD $0x1818030303030303 // constant
+	QUAD $0x1919181818181818 // constant
+	QUAD $0x2e2e191919191919 // constant
+	QUAD $0x2f2f2e2e2e2e2e2e // constant
+	QUAD $0x6c6c2f2f2f2f2f2f // constant
+	QUAD $0x6d6d6c6c6c6c6c6c // constant
+	QUAD $0x04046d6d6d6d6d6d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x1a1a050505050505 // constant
+	QUAD $0x1b1b1a1a1a1a1a1a // constant
+	QUAD $0x30301b1b1b1b1b1b // constant
+	QUAD $0x3131303030303030 // constant
+	QUAD $0x6e6e313131313131 // constant
+	QUAD $0x6f6f6e6e6e6e6e6e // constant
+	QUAD $0x00016f6f6f6f6f6f // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0004000000000000 // constant
+	QUAD $0x0005000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000e000000000000 // constant
+	QUAD $0x000f000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0006000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000d000000000000 // constant
+	QUAD $0x0404000000000000 // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x04040d0d0d0d0d0d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x06060d0d0d0d0d0d // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x06060f0f0f0f0f0f // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x00010f0f0f0f0f0f // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x001c001a00190018 // constant
+	QUAD $0x003c001f001e001d // constant
+	QUAD $0x0f0f003f003e003d // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x18010f0f0f0f0f0f // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x000ff1d9c5b5a699 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00000000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00040000001c0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0003000000040000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0001000000020000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001f000000000000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x00040000001f0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x001e000000050000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001d0000001e0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x00060000001d0000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0006000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x00000000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0101000000030000 // constant
+	QUAD $0x7f7fcccccccc0101 // constant
+	LONG $0x7f7f7f7f; WORD $0x7f7f // constant

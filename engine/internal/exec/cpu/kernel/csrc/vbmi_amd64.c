@@ -5,11 +5,11 @@
 // VPDPBUSD multiplies unsigned bytes with signed ones. So the 15 bits of an activation
 // are two bytes, x = 128·h + l, and weights are unsigned: quants that have a sign
 // are scaled up to the whole byte and offset by 128, and what the offset adds is taken
-// off where the sums begin, as -128 times the activations. Of the 16 sums of 64 weights,
-// four products each, 8 belong to one block of 32 and 8 to the next.
+// off where the sums begin, as -128 times the activations.
 #include "unpack.h"
 
-// 64 activations: act_t.w.
+// 64 activations as they follow one another: act_t.w. Of the 16 sums of 64 weights, four
+// products each, 8 belong to one block of 32 and 8 to the next.
 typedef struct {
     int8_t h[64], l[64];
     float d[16];   // of each sum the scale
@@ -43,90 +43,131 @@ INLINE float sum16(__m512 v) { return sum8(_mm256_add_ps(_mm512_castps512_ps256(
 #define AHEAD 8192
 INLINE void prefetch(const uint8_t *p) { _mm_prefetch((const char *)p + AHEAD, _MM_HINT_T0); }
 
-// ---- blocks of 32, two at a time
+// ---- blocks of 32 with low nibbles, then high ones: four at a time
 
-typedef struct { __m512i q; __m256i d, m; } pair; // halves: 8 of each block
+// 128 activations as the four blocks' bytes lie, value i of a block beside value i + 16: in [0]
+// the first halves of the blocks, in [1] the second. Each of the 16 sums is eight
+// products, of one block. Where a row's blocks are no fours, the last four are taken
+// again, and those that were counted have activations and scales of 0. They follow
+// the wide_t's in act_t.w.
+typedef struct {
+    int8_t h[2][64], l[2][64];
+    float d[16];   // of each sum the scale
+    int32_t n[16]; // minus the eight activations
+    float s[16];   // and the eight as floats
+} fours_t;
 
-// What the types below read from raw: two blocks of BYTES from byte skip on, of which
-// those that are not in the masks are 0. Q, I are bytes of the first block.
-//
-// Nibbles: low ones turned left by LO bits, high ones by HI.
-#define NIBBLES(BYTES, Q, LO, HI, MASK) _mm512_and_si512(all8(MASK), _mm512_rolv_epi32( \
-    _mm512_maskz_permutexvar_epi8(values, (__m512i)(bytes64){TO16(skip + Q), TO16(skip + Q), TO16(skip + BYTES + Q), TO16(skip + BYTES + Q)}, raw), \
-    (__m512i)(ints16){X4(LO), X4(HI), X4(LO), X4(HI)}))
-// Fifth bits, as bit TO.
-#define FIFTH(BYTES, Q, TO) _mm512_multishift_epi64_epi8( \
+INLINE const fours_t *fours(const act_t *a, int64_t nb) { return (const fours_t *)(a->w + (nb + 1) / 2 * sizeof(wide_t)); }
+
+typedef struct { __m512i lo, hi; __m512 d, m; } four; // 64 quants twice, a scale and a minimum for each sum
+
+// Four blocks are in two registers: a has their first 64 bytes, b the last. Byte j of them,
+// and word j, where a permutation of both finds it:
+#define AT(BYTES, j) ((j) < 64 ? (j) : (j) - 4 * BYTES + 128)
+#define AT16(BYTES, j) AT(BYTES, j), AT(BYTES, j + 1), AT(BYTES, j + 2), AT(BYTES, j + 3), AT(BYTES, j + 4), AT(BYTES, j + 5), AT(BYTES, j + 6), \
+    AT(BYTES, j + 7), AT(BYTES, j + 8), AT(BYTES, j + 9), AT(BYTES, j + 10), AT(BYTES, j + 11), AT(BYTES, j + 12), AT(BYTES, j + 13), AT(BYTES, j + 14), AT(BYTES, j + 15)
+#define ATW(BYTES, j) (AT(BYTES, j) / 2)
+
+// The 16 bytes of each block that begin with byte Q.
+#define NIBBLES(BYTES, Q) _mm512_permutex2var_epi8(a, \
+    (__m512i)(bytes64){AT16(BYTES, Q), AT16(BYTES, BYTES + Q), AT16(BYTES, 2 * BYTES + Q), AT16(BYTES, 3 * BYTES + Q)}, b)
+// The half of each block at byte I, for each of its sums.
+#define HALVES(BYTES, I) _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutex2var_epi16(a, \
+    (__m512i)(words32x){X4(ATW(BYTES, I)), X4(ATW(BYTES, BYTES + I)), X4(ATW(BYTES, 2 * BYTES + I)), X4(ATW(BYTES, 3 * BYTES + I))}, b)))
+// Bit TO of each byte: of bits 0 to 15 of each block's 32 at byte I.
+#define FIFTH(BYTES, I, TO) _mm512_multishift_epi64_epi8( \
     (__m512i)(bytes64){TO8(8 - TO), TO8(8 - TO), TO8(8 - TO), TO8(8 - TO), TO8(8 - TO), TO8(8 - TO), TO8(8 - TO), TO8(8 - TO)}, \
-    _mm512_maskz_permutexvar_epi8(values, (__m512i)(bytes64){X8(skip + Q), X8(skip + Q + 1), X8(skip + Q + 2), X8(skip + Q + 3), \
-        X8(skip + BYTES + Q), X8(skip + BYTES + Q + 1), X8(skip + BYTES + Q + 2), X8(skip + BYTES + Q + 3)}, raw))
-// A half of each block.
-#define HALVES(BYTES, I) _mm512_castsi512_si256(_mm512_maskz_permutexvar_epi16(halves, \
-    (__m512i)(words32x){X8((skip + I) / 2), X8((skip + BYTES + I) / 2)}, raw))
+    _mm512_permutex2var_epi8(a, (__m512i)(bytes64){X8(AT(BYTES, I)), X8(AT(BYTES, I + 1)), X8(AT(BYTES, BYTES + I)), X8(AT(BYTES, BYTES + I + 1)), \
+        X8(AT(BYTES, 2 * BYTES + I)), X8(AT(BYTES, 2 * BYTES + I + 1)), X8(AT(BYTES, 3 * BYTES + I)), X8(AT(BYTES, 3 * BYTES + I + 1))}, b))
+#define LOW(r) _mm512_and_si512(r, all8(15))
+#define HIGH(r) LOW(_mm512_srli_epi16(r, 4))
 
-// T(p, n, left) reads n blocks of two, left bytes before the end of the row. It loads 64
-// bytes: those that end with the row where there are not as many; or, in a row that is
-// shorter, for which left is 0, with a mask. Masked loads alone would do, but where memory
-// is not in the cache they ran at a third of the speed.
-#define NIBBLE_TYPE(T, BYTES, HASMIN, QUANTS) \
-INLINE pair T(const uint8_t *p, int n, int left) { \
-    const int skip = left == 0 || left >= 64 ? 0 : 64 - left; \
-    const __mmask64 values = n == 2 ? ~0ull : 0xffffffff; \
-    const __mmask32 halves = n == 2 ? 0xffff : 0xff; \
-    __m512i raw = left == 0 ? _mm512_maskz_loadu_epi8(~0ull >> (64 - n * BYTES), p) : ld512(p - skip); \
-    return (pair){QUANTS, HALVES(BYTES, 0), HASMIN ? HALVES(BYTES, 2) : _mm256_setzero_si256()}; \
+INLINE four q4_0_four(__m512i a, __m512i b) { // times 16
+    __m512i r = NIBBLES(18, 2);
+    return (four){_mm512_and_si512(_mm512_slli_epi16(r, 4), all8(0xf0)), _mm512_and_si512(r, all8(0xf0)), HALVES(18, 0), _mm512_setzero_ps()};
 }
-NIBBLE_TYPE(q4_0_pair, 18, 0, NIBBLES(18, 2, 4, 0, 0xf0))
-NIBBLE_TYPE(q4_1_pair, 20, 1, NIBBLES(20, 4, 0, 28, 0x0f))
-NIBBLE_TYPE(q5_0_pair, 22, 0, merge(NIBBLES(22, 6, 3, 31, 0x78), FIFTH(22, 2, 7), all8(0x80)))
-NIBBLE_TYPE(q5_1_pair, 24, 1, merge(NIBBLES(24, 8, 0, 28, 0x0f), FIFTH(24, 4, 4), all8(0x10)))
-NIBBLE_TYPE(iq4_nl_pair, 18, 0, _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_xor_si128(IQ4_TABLE, _mm_set1_epi8(-128))), \
-    NIBBLES(18, 2, 0, 28, 0x0f)))
-INLINE pair q8_0_pair(const uint8_t *p, int n, int left) {
-    (void)left;
-    __m512i q = _mm512_zextsi256_si512(ld256(p + 2));
-    __m256i d = _mm256_zextsi128_si256(_mm_set1_epi16(*(const int16_t *)p));
-    if (n == 2) {
-        q = _mm512_inserti64x4(q, ld256(p + 36), 1);
-        d = _mm256_inserti128_si256(d, _mm_set1_epi16(*(const int16_t *)(p + 34)), 1);
-    }
-    return (pair){_mm512_xor_si512(q, all8(0x80)), d, d};
+INLINE four q4_1_four(__m512i a, __m512i b) {
+    __m512i r = NIBBLES(20, 4);
+    return (four){LOW(r), HIGH(r), HALVES(20, 0), HALVES(20, 2)};
+}
+INLINE four q5_0_four(__m512i a, __m512i b) { // times 8
+    __m512i r = NIBBLES(22, 6);
+    return (four){merge(_mm512_slli_epi16(LOW(r), 3), FIFTH(22, 2, 7), all8(0x80)),
+                  merge(_mm512_and_si512(_mm512_srli_epi16(r, 1), all8(0x78)), FIFTH(22, 4, 7), all8(0x80)), HALVES(22, 0), _mm512_setzero_ps()};
+}
+INLINE four q5_1_four(__m512i a, __m512i b) {
+    __m512i r = NIBBLES(24, 8);
+    return (four){merge(LOW(r), FIFTH(24, 4, 4), all8(0x10)), merge(HIGH(r), FIFTH(24, 6, 4), all8(0x10)), HALVES(24, 0), HALVES(24, 2)};
+}
+INLINE four iq4_nl_four(__m512i a, __m512i b) {
+    __m512i r = NIBBLES(18, 2), table = _mm512_broadcast_i32x4(_mm_xor_si128(IQ4_TABLE, _mm_set1_epi8(-128)));
+    return (four){_mm512_shuffle_epi8(table, LOW(r)), _mm512_shuffle_epi8(table, HIGH(r)), HALVES(18, 0), _mm512_setzero_ps()};
 }
 
-#define STEP32(ACC, T, BYTES, HASMIN, N, LEFT) { \
-    pair b = T(p, N, LEFT); \
-    __m512 d = _mm512_loadu_ps(x->d); \
-    __m512 s = sums(b.q, HASMIN ? _mm512_setzero_si512() : ld512(x->n), x); \
-    ACC = _mm512_fmadd_ps(s, _mm512_mul_ps(_mm512_cvtph_ps(b.d), d), ACC); \
-    if (HASMIN) ACC = _mm512_fnmadd_ps(_mm512_cvtph_ps(b.m), _mm512_mul_ps(d, _mm512_cvtepi32_ps(ld512(x->n))), ACC); \
-    prefetch(p); \
-    p += N * BYTES; x++; i -= N; PIN(p); \
+#define STEP4(ACC, T, BYTES, HASMIN, A, B) { \
+    four b = T(A, B); \
+    __m512i s = _mm512_dpbusd_epi32(HASMIN ? _mm512_setzero_si512() : ld512(x->n), b.lo, ld512(x->h[0])); \
+    s = _mm512_slli_epi32(_mm512_dpbusd_epi32(s, b.hi, ld512(x->h[1])), 7); \
+    s = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(s, b.lo, ld512(x->l[0])), b.hi, ld512(x->l[1])); \
+    ACC = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s), _mm512_mul_ps(b.d, _mm512_loadu_ps(x->d)), ACC); \
+    if (HASMIN) ACC = _mm512_fmadd_ps(b.m, _mm512_loadu_ps(x->s), ACC); \
+    x++; \
 }
-// FACTOR takes back what scaled the quants up.
-#define DOT32(NAME, T, BYTES, HASMIN, FACTOR) \
+#define NEXT4(ACC, T, BYTES, HASMIN) { \
+    STEP4(ACC, T, BYTES, HASMIN, ld512(p), ld512(p + 4 * BYTES - 64)) \
+    prefetch(p); prefetch(p + 64); \
+    p += 4 * BYTES; i -= 4; PIN(p); \
+}
+// FACTOR takes back what scaled the quants up. Rows of fewer than four blocks are loaded with
+// masks; masked loads alone would do, but where memory is not in the cache they ran
+// at a third of the speed.
+#define DOT4(NAME, T, BYTES, HASMIN, FACTOR) \
 KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) { \
     do { \
         __m512 s0 = _mm512_setzero_ps(), s1 = s0; \
-        const wide_t *x = (const wide_t *)a->w; const uint8_t *p = w; \
+        const fours_t *x = fours(a, nb); const uint8_t *p = w; \
         int64_t i = nb; \
-        while (i >= 6) { STEP32(s0, T, BYTES, HASMIN, 2, 64) STEP32(s1, T, BYTES, HASMIN, 2, 64) } \
-        if (i >= 4) STEP32(s0, T, BYTES, HASMIN, 2, 64) \
-        if (nb < 4) { \
-            if (i >= 2) STEP32(s0, T, BYTES, HASMIN, 2, 0) \
-            if (i == 1) STEP32(s1, T, BYTES, HASMIN, 1, 0) \
-        } else if (i == 2) { \
-            STEP32(s1, T, BYTES, HASMIN, 2, 2 * BYTES) \
-        } else { \
-            STEP32(s1, T, BYTES, HASMIN, 2, 3 * BYTES) STEP32(s0, T, BYTES, HASMIN, 1, BYTES) \
+        while (i >= 8) { NEXT4(s0, T, BYTES, HASMIN) NEXT4(s1, T, BYTES, HASMIN) } \
+        if (i >= 4) NEXT4(s0, T, BYTES, HASMIN) \
+        if (i > 0) { \
+            int64_t before = (4 - i) * BYTES, inb = before - 4 * BYTES + 64; \
+            p -= before; \
+            if (nb >= 4) STEP4(s1, T, BYTES, HASMIN, ld512(p), ld512(p + 4 * BYTES - 64)) \
+            else STEP4(s1, T, BYTES, HASMIN, _mm512_maskz_loadu_epi8(before < 64 ? ~0ull << before : 0, p), \
+                       _mm512_maskz_loadu_epi8(inb > 0 ? ~0ull << inb : ~0ull, p + 4 * BYTES - 64)) \
         } \
         *y++ = sum16(_mm512_add_ps(s0, s1)) * FACTOR; w += stride; \
     } while (--rows > 0); \
 }
-DOT32(dotQ4_0VBMI, q4_0_pair, 18, 0, 1 / 16.0f)
-DOT32(dotQ4_1VBMI, q4_1_pair, 20, 1, 1)
-DOT32(dotQ5_0VBMI, q5_0_pair, 22, 0, 1 / 8.0f)
-DOT32(dotQ5_1VBMI, q5_1_pair, 24, 1, 1)
-DOT32(dotQ8_0VBMI, q8_0_pair, 34, 0, 1)
-DOT32(dotIQ4NLVBMI, iq4_nl_pair, 18, 0, 1)
+DOT4(dotQ4_0VBMI, q4_0_four, 18, 0, 1 / 16.0f)
+DOT4(dotQ4_1VBMI, q4_1_four, 20, 1, 1)
+DOT4(dotQ5_0VBMI, q5_0_four, 22, 0, 1 / 8.0f)
+DOT4(dotQ5_1VBMI, q5_1_four, 24, 1, 1)
+DOT4(dotIQ4NLVBMI, iq4_nl_four, 18, 0, 1)
+
+// ---- blocks of 32 bytes, two at a time
+
+#define STEP8(ACC, Q, D) { \
+    ACC = _mm512_fmadd_ps(sums(_mm512_xor_si512(Q, all8(0x80)), ld512(x->n), x), _mm512_mul_ps(_mm512_cvtph_ps(D), _mm512_loadu_ps(x->d)), ACC); \
+    x++; \
+}
+#define NEXT8(ACC) { \
+    STEP8(ACC, _mm512_inserti64x4(_mm512_castsi256_si512(ld256(p + 2)), ld256(p + 36), 1), \
+        _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16(*(const int16_t *)p)), _mm_set1_epi16(*(const int16_t *)(p + 34)), 1)) \
+    prefetch(p); prefetch(p + 34); \
+    p += 68; i -= 2; PIN(p); \
+}
+KERNEL(dotQ8_0VBMI)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) {
+    do {
+        __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+        const wide_t *x = (const wide_t *)a->w; const uint8_t *p = w;
+        int64_t i = nb;
+        while (i >= 4) { NEXT8(s0) NEXT8(s1) }
+        if (i >= 2) NEXT8(s0)
+        if (i > 0) STEP8(s1, _mm512_zextsi256_si512(ld256(p + 2)), _mm256_zextsi128_si256(_mm_set1_epi16(*(const int16_t *)p)))
+        *y++ = sum16(_mm512_add_ps(s0, s1)); w += stride;
+    } while (--rows > 0);
+}
 
 // ---- blocks of 256, 64 values at a time
 
@@ -229,20 +270,45 @@ DOT_FLOAT(dotBF16VBMI, bf16, 2)
 
 // ---- activations
 
-// wideVBMI writes nb ≥ 1 blocks of rounded activations as wide_t. What follows an odd
-// number of blocks is 0.
+// The low bytes of the words of a, then of b.
+#define BYTES2(a, b) _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(a)), _mm512_cvtepi16_epi8(b), 1)
+// The sums of four activations.
+INLINE __m512i sums_of(__m512i one, __m512i h, __m512i l) {
+    return _mm512_dpbusd_epi32(_mm512_slli_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), one, h), 7), one, l);
+}
+// wideVBMI writes nb ≥ 1 blocks of rounded activations as wide_t, then as fours_t. What
+// follows an odd number of blocks is 0.
 KERNEL(wideVBMI)(uint8_t *out, const int16_t *q, const float *d, int64_t nb) {
-    const __m512i low = _mm512_set1_epi16(127), one = all8(1);
+    const __m512i low = _mm512_set1_epi16(127), one = all8(1), zero = _mm512_setzero_si512();
     wide_t *x = (wide_t *)out;
-    do {
-        __m512i a = ld512(q), b = nb > 1 ? ld512(q + 32) : _mm512_setzero_si512();
-        __m512i h = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(_mm512_srai_epi16(a, 7))), _mm512_cvtepi16_epi8(_mm512_srai_epi16(b, 7)), 1);
-        __m512i l = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi16_epi8(_mm512_and_si512(a, low))), _mm512_cvtepi16_epi8(_mm512_and_si512(b, low)), 1);
-        __m512i n = _mm512_dpbusd_epi32(_mm512_slli_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), one, h), 7), one, l);
+    for (int64_t i = 0; i < nb; i += 2) {
+        const int16_t *p = q + 32 * i; const float *e = d + i;
+        __m512i a = ld512(p), b = i + 1 < nb ? ld512(p + 32) : zero;
+        __m512i h = BYTES2(_mm512_srai_epi16(a, 7), _mm512_srai_epi16(b, 7)), l = BYTES2(_mm512_and_si512(a, low), _mm512_and_si512(b, low));
         _mm512_storeu_si512(x->h, h); _mm512_storeu_si512(x->l, l);
-        _mm512_storeu_si512(x->n, _mm512_sub_epi32(_mm512_setzero_si512(), n));
-        __m256 s = _mm256_set1_ps(d[0]), t = nb > 1 ? _mm256_set1_ps(d[1]) : _mm256_setzero_ps();
+        _mm512_storeu_si512(x->n, _mm512_sub_epi32(zero, sums_of(one, h, l)));
+        __m256 s = _mm256_set1_ps(e[0]), t = i + 1 < nb ? _mm256_set1_ps(e[1]) : _mm256_setzero_ps();
         _mm512_storeu_ps(x->d, _mm512_insertf32x8(_mm512_castps256_ps512(s), t, 1));
-        x++; q += 64; d += 2;
-    } while ((nb -= 2) > 0);
+        x++;
+    }
+    fours_t *y = (fours_t *)x;
+    for (int64_t i = 0; i < nb; i += 4) {
+        int64_t first = i + 4 <= nb ? i : nb - 4;
+        const int16_t *p = q + 32 * first; const float *e = d + first;
+        __m512i v[4];
+        __m128 f = _mm_maskz_loadu_ps((__mmask8)(15 << (i - first)), e);
+UNROLL  for (int k = 0; k < 4; k++) { v[k] = first + k < i ? zero : ld512(p + 32 * k); PINV(v[k]); }
+        __m512i h0 = BYTES2(_mm512_srai_epi16(v[0], 7), _mm512_srai_epi16(v[1], 7)), h1 = BYTES2(_mm512_srai_epi16(v[2], 7), _mm512_srai_epi16(v[3], 7));
+        __m512i l0 = BYTES2(_mm512_and_si512(v[0], low), _mm512_and_si512(v[1], low)), l1 = BYTES2(_mm512_and_si512(v[2], low), _mm512_and_si512(v[3], low));
+        __m512i ha = _mm512_shuffle_i64x2(h0, h1, 0x88), hb = _mm512_shuffle_i64x2(h0, h1, 0xDD);
+        __m512i la = _mm512_shuffle_i64x2(l0, l1, 0x88), lb = _mm512_shuffle_i64x2(l0, l1, 0xDD);
+        __m512i n = _mm512_add_epi32(sums_of(one, ha, la), sums_of(one, hb, lb));
+        __m512 s = _mm512_permutexvar_ps((__m512i)(ints16){X4(0), X4(1), X4(2), X4(3)}, _mm512_castps128_ps512(f));
+        _mm512_storeu_si512(y->h[0], ha); _mm512_storeu_si512(y->h[1], hb);
+        _mm512_storeu_si512(y->l[0], la); _mm512_storeu_si512(y->l[1], lb);
+        _mm512_storeu_ps(y->d, s);
+        _mm512_storeu_si512(y->n, _mm512_sub_epi32(zero, n));
+        _mm512_storeu_ps(y->s, _mm512_mul_ps(s, _mm512_cvtepi32_ps(n)));
+        y++;
+    }
 }
