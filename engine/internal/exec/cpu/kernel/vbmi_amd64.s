@@ -11,41 +11,37 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x03760520487df262; WORD $0x0000 // vpmovsxbw .LCPI0_4(%rip), %zmm0
-	QUAD $0x00039d0d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI0_5(%rip), %ymm1
-	QUAD $0x03871558487df262; WORD $0x0000 // vpbroadcastd .LCPI0_2(%rip), %zmm2
-	QUAD $0x0000037b1d10fac5 // vmovss .LCPI0_3(%rip), %xmm3
+	QUAD $0x03560520487df262; WORD $0x0000 // vpmovsxbw .LCPI0_4(%rip), %zmm0
+	QUAD $0x00037d0d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI0_5(%rip), %ymm1
+	QUAD $0x03671558487df262; WORD $0x0000 // vpbroadcastd .LCPI0_2(%rip), %zmm2
+	QUAD $0x0000035b1d10fac5 // vmovss .LCPI0_3(%rip), %xmm3
 	LONG $0x01478d48 // leaq 1(%rdi), %rax
 	LONG $0xffc1c748; WORD $0xffff; BYTE $0xff // movq $-1, %rcx
 	LONG $0x3fe8c148 // shrq $63, %rax
 	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
 	WORD $0xd148; BYTE $0xe8 // shrq %rax
 	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x0000e8e9; BYTE $0x00 // jmp .LBB0_1
+	LONG $0x0000d5e9; BYTE $0x00 // jmp .LBB0_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
-	LONG $0xf7b162c4; BYTE $0xd1 // shlxq %r9, %rcx, %r10
-	LONG $0xf8c18041 // addb $-8, %r9b
-	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
 	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
-	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
 	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
-	QUAD $0x0008806fc97f5162; WORD $0x0000 // vmovdqu8 8(%r8), %zmm8 {%k1} {z}
-	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
-	LONG $0x48fdd262; WORD $0xf87d // vpermt2w %zmm8, %zmm0, %zmm7
-	LONG $0x483df162; WORD $0xf771; BYTE $0x04 // vpsllw $4, %zmm7, %zmm8
+	LONG $0xc97fd162; WORD $0x386f // vmovdqu8 (%r8), %zmm7 {%k1} {z}
+	LONG $0x48fdf262; WORD $0xf78d // vpermw %zmm7, %zmm0, %zmm6
+	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
-	LONG $0x4845f162; WORD $0xfadb // vpandd %zmm2, %zmm7, %zmm7
-	LONG $0x48f5f262; WORD $0xf68d // vpermw %zmm6, %zmm1, %zmm6
+	LONG $0x48f5f262; WORD $0xff8d // vpermw %zmm7, %zmm1, %zmm7
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
+	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
+	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
 	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
 	LONG $0x483d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm8, %zmm9
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm7, %zmm9
-	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
-	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
 	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm7, %zmm9
-	LONG $0x487cd162; WORD $0xf95b // vcvtdq2ps %zmm9, %zmm7
-	LONG $0x4845f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm7, %zmm4
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
 	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff578d49 // leaq -1(%r15), %rdx
@@ -62,21 +58,21 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x02398e0f; WORD $0x0000 // jle .LBB0_13
+	LONG $0x023c8e0f; WORD $0x0000 // jle .LBB0_13
 	LONG $0x20568b48 // movq 32(%rsi), %rdx
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
 	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x020e8c0f; WORD $0x0000 // jl .LBB0_2
+	LONG $0x02118c0f; WORD $0x0000 // jl .LBB0_2
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	LONG $0x00401f0f // padding
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
 	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
 	LONG $0x48488d4d // leaq 72(%r8), %r9
-	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
 	LONG $0x28f5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm7
 	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
 	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
@@ -90,21 +86,21 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
 	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
 	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
-	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
+	LONG $0x48fd5262; WORD $0x018d // vpermw (%r9), %zmm0, %zmm8
 	LONG $0x48418d4d // leaq 72(%r9), %r8
-	QUAD $0x0008917d48fd5262; WORD $0x0000 // vpermt2w 8(%r9), %zmm0, %zmm10
-	LONG $0x483dd162; WORD $0xf271; BYTE $0x04 // vpsllw $4, %zmm10, %zmm8
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm9
+	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
+	QUAD $0x0038b138483dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r9), %zmm8, %zmm6
+	LONG $0x6f7ec1c4; BYTE $0x39 // vmovdqu (%r9), %ymm7
+	LONG $0x28f5d262; WORD $0x797d; BYTE $0x01 // vpermt2w 32(%r9), %ymm1, %ymm7
+	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
+	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
 	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm8, %zmm9
-	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
-	LONG $0x482df162; WORD $0xf2db // vpandd %zmm2, %zmm10, %zmm6
-	LONG $0x6f7ec1c4; BYTE $0x39 // vmovdqu (%r9), %ymm7
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm6, %zmm9
-	LONG $0x28f5d262; WORD $0x797d; BYTE $0x01 // vpermt2w 32(%r9), %ymm1, %ymm7
 	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
 	LONG $0x4844f162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm7, %zmm7
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm6, %zmm9
 	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm8, %zmm9
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
@@ -116,14 +112,14 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
 	LONG $0x0ffa8349 // cmpq $15, %r10
 	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xfedd870f; WORD $0xffff // ja .LBB0_4
+	LONG $0xfedb870f; WORD $0xffff // ja .LBB0_4
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x00908c0f; WORD $0x0000 // jl .LBB0_7
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x00918c0f; WORD $0x0000 // jl .LBB0_7
+	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
 	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
 	LONG $0xfcc18349 // addq $-4, %r9
-	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
 	LONG $0x28f5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm7
 	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
 	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
@@ -142,34 +138,30 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
 	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
 	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
-	LONG $0xfdc98e0f; WORD $0xffff // jle .LBB0_12
+	LONG $0xfdc38e0f; WORD $0xffff // jle .LBB0_12
 	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
 	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
 	WORD $0x0145; BYTE $0xd2 // addl %r10d, %r10d
 	LONG $0xd20c8d4f // leaq (%r10,%r10,8), %r9
 	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
 	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0xfd1d8c0f; WORD $0xffff // jl .LBB0_10
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
-	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
-	QUAD $0x0008b87d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm7
-	LONG $0xfffd36e9; BYTE $0xff // jmp .LBB0_11
-	WORD $0x9066 // padding
+	LONG $0xfd2a8c0f; WORD $0xffff // jl .LBB0_10
+	LONG $0x48fed162; WORD $0x386f // vmovdqu64 (%r8), %zmm7
+	LONG $0xfffd2fe9; BYTE $0xff // jmp .LBB0_11
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xff198d0f; WORD $0xffff // jge .LBB0_6
-	WORD $0xa7eb // jmp .LBB0_7
+	LONG $0xff1b8d0f; WORD $0xffff // jge .LBB0_6
+	WORD $0xaaeb // jmp .LBB0_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
 	QUAD $0x0201cccccccccccc // constant
 	QUAD $0x0b0a080706050403 // constant
 	QUAD $0x141311100f0e0d0c // constant
-	QUAD $0x1d1c1a1918171615 // constant
-	QUAD $0x00003f3e3d3c1f1e // constant
+	QUAD $0x00001a1918171615 // constant
+	QUAD $0x0000000000000000 // constant
 	QUAD $0xccccf0f0f0f03d80 // constant
 	QUAD $0x0000cccccccccccc // constant
 	QUAD $0x1212090909090000 // constant
@@ -184,37 +176,33 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x03e60521487df262; WORD $0x0000 // vpmovsxbd .LCPI1_4(%rip), %zmm0
-	QUAD $0x0003fd0d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI1_5(%rip), %ymm1
-	QUAD $0x0003e415207de2c4; BYTE $0x00 // vpmovsxbw .LCPI1_6(%rip), %ymm2
-	QUAD $0x03ba1d58487df262; WORD $0x0000 // vpbroadcastd .LCPI1_3(%rip), %zmm3
+	QUAD $0x03b60521487df262; WORD $0x0000 // vpmovsxbd .LCPI1_4(%rip), %zmm0
+	QUAD $0x0003cd0d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI1_5(%rip), %ymm1
+	QUAD $0x0003b415207de2c4; BYTE $0x00 // vpmovsxbw .LCPI1_6(%rip), %ymm2
+	QUAD $0x038a1d58487df262; WORD $0x0000 // vpbroadcastd .LCPI1_3(%rip), %zmm3
 	LONG $0x01478d48 // leaq 1(%rdi), %rax
 	LONG $0xffc1c748; WORD $0xffff; BYTE $0xff // movq $-1, %rcx
 	LONG $0x3fe8c148 // shrq $63, %rax
 	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
 	WORD $0xd148; BYTE $0xe8 // shrq %rax
 	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x0000fae9; BYTE $0x00 // jmp .LBB1_1
+	LONG $0x0000e4e9; BYTE $0x00 // jmp .LBB1_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
-	LONG $0xf7b162c4; BYTE $0xd1 // shlxq %r9, %rcx, %r10
-	LONG $0xf0c18041 // addb $-16, %r9b
-	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
 	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
-	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
 	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
-	QUAD $0x0010806fc97f5162; WORD $0x0000 // vmovdqu8 16(%r8), %zmm8 {%k1} {z}
-	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
-	LONG $0x487dd262; WORD $0xf87e // vpermt2d %zmm8, %zmm0, %zmm7
-	LONG $0x483df162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm7, %zmm8
-	LONG $0x4845f162; WORD $0xfbdb // vpandd %zmm3, %zmm7, %zmm7
+	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
+	LONG $0x487df262; WORD $0xfe36 // vpermd %zmm6, %zmm0, %zmm7
+	QUAD $0x030478384845d362 // vinserti32x4 $3, 64(%r8), %zmm7, %zmm7
 	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
-	LONG $0x48457262; WORD $0x1250 // vpdpbusd (%rdx), %zmm7, %zmm10
 	LONG $0x48f57262; WORD $0xce8d // vpermw %zmm6, %zmm1, %zmm9
 	LONG $0x48edf262; WORD $0xf68d // vpermw %zmm6, %zmm2, %zmm6
-	LONG $0x483d7162; WORD $0xc3db // vpandd %zmm3, %zmm8, %zmm8
-	LONG $0x483d7262; WORD $0x5250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm10
 	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
 	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x483df162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm7, %zmm8
+	LONG $0x4845f162; WORD $0xfbdb // vpandd %zmm3, %zmm7, %zmm7
+	LONG $0x48457262; WORD $0x1250 // vpdpbusd (%rdx), %zmm7, %zmm10
+	LONG $0x483d7162; WORD $0xc3db // vpandd %zmm3, %zmm8, %zmm8
+	LONG $0x483d7262; WORD $0x5250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm10
 	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
 	LONG $0x48457262; WORD $0x5250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm10
 	LONG $0x483d7262; WORD $0x5250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm10
@@ -238,23 +226,23 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x029a8e0f; WORD $0x0000 // jle .LBB1_13
+	LONG $0x02808e0f; WORD $0x0000 // jle .LBB1_13
 	LONG $0x20568b48 // movq 32(%rsi), %rdx
 	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
 	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x026f8c0f; WORD $0x0000 // jl .LBB1_2
+	LONG $0x02558c0f; WORD $0x0000 // jl .LBB1_2
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	BYTE $0x90 // padding
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0x487dd262; WORD $0x3036 // vpermd (%r8), %zmm0, %zmm6
 	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
 	LONG $0x6f7e41c4; WORD $0x2040 // vmovdqu 32(%r8), %ymm8
 	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
 	WORD $0x894d; BYTE $0xca // movq %r9, %r10
 	LONG $0x50488d4d // leaq 80(%r8), %r9
-	QUAD $0x0010b07e487dd262; WORD $0x0000 // vpermt2d 16(%r8), %zmm0, %zmm6
+	QUAD $0x03047038484dd362 // vinserti32x4 $3, 64(%r8), %zmm6, %zmm6
 	LONG $0xcf6f7dc5 // vmovdqa %ymm7, %ymm9
 	LONG $0x28f55262; WORD $0xc87d // vpermt2w %ymm8, %ymm1, %ymm9
 	LONG $0x28edd262; WORD $0xf87d // vpermt2w %ymm8, %ymm2, %ymm7
@@ -274,18 +262,18 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4845f262; WORD $0x6ab8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm7, %zmm5
 	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
 	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
-	LONG $0x48fe5162; WORD $0x196f // vmovdqu64 (%r9), %zmm11
+	LONG $0x487dd262; WORD $0x3936 // vpermd (%r9), %zmm0, %zmm7
 	LONG $0x6f7e41c4; BYTE $0x01 // vmovdqu (%r9), %ymm8
 	LONG $0x6f7e41c4; WORD $0x2049 // vmovdqu 32(%r9), %ymm9
 	LONG $0x50418d4d // leaq 80(%r9), %r8
-	QUAD $0x0010997e487d5262; WORD $0x0000 // vpermt2d 16(%r9), %zmm0, %zmm11
+	QUAD $0x030471384845d362 // vinserti32x4 $3, 64(%r9), %zmm7, %zmm6
 	LONG $0x6f7d41c4; BYTE $0xd0 // vmovdqa %ymm8, %ymm10
 	LONG $0x28f55262; WORD $0xd17d // vpermt2w %ymm9, %ymm1, %ymm10
 	LONG $0x28ed5262; WORD $0xc17d // vpermt2w %ymm9, %ymm2, %ymm8
 	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
-	LONG $0x4825f162; WORD $0xf3db // vpandd %zmm3, %zmm11, %zmm6
+	LONG $0x4845f162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm7
+	LONG $0x484df162; WORD $0xf3db // vpandd %zmm3, %zmm6, %zmm6
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm6, %zmm9
-	LONG $0x4845d162; WORD $0xd371; BYTE $0x04 // vpsrlw $4, %zmm11, %zmm7
 	LONG $0x4845f162; WORD $0xfbdb // vpandd %zmm3, %zmm7, %zmm7
 	LONG $0x48457262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm7, %zmm9
 	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
@@ -302,15 +290,15 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
 	LONG $0xf84a8d4d // leaq -8(%r10), %r9
 	LONG $0x0ffa8349 // cmpq $15, %r10
-	LONG $0xfea8870f; WORD $0xffff // ja .LBB1_4
+	LONG $0xfeac870f; WORD $0xffff // ja .LBB1_4
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x00b08c0f; WORD $0x0000 // jl .LBB1_7
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x00ae8c0f; WORD $0x0000 // jl .LBB1_7
+	LONG $0x487dd262; WORD $0x3036 // vpermd (%r8), %zmm0, %zmm6
 	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
 	LONG $0x6f7e41c4; WORD $0x2040 // vmovdqu 32(%r8), %ymm8
 	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	LONG $0xfcc18349 // addq $-4, %r9
-	QUAD $0x0010b07e487dd262; WORD $0x0000 // vpermt2d 16(%r8), %zmm0, %zmm6
+	QUAD $0x03047038484dd362 // vinserti32x4 $3, 64(%r8), %zmm6, %zmm6
 	LONG $0xcf6f7dc5 // vmovdqa %ymm7, %ymm9
 	LONG $0x28f55262; WORD $0xc87d // vpermt2w %ymm8, %ymm1, %ymm9
 	LONG $0x28edd262; WORD $0xf87d // vpermt2w %ymm8, %ymm2, %ymm7
@@ -341,26 +329,24 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x920c8d4f // leaq (%r10,%r10,4), %r9
 	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
 	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0xfcb78c0f; WORD $0xffff // jl .LBB1_10
+	LONG $0xfccd8c0f; WORD $0xffff // jl .LBB1_10
 	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
-	LONG $0x48fdf162; WORD $0xfe6f // vmovdqa64 %zmm6, %zmm7
-	QUAD $0x0010b87e487dd262; WORD $0x0000 // vpermt2d 16(%r8), %zmm0, %zmm7
-	LONG $0xfffcd0e9; BYTE $0xff // jmp .LBB1_11
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	LONG $0xfffcd2e9; BYTE $0xff // jmp .LBB1_11
+	WORD $0x9066 // padding
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xfeea8d0f; WORD $0xffff // jge .LBB1_6
-	WORD $0x98eb // jmp .LBB1_7
+	LONG $0xff068d0f; WORD $0xffff // jge .LBB1_6
+	WORD $0xb2eb // jmp .LBB1_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xcccc0f0f0f0fcccc // constant
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0x070604030201cccc // constant
-	QUAD $0x1d1c0e0d0c0b0908 // constant
-	QUAD $0x0b0b010101011f1e // constant
+	QUAD $0x00000e0d0c0b0908 // constant
+	QUAD $0x0b0b010101010000 // constant
 	QUAD $0x1f1f151515150b0b // constant
 	QUAD $0x0a0a000000001f1f // constant
 	QUAD $0x1e1e141414140a0a // constant
@@ -585,17 +571,17 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0f000e000d000c00 // constant
 	QUAD $0x1400130011001000 // constant
 	QUAD $0x1800170016001500 // constant
-	QUAD $0x1d001c001a001900 // constant
-	QUAD $0x3d003c001f001e00 // constant
-	QUAD $0x000001003f003e00 // constant
+	QUAD $0x000000001a001900 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
 	QUAD $0x0000030000000200 // constant
 	QUAD $0x0000060000000400 // constant
 	QUAD $0x0000080000000700 // constant
 	QUAD $0x00000b0000000900 // constant
 	QUAD $0x00000d0000000c00 // constant
-	QUAD $0x00001c0000000e00 // constant
-	QUAD $0x00001e0000001d00 // constant
-	QUAD $0x0400030000001f00 // constant
+	QUAD $0x0000000000000e00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0400030000000000 // constant
 	QUAD $0x0800070006000500 // constant
 	QUAD $0x0f000e000a000900 // constant
 	QUAD $0x1300120011001000 // constant
@@ -657,9 +643,9 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0f000e000d000c00 // constant
 	QUAD $0x1400130011001000 // constant
 	QUAD $0x1800170016001500 // constant
-	QUAD $0x1d001c001a001900 // constant
-	QUAD $0x3d003c001f001e00 // constant
-	QUAD $0x0f0f0f003f003e00 // constant
+	QUAD $0x000000001a001900 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f0f0000000000 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -1123,33 +1109,29 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
 	WORD $0xd148; BYTE $0xe8 // shrq %rax
 	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x0000eee9; BYTE $0x00 // jmp .LBB4_1
+	LONG $0x0000dbe9; BYTE $0x00 // jmp .LBB4_1
 	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
-	LONG $0xf7b162c4; BYTE $0xd1 // shlxq %r9, %rcx, %r10
-	LONG $0xf8c18041 // addb $-8, %r9b
-	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
 	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
-	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
 	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
-	QUAD $0x0008b86fc97fd162; WORD $0x0000 // vmovdqu8 8(%r8), %zmm7 {%k1} {z}
-	LONG $0x48fd7162; WORD $0xc66f // vmovdqa64 %zmm6, %zmm8
-	LONG $0x48fd7262; WORD $0xc77d // vpermt2w %zmm7, %zmm0, %zmm8
-	LONG $0x48bdf162; WORD $0xf9db // vpandq %zmm1, %zmm8, %zmm7
+	LONG $0xc97fd162; WORD $0x386f // vmovdqu8 (%r8), %zmm7 {%k1} {z}
+	LONG $0x48fdf262; WORD $0xf78d // vpermw %zmm7, %zmm0, %zmm6
+	QUAD $0x00388038484d5362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm8
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
+	LONG $0x48e5f262; WORD $0xff8d // vpermw %zmm7, %zmm3, %zmm7
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
+	LONG $0x48bdf162; WORD $0xf1db // vpandq %zmm1, %zmm8, %zmm6
 	LONG $0x483dd162; WORD $0xd071; BYTE $0x04 // vpsrlw $4, %zmm8, %zmm8
-	LONG $0x48e5f262; WORD $0xf68d // vpermw %zmm6, %zmm3, %zmm6
-	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
-	LONG $0x48457262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm7, %zmm9
+	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
+	LONG $0x484d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm6, %zmm9
 	LONG $0x48bd7162; WORD $0xc1db // vpandq %zmm1, %zmm8, %zmm8
 	LONG $0x486d5262; WORD $0xc000 // vpshufb %zmm8, %zmm2, %zmm8
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm9
-	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
-	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
 	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm9
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm9
-	LONG $0x487cd162; WORD $0xf95b // vcvtdq2ps %zmm9, %zmm7
-	LONG $0x4845f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm7, %zmm4
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
 	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff578d49 // leaq -1(%r15), %rdx
@@ -1165,21 +1147,21 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x02718e0f; WORD $0x0000 // jle .LBB4_13
+	LONG $0x02648e0f; WORD $0x0000 // jle .LBB4_13
 	LONG $0x20568b48 // movq 32(%rsi), %rdx
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
 	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x02468c0f; WORD $0x0000 // jl .LBB4_2
+	LONG $0x02398c0f; WORD $0x0000 // jl .LBB4_2
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
 	LONG $0x6f7e41c4; BYTE $0x00 // vmovdqu (%r8), %ymm8
 	LONG $0x48488d4d // leaq 72(%r8), %r9
-	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
 	LONG $0x28e55262; WORD $0x407d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm8
 	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
 	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
@@ -1200,12 +1182,12 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x28e55262; WORD $0x417d; BYTE $0x01 // vpermt2w 32(%r9), %ymm3, %ymm8
 	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x48fe5162; WORD $0x096f // vmovdqu64 (%r9), %zmm9
-	QUAD $0x0008897d48fd5262; WORD $0x0000 // vpermt2w 8(%r9), %zmm0, %zmm9
-	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
-	LONG $0x48b5f162; WORD $0xf9db // vpandq %zmm1, %zmm9, %zmm7
-	LONG $0x484dd162; WORD $0xd171; BYTE $0x04 // vpsrlw $4, %zmm9, %zmm6
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm9
+	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
+	LONG $0x48fdd262; WORD $0x398d // vpermw (%r9), %zmm0, %zmm7
+	QUAD $0x0038b1384845d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r9), %zmm7, %zmm6
+	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
+	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
 	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
 	LONG $0x48457262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm7, %zmm9
 	LONG $0x48cdf162; WORD $0xf1db // vpandq %zmm1, %zmm6, %zmm6
@@ -1223,14 +1205,14 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
 	LONG $0x0ffa8349 // cmpq $15, %r10
 	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xfec5870f; WORD $0xffff // ja .LBB4_4
+	LONG $0xfec3870f; WORD $0xffff // ja .LBB4_4
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x009c8c0f; WORD $0x0000 // jl .LBB4_7
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0x009d8c0f; WORD $0x0000 // jl .LBB4_7
+	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
 	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
 	LONG $0x6f7e41c4; BYTE $0x00 // vmovdqu (%r8), %ymm8
 	LONG $0xfcc18349 // addq $-4, %r9
-	QUAD $0x0008b07d48fdd262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm6
+	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
 	LONG $0x28e55262; WORD $0x407d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm8
 	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
 	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
@@ -1251,27 +1233,29 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
 	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
 	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
-	LONG $0xfda18e0f; WORD $0xffff // jle .LBB4_12
+	LONG $0xfd9b8e0f; WORD $0xffff // jle .LBB4_12
 	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
 	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
 	WORD $0x0145; BYTE $0xd2 // addl %r10d, %r10d
 	LONG $0xd20c8d4f // leaq (%r10,%r10,8), %r9
 	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
 	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0xfce98c0f; WORD $0xffff // jl .LBB4_10
-	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
-	LONG $0x48fd7162; WORD $0xc66f // vmovdqa64 %zmm6, %zmm8
-	QUAD $0x0008807d48fd5262; WORD $0x0000 // vpermt2w 8(%r8), %zmm0, %zmm8
-	LONG $0xfffd02e9; BYTE $0xff // jmp .LBB4_11
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
+	LONG $0xfcf68c0f; WORD $0xffff // jl .LBB4_10
+	LONG $0x48fed162; WORD $0x386f // vmovdqu64 (%r8), %zmm7
+	LONG $0xfffcfbe9; BYTE $0xff // jmp .LBB4_11
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xff018d0f; WORD $0xffff // jge .LBB4_6
-	WORD $0x9beb // jmp .LBB4_7
+	LONG $0xff138d0f; WORD $0xffff // jge .LBB4_6
+	WORD $0xaeeb // jmp .LBB4_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0x0001cccccccccccc // constant
@@ -1280,17 +1264,17 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x000e000d000c000b // constant
 	QUAD $0x001300110010000f // constant
 	QUAD $0x0017001600150014 // constant
-	QUAD $0x001c001a00190018 // constant
-	QUAD $0x003c001f001e001d // constant
-	QUAD $0x0001003f003e003d // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
 	QUAD $0x0003000000020000 // constant
 	QUAD $0x0006000000040000 // constant
 	QUAD $0x0008000000070000 // constant
 	QUAD $0x000b000000090000 // constant
 	QUAD $0x000d0000000c0000 // constant
-	QUAD $0x001c0000000e0000 // constant
-	QUAD $0x001e0000001d0000 // constant
-	QUAD $0x00030000001f0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0003000000000000 // constant
 	QUAD $0x0007000600050004 // constant
 	QUAD $0x000e000a00090008 // constant
 	QUAD $0x001200110010000f // constant
@@ -1352,9 +1336,9 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x000e000d000c000b // constant
 	QUAD $0x001300110010000f // constant
 	QUAD $0x0017001600150014 // constant
-	QUAD $0x001c001a00190018 // constant
-	QUAD $0x003c001f001e001d // constant
-	QUAD $0x0f0f003f003e003d // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f000000000000 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -1549,8 +1533,8 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0201000000030000 // constant
 	QUAD $0x0b0a080706050403 // constant
 	QUAD $0x141311100f0e0d0c // constant
-	QUAD $0x1d1c1a1918171615 // constant
-	QUAD $0x00003f3e3d3c1f1e // constant
+	QUAD $0x00001a1918171615 // constant
+	QUAD $0x0000000000000000 // constant
 	QUAD $0x1212090909090000 // constant
 	QUAD $0x18011b1b1b1b1212 // constant
 	QUAD $0x8d81766a5d4f3f2d // constant
@@ -1815,17 +1799,17 @@ TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0e000d000c000b00 // constant
 	QUAD $0x1300110010000f00 // constant
 	QUAD $0x1700160015001400 // constant
-	QUAD $0x1c001a0019001800 // constant
-	QUAD $0x3c001f001e001d00 // constant
-	QUAD $0x01003f003e003d00 // constant
+	QUAD $0x00001a0019001800 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000000000000 // constant
 	QUAD $0x0300000002000000 // constant
 	QUAD $0x0600000004000000 // constant
 	QUAD $0x0800000007000000 // constant
 	QUAD $0x0b00000009000000 // constant
 	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x1c0000000e000000 // constant
-	QUAD $0x1e0000001d000000 // constant
-	QUAD $0x030000001f000000 // constant
+	QUAD $0x000000000e000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0300000000000000 // constant
 	QUAD $0x0700060005000400 // constant
 	QUAD $0x0e000a0009000800 // constant
 	QUAD $0x1200110010000f00 // constant
@@ -1887,9 +1871,9 @@ TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0e000d000c000b00 // constant
 	QUAD $0x1300110010000f00 // constant
 	QUAD $0x1700160015001400 // constant
-	QUAD $0x1c001a0019001800 // constant
-	QUAD $0x3c001f001e001d00 // constant
-	QUAD $0x0f003f003e003d00 // constant
+	QUAD $0x00001a0019001800 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f00000000000000 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -2240,16 +2224,16 @@ TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x110010000f000e00 // constant
 	QUAD $0x1600150014001300 // constant
 	QUAD $0x1a00190018001700 // constant
-	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x3f003e003d003c00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000020000000100 // constant
 	QUAD $0x0000040000000300 // constant
 	QUAD $0x0000070000000600 // constant
 	QUAD $0x0000090000000800 // constant
 	QUAD $0x00000c0000000b00 // constant
 	QUAD $0x00000e0000000d00 // constant
-	QUAD $0x00001d0000001c00 // constant
-	QUAD $0x00001f0000001e00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
 	QUAD $0x0600050004000300 // constant
 	QUAD $0x0a00090008000700 // constant
 	QUAD $0x110010000f000e00 // constant
@@ -2312,8 +2296,8 @@ TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x110010000f000e00 // constant
 	QUAD $0x1600150014001300 // constant
 	QUAD $0x1a00190018001700 // constant
-	QUAD $0x1f001e001d001c00 // constant
-	QUAD $0x3f003e003d003c00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
 	QUAD $0x0f0f0f0f0f0f0f00 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -2647,17 +2631,17 @@ TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0e000d000c000b00 // constant
 	QUAD $0x1300110010000f00 // constant
 	QUAD $0x1700160015001400 // constant
-	QUAD $0x1c001a0019001800 // constant
-	QUAD $0x3c001f001e001d00 // constant
-	QUAD $0x01003f003e003d00 // constant
+	QUAD $0x00001a0019001800 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000000000000 // constant
 	QUAD $0x0300000002000000 // constant
 	QUAD $0x0600000004000000 // constant
 	QUAD $0x0800000007000000 // constant
 	QUAD $0x0b00000009000000 // constant
 	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x1c0000000e000000 // constant
-	QUAD $0x1e0000001d000000 // constant
-	QUAD $0x030000001f000000 // constant
+	QUAD $0x000000000e000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0300000000000000 // constant
 	QUAD $0x0700060005000400 // constant
 	QUAD $0x0e000a0009000800 // constant
 	QUAD $0x1200110010000f00 // constant
@@ -2719,9 +2703,9 @@ TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0e000d000c000b00 // constant
 	QUAD $0x1300110010000f00 // constant
 	QUAD $0x1700160015001400 // constant
-	QUAD $0x1c001a0019001800 // constant
-	QUAD $0x3c001f001e001d00 // constant
-	QUAD $0x0f003f003e003d00 // constant
+	QUAD $0x00001a0019001800 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f00000000000000 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
@@ -3450,17 +3434,17 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	QUAD $0x000e000d000c000b // constant
 	QUAD $0x001300110010000f // constant
 	QUAD $0x0017001600150014 // constant
-	QUAD $0x001c001a00190018 // constant
-	QUAD $0x003c001f001e001d // constant
-	QUAD $0x0001003f003e003d // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
 	QUAD $0x0003000000020000 // constant
 	QUAD $0x0006000000040000 // constant
 	QUAD $0x0008000000070000 // constant
 	QUAD $0x000b000000090000 // constant
 	QUAD $0x000d0000000c0000 // constant
-	QUAD $0x001c0000000e0000 // constant
-	QUAD $0x001e0000001d0000 // constant
-	QUAD $0x00030000001f0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0003000000000000 // constant
 	QUAD $0x0007000600050004 // constant
 	QUAD $0x000e000a00090008 // constant
 	QUAD $0x001200110010000f // constant
@@ -3522,9 +3506,9 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	QUAD $0x000e000d000c000b // constant
 	QUAD $0x001300110010000f // constant
 	QUAD $0x0017001600150014 // constant
-	QUAD $0x001c001a00190018 // constant
-	QUAD $0x003c001f001e001d // constant
-	QUAD $0x0f0f003f003e003d // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f000000000000 // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant
 	QUAD $0x0f0f0f0f0f0f0f0f // constant

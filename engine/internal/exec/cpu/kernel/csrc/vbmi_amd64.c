@@ -68,11 +68,16 @@ typedef struct { __m512i lo, hi; __m512 d, m; } four; // 64 quants twice, a scal
     AT(BYTES, j + 7), AT(BYTES, j + 8), AT(BYTES, j + 9), AT(BYTES, j + 10), AT(BYTES, j + 11), AT(BYTES, j + 12), AT(BYTES, j + 13), AT(BYTES, j + 14), AT(BYTES, j + 15)
 #define ATW(BYTES, j) (AT(BYTES, j) / 2)
 
-// The 16 bytes of each block that begin with byte Q.
-#define NIBBLES(BYTES, Q) _mm512_permutex2var_epi8(a, \
+// The 16 bytes of each block that begin with byte Q; those of blocks of 4 bits, of which only the
+// last block's are not in a. p is where the four begin.
+#define NIBBLES4(BYTES, Q) _mm512_mask_broadcast_i32x4(_mm512_permutexvar_epi8( \
+    (__m512i)(bytes64){TO16(Q), TO16(BYTES + Q), TO16(2 * BYTES + Q), TO16(0)}, a), 0xf000, ld128(p + 3 * BYTES + Q))
+#define NIBBLES5(BYTES, Q) _mm512_permutex2var_epi8(a, \
     (__m512i)(bytes64){AT16(BYTES, Q), AT16(BYTES, BYTES + Q), AT16(BYTES, 2 * BYTES + Q), AT16(BYTES, 3 * BYTES + Q)}, b)
 // The half of each block at byte I, for each of its sums.
-#define HALVES(BYTES, I) _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutex2var_epi16(a, \
+#define HALVES4(BYTES, I) _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16( \
+    (__m512i)(words32x){X4(I / 2), X4((BYTES + I) / 2), X4((2 * BYTES + I) / 2), X4((3 * BYTES + I) / 2)}, a)))
+#define HALVES5(BYTES, I) _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutex2var_epi16(a, \
     (__m512i)(words32x){X4(ATW(BYTES, I)), X4(ATW(BYTES, BYTES + I)), X4(ATW(BYTES, 2 * BYTES + I)), X4(ATW(BYTES, 3 * BYTES + I))}, b)))
 // Bit TO of each byte: of bits 0 to 15 of each block's 32 at byte I.
 #define FIFTH(BYTES, I, TO) _mm512_multishift_epi64_epi8( \
@@ -82,30 +87,30 @@ typedef struct { __m512i lo, hi; __m512 d, m; } four; // 64 quants twice, a scal
 #define LOW(r) _mm512_and_si512(r, all8(15))
 #define HIGH(r) LOW(_mm512_srli_epi16(r, 4))
 
-INLINE four q4_0_four(__m512i a, __m512i b) { // times 16
-    __m512i r = NIBBLES(18, 2);
-    return (four){_mm512_and_si512(_mm512_slli_epi16(r, 4), all8(0xf0)), _mm512_and_si512(r, all8(0xf0)), HALVES(18, 0), _mm512_setzero_ps()};
+INLINE four q4_0_four(const uint8_t *p, __m512i a, __m512i b) { // times 16
+    __m512i r = NIBBLES4(18, 2);
+    return (four){_mm512_and_si512(_mm512_slli_epi16(r, 4), all8(0xf0)), _mm512_and_si512(r, all8(0xf0)), HALVES4(18, 0), _mm512_setzero_ps()};
 }
-INLINE four q4_1_four(__m512i a, __m512i b) {
-    __m512i r = NIBBLES(20, 4);
-    return (four){LOW(r), HIGH(r), HALVES(20, 0), HALVES(20, 2)};
+INLINE four q4_1_four(const uint8_t *p, __m512i a, __m512i b) {
+    __m512i r = NIBBLES4(20, 4);
+    return (four){LOW(r), HIGH(r), HALVES4(20, 0), HALVES4(20, 2)};
 }
-INLINE four q5_0_four(__m512i a, __m512i b) { // times 8
-    __m512i r = NIBBLES(22, 6);
+INLINE four q5_0_four(const uint8_t *p, __m512i a, __m512i b) { // times 8
+    __m512i r = NIBBLES5(22, 6);
     return (four){merge(_mm512_slli_epi16(LOW(r), 3), FIFTH(22, 2, 7), all8(0x80)),
-                  merge(_mm512_and_si512(_mm512_srli_epi16(r, 1), all8(0x78)), FIFTH(22, 4, 7), all8(0x80)), HALVES(22, 0), _mm512_setzero_ps()};
+                  merge(_mm512_and_si512(_mm512_srli_epi16(r, 1), all8(0x78)), FIFTH(22, 4, 7), all8(0x80)), HALVES5(22, 0), _mm512_setzero_ps()};
 }
-INLINE four q5_1_four(__m512i a, __m512i b) {
-    __m512i r = NIBBLES(24, 8);
-    return (four){merge(LOW(r), FIFTH(24, 4, 4), all8(0x10)), merge(HIGH(r), FIFTH(24, 6, 4), all8(0x10)), HALVES(24, 0), HALVES(24, 2)};
+INLINE four q5_1_four(const uint8_t *p, __m512i a, __m512i b) {
+    __m512i r = NIBBLES5(24, 8);
+    return (four){merge(LOW(r), FIFTH(24, 4, 4), all8(0x10)), merge(HIGH(r), FIFTH(24, 6, 4), all8(0x10)), HALVES5(24, 0), HALVES5(24, 2)};
 }
-INLINE four iq4_nl_four(__m512i a, __m512i b) {
-    __m512i r = NIBBLES(18, 2), table = _mm512_broadcast_i32x4(_mm_xor_si128(IQ4_TABLE, _mm_set1_epi8(-128)));
-    return (four){_mm512_shuffle_epi8(table, LOW(r)), _mm512_shuffle_epi8(table, HIGH(r)), HALVES(18, 0), _mm512_setzero_ps()};
+INLINE four iq4_nl_four(const uint8_t *p, __m512i a, __m512i b) {
+    __m512i r = NIBBLES4(18, 2), table = _mm512_broadcast_i32x4(_mm_xor_si128(IQ4_TABLE, _mm_set1_epi8(-128)));
+    return (four){_mm512_shuffle_epi8(table, LOW(r)), _mm512_shuffle_epi8(table, HIGH(r)), HALVES4(18, 0), _mm512_setzero_ps()};
 }
 
 #define STEP4(ACC, T, BYTES, HASMIN, A, B) { \
-    four b = T(A, B); \
+    four b = T(p, A, B); \
     __m512i s = _mm512_dpbusd_epi32(HASMIN ? _mm512_setzero_si512() : ld512(x->n), b.lo, ld512(x->h[0])); \
     s = _mm512_slli_epi32(_mm512_dpbusd_epi32(s, b.hi, ld512(x->h[1])), 7); \
     s = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(s, b.lo, ld512(x->l[0])), b.hi, ld512(x->l[1])); \
