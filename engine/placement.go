@@ -104,7 +104,11 @@ func (m *Model) tooLarge(e *gpu.Executor, layers int, need gpu.Memory) error {
 	for fewer > 0 && !fits(fewer, m.options.Context) {
 		fewer--
 	}
-	fmt.Fprintf(&s, "; -ngl %d fits", fewer)
+	if fewer > 0 {
+		fmt.Fprintf(&s, "; -ngl %d fits", fewer)
+	} else {
+		s.WriteString("; -ngl 0, the CPU alone, needs none of it")
+	}
 	context := 0 // the largest that fits, by halving
 	for low, high := 0, m.options.Context; low < high; {
 		if mid := (low + high + 1) / 2; fits(layers, mid) {

@@ -174,6 +174,21 @@ const (
 	Metal4  Family = objc.MTLGPUFamilyMetal4
 )
 
+// String is the name of the family's constant.
+func (f Family) String() string {
+	switch n := int(f) % 1000; f / 1000 {
+	case 1:
+		return fmt.Sprintf("Apple%d", n)
+	case 2:
+		return fmt.Sprintf("Mac%d", n)
+	case 3:
+		return fmt.Sprintf("Common%d", n)
+	case 5:
+		return fmt.Sprintf("Metal%d", n+2) // Metal3 is 5001
+	}
+	return fmt.Sprintf("Family(%d)", int(f))
+}
+
 // Supports asks whether the GPU is of a family.
 func (d *Device) Supports(f Family) bool {
 	c := d.enter()

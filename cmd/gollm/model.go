@@ -132,6 +132,8 @@ func checkDevice(c *cli.Command, threads ...int) error {
 	}
 	device, layers := c.String("device"), c.Int("n-gpu-layers")
 	switch {
+	case device == "emu" && !slices.Contains(engine.Devices(), device):
+		return usagef("--device emu: not in this gollm: the emulated GPU is in one built with -tags emu, on Linux (have %s)", strings.Join(engine.Devices(), ", "))
 	case device != "" && !slices.Contains(engine.Devices(), device):
 		return usagef("--device %s: not available here (have %s)", device, strings.Join(engine.Devices(), ", "))
 	case layers < -1:

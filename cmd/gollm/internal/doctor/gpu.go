@@ -82,7 +82,7 @@ func (e *examination) describe(g *GPU) string {
 	}
 	var families []string
 	for _, f := range d.Families() {
-		families = append(families, fmt.Sprint(int(f)))
+		families = append(families, f.String())
 	}
 	return fmt.Sprintf("%s %s, MSL %v, threadgroups to %d threads and %d bytes, families %s", name, d.Architecture(), d.LanguageVersion(),
 		l.MaxThreads.Width, l.MaxThreadgroupMemory, strings.Join(families, " "))

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // MissingToolError says that a program the compiler needs is not installed.
@@ -42,6 +43,7 @@ func (c *Compiler) run(ctx context.Context, dir string, args []string) (stdout, 
 	cmd := exec.CommandContext(ctx, c.clang, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is the program's, not clang's
 	var o, e strings.Builder
 	cmd.Stdout, cmd.Stderr = &o, &e
 	if err := cmd.Run(); err != nil {
