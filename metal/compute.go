@@ -1,7 +1,6 @@
 package metal
 
 import (
-	"errors"
 	"fmt"
 	"unsafe"
 
@@ -285,6 +284,3 @@ func (e *BlitEncoder) Copy(dst *Buffer, dstOffset int, src *Buffer, srcOffset, n
 func (e *BlitEncoder) Fill(b *Buffer, offset, n int, value byte) {
 	e.c.Send(objc.BlitCommandEncoderFillBuffer, e.id, b.id, uintptr(offset), uintptr(n), uintptr(value))
 }
-
-// ErrNotSupported is what features wrap that this system or GPU does not have.
-var ErrNotSupported = errors.New("not supported here")

@@ -10,6 +10,9 @@ import (
 // ErrUnavailable is what Open's error wraps where there is no Metal device.
 var ErrUnavailable = errors.New("no Metal device")
 
+// ErrNotSupported is what the errors of features wrap that this system or GPU does not have.
+var ErrNotSupported = errors.New("not supported here")
+
 // Error is an error of Metal in its own words.
 type Error struct {
 	Op       string // what was being done: `library from source "q4"`

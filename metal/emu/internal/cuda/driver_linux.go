@@ -12,7 +12,7 @@ import (
 type driver struct {
 	context uintptr
 
-	setCurrent, alloc_, free_, toGPU, toHost, loadData, getFunction, launch_, synchronize, errorString uintptr
+	setCurrent, memAlloc, memFree, toGPU, toHost, loadData, getFunction, launchKernel, synchronize, errorString uintptr
 }
 
 // libcuda finds a function of the driver's library.
@@ -30,8 +30,8 @@ func open(lookup func(name string) (uintptr, error)) (d *driver, err error) {
 	var initialize, getDevice, retain uintptr
 	for name, p := range map[string]*uintptr{
 		"cuInit": &initialize, "cuDeviceGet": &getDevice, "cuDevicePrimaryCtxRetain": &retain, "cuCtxSetCurrent": &d.setCurrent,
-		"cuMemAlloc_v2": &d.alloc_, "cuMemFree_v2": &d.free_, "cuMemcpyHtoD_v2": &d.toGPU, "cuMemcpyDtoH_v2": &d.toHost,
-		"cuModuleLoadDataEx": &d.loadData, "cuModuleGetFunction": &d.getFunction, "cuLaunchKernel": &d.launch_, "cuCtxSynchronize": &d.synchronize, "cuGetErrorString": &d.errorString,
+		"cuMemAlloc_v2": &d.memAlloc, "cuMemFree_v2": &d.memFree, "cuMemcpyHtoD_v2": &d.toGPU, "cuMemcpyDtoH_v2": &d.toHost,
+		"cuModuleLoadDataEx": &d.loadData, "cuModuleGetFunction": &d.getFunction, "cuLaunchKernel": &d.launchKernel, "cuCtxSynchronize": &d.synchronize, "cuGetErrorString": &d.errorString,
 	} {
 		if *p, err = lookup(name); err != nil {
 			return nil, err
@@ -87,11 +87,11 @@ func (d *driver) enter() (release func(), err error) {
 
 func (d *driver) alloc(n uint64) (uint64, error) {
 	p := new(uint64)
-	err := d.call("cuMemAlloc", d.alloc_, uintptr(unsafe.Pointer(p)), uintptr(n))
+	err := d.call("cuMemAlloc", d.memAlloc, uintptr(unsafe.Pointer(p)), uintptr(n))
 	return *p, err
 }
 
-func (d *driver) free(p uint64) { _ = d.call("cuMemFree", d.free_, uintptr(p)) }
+func (d *driver) free(p uint64) { _ = d.call("cuMemFree", d.memFree, uintptr(p)) }
 
 func (d *driver) upload(gpu uint64, b []byte) error {
 	return d.call("cuMemcpyHtoD", d.toGPU, uintptr(gpu), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
@@ -123,7 +123,7 @@ func (d *driver) load(ptx []byte, symbol string, registers uint32) (uintptr, err
 // which a kernel has without being asked.
 func (d *driver) launch(fn uintptr, groups, threads [3]uint32, shared uint32, arg unsafe.Pointer) error {
 	args := &[1]unsafe.Pointer{arg}
-	if err := d.call("cuLaunchKernel", d.launch_, fn, uintptr(groups[0]), uintptr(groups[1]), uintptr(groups[2]), uintptr(threads[0]), uintptr(threads[1]), uintptr(threads[2]),
+	if err := d.call("cuLaunchKernel", d.launchKernel, fn, uintptr(groups[0]), uintptr(groups[1]), uintptr(groups[2]), uintptr(threads[0]), uintptr(threads[1]), uintptr(threads[2]),
 		uintptr(shared), 0, uintptr(unsafe.Pointer(args)), 0); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -73,32 +74,53 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) (err error) {
 	if err != nil {
 		return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
 	}
-	shared := (k.StaticThreadgroupMemory() + 15) &^ 15
-	for _, a := range k.Args() {
-		if a.Kind == kernel.ArgThreadgroup {
-			p.threadgroup[a.Index] = uint32(shared)
-			shared += (d.ThreadgroupMemory[a.Index] + 15) &^ 15
-		}
-	}
-	e.turn++
-	var passing []*copied // of memory that is this dispatch's alone
+	passing, err := e.bind(&p, d)
 	defer func() {
 		for _, c := range passing {
 			e.pool[c.size] = append(e.pool[c.size], c.gpu)
 		}
 	}()
+	if err == nil {
+		err = e.d.launch(fn, groups, threads, sharedMemory(&p, d), unsafe.Pointer(&p))
+	}
+	for i := 0; err == nil && i < len(passing); i++ {
+		err = e.writeBack(passing[i])
+	}
+	if err != nil {
+		return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
+	}
+	return nil
+}
+
+// sharedMemory lays the threadgroup arguments out behind the kernel's own threadgroup memory, and
+// returns the bytes of them all.
+func sharedMemory(p *params, d *kernel.Dispatch) uint32 {
+	align16 := func(n int) int { return (n + 15) &^ 15 }
+	n := align16(d.Kernel.StaticThreadgroupMemory())
+	for _, a := range d.Kernel.Args() {
+		if a.Kind == kernel.ArgThreadgroup {
+			p.threadgroup[a.Index] = uint32(n)
+			n += align16(d.ThreadgroupMemory[a.Index])
+		}
+	}
+	return uint32(n)
+}
+
+// bind finds or makes the copies of what is bound, and tells p where they are. passing are those of
+// memory that is this dispatch's alone, also with an error.
+func (e *Executor) bind(p *params, d *kernel.Dispatch) (passing []*copied, err error) {
+	e.turn++
+	args := slices.DeleteFunc(d.Kernel.Args(), func(a kernel.Arg) bool {
+		return a.Kind == kernel.ArgThreadgroup || len(d.Buffers[a.Index].Memory) == 0
+	})
 	written := map[uint64]bool{} // buffers, by any of their bindings
-	for _, a := range k.Args() {
-		if a.Kind != kernel.ArgThreadgroup && a.Access&kernel.Write != 0 {
+	for _, a := range args {
+		if a.Access&kernel.Write != 0 {
 			written[d.Buffers[a.Index].Buffer] = true
 		}
 	}
-	for _, a := range k.Args() {
+	for _, a := range args {
 		b := &d.Buffers[a.Index]
-		if a.Kind == kernel.ArgThreadgroup || len(b.Memory) == 0 {
-			continue
-		}
-		writes := a.Access&kernel.Write != 0
 		var c *copied
 		if b.Buffer == 0 {
 			if c, err = e.upload(b.Memory); err == nil {
@@ -108,20 +130,12 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) (err error) {
 			c, err = e.resident(b, written[b.Buffer])
 		}
 		if err != nil {
-			return fmt.Errorf("cuda: kernel %q, argument %q: %w", k.Name(), a.Name, err)
+			return passing, fmt.Errorf("argument %q: %w", a.Name, err)
 		}
-		c.dirty = c.dirty || writes
+		c.dirty = c.dirty || a.Access&kernel.Write != 0
 		p.buffer[a.Index] = c.gpu + uint64(len(c.host)-len(b.Memory))
 	}
-	if err := e.d.launch(fn, groups, threads, uint32(shared), unsafe.Pointer(&p)); err != nil {
-		return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
-	}
-	for _, c := range passing {
-		if err := e.writeBack(c); err != nil {
-			return fmt.Errorf("cuda: kernel %q: %w", k.Name(), err)
-		}
-	}
-	return nil
+	return passing, nil
 }
 
 // function loads a kernel's PTX for threadgroups of so many threads, once. A thread has up to 255

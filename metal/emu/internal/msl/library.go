@@ -122,6 +122,10 @@ func (f *Function) Constants() []kernel.Constant {
 // Specialize gives the function constants their values.
 func (f *Function) Specialize(values map[int]kernel.ConstantValue) (kernel.Kernel, error) {
 	k := &Kernel{f: f, values: map[int]kernel.ConstantValue{}}
+	for _, i := range f.e.Uses {
+		v, ok := values[i]
+		k.settings = append(k.settings, Setting{i, v, ok})
+	}
 	for _, c := range f.lib.Constants {
 		if c.Type == 0 {
 			continue
@@ -161,9 +165,17 @@ func (f *Function) Specialize(values map[int]kernel.ConstantValue) (kernel.Kerne
 
 // Kernel is a function with its constants given.
 type Kernel struct {
-	f      *Function
-	values map[int]kernel.ConstantValue
-	params []param
+	f        *Function
+	values   map[int]kernel.ConstantValue
+	settings []Setting
+	params   []param
+}
+
+// Setting is a function constant and the value a kernel has for it, if it is Defined.
+type Setting struct {
+	Index   int
+	Value   kernel.ConstantValue
+	Defined bool
 }
 
 var _ kernel.Kernel = (*Kernel)(nil)
@@ -185,11 +197,9 @@ func (k *Kernel) Declared() []kernel.Arg { return k.f.Args() }
 // Symbol is the entry point's name in the object.
 func (k *Kernel) Symbol() string { return symbolOf(k.f.i) }
 
-// Constants are the values given, by index.
-func (k *Kernel) Constants() map[int]kernel.ConstantValue { return k.values }
-
-// Parameters are those of the entry point.
-func (k *Kernel) Parameters() []Parameter { return k.f.e.describe().Parameters }
+// Settings are the function constants the kernel may read, which are in the memory of its object:
+// other kernels of the object may have other values for them.
+func (k *Kernel) Settings() []Setting { return k.settings }
 
 // Object is the path of the compiled object that holds the kernel, compiled now if it has not been.
 func (k *Kernel) Object(ctx context.Context) (string, error) {

@@ -2,6 +2,7 @@ package simt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -26,12 +27,12 @@ type Options struct {
 
 // Executor runs kernels compiled for Target. It is safe for concurrent use.
 type Executor struct {
-	opts    Options
-	seq     atomic.Uint64
-	mu      sync.Mutex
-	objects map[string]*object
-	idle    []*uintptr // workers' memory between dispatches
-	closed  bool
+	opts   Options
+	seq    atomic.Uint64
+	mu     sync.Mutex
+	free   uintptr    // rt_free of any object
+	idle   []*uintptr // workers' memory between dispatches
+	closed bool
 }
 
 var _ kernel.Executor = (*Executor)(nil)
@@ -44,7 +45,7 @@ func New(o Options) (*Executor, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.NumCPU()
 	}
-	return &Executor{opts: o, objects: map[string]*object{}}, nil
+	return &Executor{opts: o}, nil
 }
 
 const maxBuffers = kernel.MaxBuffers
@@ -96,7 +97,7 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 	if err != nil {
 		return err
 	}
-	o, err := e.load(path)
+	o, err := load(path)
 	if err != nil {
 		return err
 	}
@@ -138,15 +139,20 @@ func (e *Executor) Run(ctx context.Context, d *kernel.Dispatch) error {
 	}
 	c.tgbytes = uint32(tg)
 	back := separate(k.Args(), d, c)
-	if len(k.Constants()) > 0 {
+	if len(k.Settings()) > 0 {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		for i, v := range k.Constants() {
-			o.set(i, v)
+		if o.setFor != k {
+			for _, s := range k.Settings() {
+				o.set(s)
+			}
+			o.setFor = k
 		}
 	}
-	if err := e.start(ctx, o, c, min(e.opts.Workers, product(c.groups)), d); err != nil {
-		return err
+	// What the kernel's addresses lie in is kept while it runs, and that may be for longer than start.
+	keep := func() { runtime.KeepAlive(d); runtime.KeepAlive(back) }
+	if err := e.start(ctx, o, c, min(e.opts.Workers, product(c.groups)), keep); err != nil {
+		return fmt.Errorf("simt: kernel %q: %w", k.Name(), err)
 	}
 	back()
 	if c.fault != 0 {
@@ -174,18 +180,18 @@ func separate(args []kernel.Arg, d *kernel.Dispatch, c *dispatch) (back func()) 
 	}
 	end := func(r memRange) uint64 { return r.lo + r.len }
 	overlap := func(a, b memRange) bool { return a.lo < end(b) && b.lo < end(a) }
-	near := func(a, b memRange) bool { return !overlap(a, b) && a.lo < end(b)+gap && b.lo < end(a)+gap }
+	neighbours := func(a, b memRange) bool { return !overlap(a, b) && a.lo < end(b)+gap && b.lo < end(a)+gap }
 	var undo []func()
 	for i, p := range all {
-		alone, close := true, false
+		alone, near := true, false
 		for j, q := range all {
 			if i != j {
 				alone = alone && !overlap(p.r, q.r)
 				// Of two neighbours the smaller moves, of two equal ones the first.
-				close = close || near(p.r, q.r) && (p.r.len < q.r.len || p.r.len == q.r.len && i < j)
+				near = near || neighbours(p.r, q.r) && (p.r.len < q.r.len || p.r.len == q.r.len && i < j)
 			}
 		}
-		if !alone || !close || p.r.len > 64<<20 {
+		if !alone || !near || p.r.len > 64<<20 {
 			continue
 		}
 		memory := d.Buffers[p.arg.Index].Memory
@@ -224,8 +230,9 @@ func mix(seed, n uint64) uint64 {
 }
 
 // start runs c on n threads and waits for them, or for ctx to end and a kernel that does not stop.
-func (e *Executor) start(ctx context.Context, o *object, c *dispatch, n int, d *kernel.Dispatch) error {
-	states := e.take(n)
+// It calls keep once they have ended, also after it has given up on them.
+func (e *Executor) start(ctx context.Context, o *object, c *dispatch, n int, keep func()) error {
+	states := e.take(n, o)
 	codes := make([]uintptr, n)
 	var wg sync.WaitGroup
 	for i := 1; i < n; i++ {
@@ -239,7 +246,7 @@ func (e *Executor) start(ctx context.Context, o *object, c *dispatch, n int, d *
 		done := make(chan struct{})
 		go func() {
 			wg.Wait()
-			runtime.KeepAlive(d)
+			keep()
 			close(done)
 		}()
 		select {
@@ -251,25 +258,27 @@ func (e *Executor) start(ctx context.Context, o *object, c *dispatch, n int, d *
 			}
 		}
 	}
-	runtime.KeepAlive(d)
+	keep()
 	runtime.KeepAlive(c)
 	e.give(states)
 	for _, code := range codes {
 		switch code {
 		case 0:
 		case 1:
-			return fmt.Errorf("simt: kernel %q: no memory for the threads' stacks", d.Kernel.Name())
+			return errors.New("no memory for the threads' stacks")
 		default:
-			return fmt.Errorf("simt: kernel %q: the runtime refused the dispatch", d.Kernel.Name())
+			return errors.New("the runtime refused the dispatch")
 		}
 	}
 	return nil
 }
 
-// take hands out n workers' memory. Each is a cell the C side keeps its pointer in.
-func (e *Executor) take(n int) []*uintptr {
+// take hands out n workers' memory for an object's runtime. Each is a cell the C side keeps its
+// pointer in.
+func (e *Executor) take(n int, o *object) []*uintptr {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.free = o.free
 	k := min(n, len(e.idle))
 	s := append([]*uintptr(nil), e.idle[len(e.idle)-k:]...)
 	e.idle = e.idle[:len(e.idle)-k]
@@ -293,12 +302,9 @@ func (e *Executor) Close() error {
 		return nil
 	}
 	e.closed = true
-	for _, o := range e.objects {
-		for _, s := range e.idle {
-			if *s != 0 {
-				call(o.free, *s)
-				*s = 0
-			}
+	for _, s := range e.idle {
+		if *s != 0 {
+			call(e.free, *s)
 		}
 	}
 	e.idle = nil

@@ -140,7 +140,8 @@ kernel void histogram(device const uchar * x, device atomic_uint * h, uint i [[t
 	}
 }
 
-// TestFunctionConstants runs two specialisations of one object, one after the other and back.
+// TestFunctionConstants runs specialisations of one object, one after the other and back, on two
+// executors: none sees another's values.
 func TestFunctionConstants(t *testing.T) {
 	src := `
 constant int N [[function_constant(0)]];
@@ -151,16 +152,19 @@ kernel void f(device int * y, device const int * x [[buffer(1), function_constan
 		return map[int]kernel.ConstantValue{0: {Type: kernel.Int, Bytes: [8]byte{byte(n)}}, 3: {Type: kernel.Bool, Bytes: [8]byte{b}}}
 	}
 	k1, k2 := build(t, src, "f", val(7, 1)), build(t, src, "f", val(9, 0))
+	without := val(0, 0)
+	delete(without, 0)
+	k3 := build(t, src, "f", without)
 	if len(k1.Args()) != 2 || len(k2.Args()) != 1 {
 		t.Fatalf("arguments %v and %v: the constant decides about the second", k1.Args(), k2.Args())
 	}
-	e := executor(t, Options{})
-	for _, c := range []struct {
+	es := []*Executor{executor(t, Options{}), executor(t, Options{})}
+	for i, c := range []struct {
 		k    kernel.Kernel
 		want []int32
-	}{{k1, []int32{14, 1, 5}}, {k2, []int32{18, 0, -1}}, {k1, []int32{14, 1, 5}}} {
+	}{{k1, []int32{14, 1, 5}}, {k2, []int32{18, 0, -1}}, {k1, []int32{14, 1, 5}}, {k3, []int32{-1, 0, -1}}, {k1, []int32{14, 1, 5}}} {
 		y := poisoned(12)
-		if err := e.Run(context.Background(), dispatchOf(c.k, 1, 1, y, bytesOf([]int32{5}))); err != nil {
+		if err := es[i%2].Run(context.Background(), dispatchOf(c.k, 1, 1, y, bytesOf([]int32{5}))); err != nil {
 			t.Fatal(err)
 		}
 		for i, v := range valuesOf[int32](y) {

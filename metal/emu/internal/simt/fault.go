@@ -1,11 +1,8 @@
 package simt
 
 import (
-	"debug/dwarf"
-	"debug/elf"
 	"fmt"
 	"math"
-	"path/filepath"
 	"strings"
 
 	"github.com/gollm/gollm/metal/emu/internal/kernel"
@@ -39,58 +36,9 @@ const (
 // fault describes what the runtime found.
 func (o *object) fault(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) error {
 	f := &kernel.Fault{Kernel: k.Name(), Index: -1, Thread: ints(c.thread), Threadgroup: ints(c.group)}
-	at := o.line(c.pc)
-	access := "read"
-	if c.write != 0 {
-		access = "write"
-	}
 	switch c.fault {
 	case ruleBounds, ruleAlign, ruleRace, ruleUninitialized:
-		f.Rule = map[uint32]kernel.Rule{ruleBounds: kernel.RuleBounds, ruleAlign: kernel.RuleAlignment, ruleRace: kernel.RuleRace, ruleUninitialized: kernel.RuleUninitialized}[c.fault]
-		arg, offset, length, unbound := o.owner(k, d, c)
-		what := fmt.Sprintf("%s of %d bytes", access, c.size)
-		if c.size == 1 {
-			what = access + " of 1 byte"
-		}
-		switch {
-		case c.from == fromLocal:
-			f.Rule = kernel.RuleLocalRange
-			f.Detail = fmt.Sprintf("%s at offset %d of a variable of %d bytes", what, int64(c.address-c.lo), c.len)
-		case c.from == fromConstant:
-			f.Rule = kernel.RuleConstantRange
-			f.Detail = fmt.Sprintf("%s at offset %d of a constant of %d bytes", what, int64(c.address-c.lo), c.len)
-		case c.from == fromVariable:
-			f.Detail = fmt.Sprintf("%s at offset %d of a threadgroup variable of %d bytes", what, int64(c.address-c.lo), c.len)
-		case arg == nil && c.extra != 0:
-			f.Detail = fmt.Sprintf("%s at offset %d of the kernel's threadgroup variables, size %d", what, c.offset, k.StaticThreadgroupMemory())
-		case arg == nil:
-			f.Detail = fmt.Sprintf("%s at address %#x, which belongs to no argument", what, c.address)
-		case unbound:
-			f.Rule, f.Arg, f.Index = kernel.RuleUnbound, arg.Name, arg.Index
-			f.Detail = fmt.Sprintf("%s at offset %d, but nothing is bound", what, offset)
-		default:
-			f.Arg, f.Index = arg.Name, arg.Index
-			index := ""
-			if arg.ElemSize > 1 {
-				index = fmt.Sprintf(", element %d of %s", floorDiv(offset, int64(arg.ElemSize)), arg.Type)
-			}
-			f.Detail = fmt.Sprintf("%s at offset %d%s, length %d", what, offset, index, length)
-			if arg.Kind != kernel.ArgThreadgroup && d.Buffers[arg.Index].Label != "" {
-				f.Detail += fmt.Sprintf(" (%s)", d.Buffers[arg.Index].Label)
-			}
-		}
-		if c.fault == ruleBounds && c.extra != 0 {
-			f.Rule = kernel.RuleThreadgroupRange
-		}
-		if c.fault == ruleAlign {
-			f.Detail += ", misaligned"
-		}
-		if c.fault == ruleRace {
-			f.Detail += fmt.Sprintf(", also used by thread %v of the threadgroup with no barrier between", ints(c.other))
-		}
-		if c.fault == ruleUninitialized {
-			f.Detail += ", which nothing wrote"
-		}
+		o.access(f, k, d, c)
 	case ruleBarrier:
 		f.Rule = kernel.RuleBarrier
 		if c.line2 != 0 {
@@ -112,10 +60,65 @@ func (o *object) fault(k *msl.Kernel, d *kernel.Dispatch, c *dispatch) error {
 	default:
 		f.Rule, f.Detail = kernel.RuleTrap, "unreachable code was reached"
 	}
-	if at != "" {
+	if at := o.line(c.pc); at != "" {
 		f.Detail += ", at " + at
 	}
 	return f
+}
+
+// accessRules are the rules that an access can break.
+var accessRules = map[uint32]kernel.Rule{ruleBounds: kernel.RuleBounds, ruleAlign: kernel.RuleAlignment, ruleRace: kernel.RuleRace, ruleUninitialized: kernel.RuleUninitialized}
+
+// access describes an access to memory that broke a rule.
+func (o *object) access(f *kernel.Fault, k *msl.Kernel, d *kernel.Dispatch, c *dispatch) {
+	f.Rule = accessRules[c.fault]
+	arg, offset, length, unbound := o.owner(k, d, c)
+	what := fmt.Sprintf("read of %d bytes", c.size)
+	if c.write != 0 {
+		what = fmt.Sprintf("write of %d bytes", c.size)
+	}
+	if c.size == 1 {
+		what = strings.TrimSuffix(what, "s")
+	}
+	switch {
+	case c.from == fromLocal:
+		f.Rule = kernel.RuleLocalRange
+		f.Detail = fmt.Sprintf("%s at offset %d of a variable of %d bytes", what, int64(c.address-c.lo), c.len)
+	case c.from == fromConstant:
+		f.Rule = kernel.RuleConstantRange
+		f.Detail = fmt.Sprintf("%s at offset %d of a constant of %d bytes", what, int64(c.address-c.lo), c.len)
+	case c.from == fromVariable:
+		f.Detail = fmt.Sprintf("%s at offset %d of a threadgroup variable of %d bytes", what, int64(c.address-c.lo), c.len)
+	case arg == nil && c.extra != 0:
+		f.Detail = fmt.Sprintf("%s at offset %d of the kernel's threadgroup variables, size %d", what, c.offset, k.StaticThreadgroupMemory())
+	case arg == nil:
+		f.Detail = fmt.Sprintf("%s at address %#x, which belongs to no argument", what, c.address)
+	case unbound:
+		f.Rule, f.Arg, f.Index = kernel.RuleUnbound, arg.Name, arg.Index
+		f.Detail = fmt.Sprintf("%s at offset %d, but nothing is bound", what, offset)
+	default:
+		f.Arg, f.Index = arg.Name, arg.Index
+		index := ""
+		if arg.ElemSize > 1 {
+			index = fmt.Sprintf(", element %d of %s", floorDiv(offset, int64(arg.ElemSize)), arg.Type)
+		}
+		f.Detail = fmt.Sprintf("%s at offset %d%s, length %d", what, offset, index, length)
+		if arg.Kind != kernel.ArgThreadgroup && d.Buffers[arg.Index].Label != "" {
+			f.Detail += fmt.Sprintf(" (%s)", d.Buffers[arg.Index].Label)
+		}
+	}
+	if c.fault == ruleBounds && c.extra != 0 {
+		f.Rule = kernel.RuleThreadgroupRange
+	}
+	if c.fault == ruleAlign {
+		f.Detail += ", misaligned"
+	}
+	if c.fault == ruleRace {
+		f.Detail += fmt.Sprintf(", also used by thread %v of the threadgroup with no barrier between", ints(c.other))
+	}
+	if c.fault == ruleUninitialized {
+		f.Detail += ", which nothing wrote"
+	}
 }
 
 func ints(a [3]uint32) [3]int { return [3]int{int(a[0]), int(a[1]), int(a[2])} }
@@ -206,94 +209,4 @@ func distance(off int64, n int) uint64 {
 		return uint64(off) - uint64(n)
 	}
 	return 0
-}
-
-// line finds the source line of an address in the object, "" if the line table has none.
-func (o *object) line(pc uint64) string {
-	if pc == 0 {
-		return ""
-	}
-	f, err := elf.Open(o.path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	syms, err := f.DynamicSymbols()
-	if err != nil {
-		return ""
-	}
-	var base uint64
-	for _, s := range syms {
-		if s.Name == "rt_run" {
-			base = uint64(o.run) - s.Value
-		}
-	}
-	dw, err := f.DWARF()
-	if err != nil {
-		return ""
-	}
-	r := dw.Reader()
-	for {
-		cu, err := r.Next()
-		if err != nil || cu == nil {
-			return ""
-		}
-		lr, err := dw.LineReader(cu)
-		if err != nil || lr == nil {
-			r.SkipChildren()
-			continue
-		}
-		if file, line, ok := seek(lr, pc-base-1); ok {
-			if inLibrary(file) {
-				file, line = outside(dw, r, lr.Files(), pc-base-1, file, line)
-			}
-			return fmt.Sprintf("%s:%d", filepath.Base(file), line)
-		}
-		r.SkipChildren()
-	}
-}
-
-// seek reads one line table.
-func seek(r *dwarf.LineReader, pc uint64) (string, int, bool) {
-	var e dwarf.LineEntry
-	if err := r.SeekPC(pc, &e); err != nil || e.File == nil {
-		return "", 0, false
-	}
-	return e.File.Name, e.Line, true
-}
-
-// inLibrary tells the Metal library's text from the kernels'.
-func inLibrary(file string) bool {
-	return strings.HasPrefix(filepath.Base(file), Target().Name) && strings.HasSuffix(file, ".h")
-}
-
-// outside finds the innermost call at pc that is not in the library itself, among the functions
-// that were inlined. r stands behind the unit's own entry.
-func outside(dw *dwarf.Data, r *dwarf.Reader, files []*dwarf.LineFile, pc uint64, file string, line int) (string, int) {
-	for depth := 1; depth > 0; {
-		e, err := r.Next()
-		if err != nil || e == nil {
-			break
-		}
-		if e.Tag == 0 {
-			depth--
-			continue
-		}
-		if e.Children {
-			depth++
-		}
-		if e.Tag != dwarf.TagInlinedSubroutine {
-			continue
-		}
-		ranges, err := dw.Ranges(e)
-		n, _ := e.Val(dwarf.AttrCallFile).(int64)
-		at, _ := e.Val(dwarf.AttrCallLine).(int64)
-		for _, x := range ranges {
-			// Inner calls come after outer ones, and those of the kernel's text before the library's.
-			if err == nil && pc >= x[0] && pc < x[1] && n > 0 && int(n) < len(files) && files[n] != nil && !inLibrary(files[n].Name) {
-				file, line = files[n].Name, int(at)
-			}
-		}
-	}
-	return file, line
 }

@@ -11,18 +11,18 @@ import (
 	"github.com/ebitengine/purego"
 	"golang.org/x/sys/cpu"
 
-	"github.com/gollm/gollm/metal/emu/internal/kernel"
+	"github.com/gollm/gollm/metal/emu/internal/msl"
 )
 
 // object is a loaded shared object of kernels.
 type object struct {
-	path    string
-	lib     uintptr
-	run     uintptr
-	free    uintptr
-	setter  uintptr
-	mu      sync.Mutex // held while a kernel with function constants runs
-	entries map[string]uintptr
+	path   string
+	lib    uintptr
+	run    uintptr
+	free   uintptr
+	setter uintptr
+	mu     sync.Mutex  // held while a kernel with function constants runs
+	setFor *msl.Kernel // whose values the function constants have
 }
 
 func supported() error {
@@ -52,24 +52,34 @@ func call(fn, a uintptr, more ...uintptr) uintptr {
 	return r
 }
 
+// objects are the shared objects this process has loaded, by path. The system loads a path once,
+// whichever executor asks, and so there is one lock for its function constants.
+var objects struct {
+	sync.Mutex
+	byPath map[string]*object
+}
+
 // load opens a shared object of kernels, once.
-func (e *Executor) load(path string) (*object, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if o := e.objects[path]; o != nil {
+func load(path string) (*object, error) {
+	objects.Lock()
+	defer objects.Unlock()
+	if o := objects.byPath[path]; o != nil {
 		return o, nil
 	}
 	lib, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, fmt.Errorf("simt: %w", err)
 	}
-	o := &object{path: path, lib: lib, entries: map[string]uintptr{}}
+	o := &object{path: path, lib: lib}
 	for name, p := range map[string]*uintptr{"rt_run": &o.run, "rt_free": &o.free, "msl_constant": &o.setter} {
 		if *p, err = purego.Dlsym(lib, name); err != nil {
 			return nil, fmt.Errorf("simt: %s: %w", path, err)
 		}
 	}
-	e.objects[path] = o
+	if objects.byPath == nil {
+		objects.byPath = map[string]*object{}
+	}
+	objects.byPath[path] = o
 	return o, nil
 }
 
@@ -81,15 +91,15 @@ func (o *object) entry(symbol string) (uintptr, error) {
 	return p, nil
 }
 
-// set gives function constant i its value in the object's memory.
-func (o *object) set(i int, v kernel.ConstantValue) {
-	p, _, _ := purego.SyscallN(o.setter, uintptr(i), 0)
-	q, _, _ := purego.SyscallN(o.setter, uintptr(i), 1)
-	if p == 0 || q == 0 {
+// set gives a function constant its value in the object's memory, or notes that it has none.
+func (o *object) set(s msl.Setting) {
+	value, _, _ := purego.SyscallN(o.setter, uintptr(s.Index), 0)
+	defined, _, _ := purego.SyscallN(o.setter, uintptr(s.Index), 1)
+	if value == 0 || defined == 0 {
 		return
 	}
-	copy(unsafe.Slice((*byte)(pointer(p)), v.Type.Size()), v.Bytes[:])
-	*(*byte)(pointer(q)) = 1
+	copy(unsafe.Slice((*byte)(pointer(value)), s.Value.Type.Size()), s.Value.Bytes[:])
+	*(*bool)(pointer(defined)) = s.Defined
 }
 
 // pointer is an address of C's as a pointer; vet cannot know that it is not Go's.
