@@ -243,6 +243,7 @@ func mapFile(path string) (part, error) {
 	if err != nil {
 		return part{}, fmt.Errorf("gguf: map %s: %w", path, err)
 	}
+	preferHugePages(m)
 	return part{path: path, size: size, data: m}, nil
 }
 
