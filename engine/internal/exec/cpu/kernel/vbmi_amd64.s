@@ -84,8 +84,8 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0x48fd5262; WORD $0x018d // vpermw (%r9), %zmm0, %zmm8
 	LONG $0x48418d4d // leaq 72(%r9), %r8
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
@@ -104,8 +104,8 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm8, %zmm9
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
-	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
 	LONG $0xf84a8d4d // leaq -8(%r10), %r9
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
@@ -131,8 +131,8 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
 	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
 	LONG $0x48c08349 // addq $72, %r8
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
@@ -260,8 +260,8 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487cd162; WORD $0xf25b // vcvtdq2ps %zmm10, %zmm6
 	LONG $0x484dd262; WORD $0xe8b8 // vfmadd231ps %zmm8, %zmm6, %zmm5
 	LONG $0x4845f262; WORD $0x6ab8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm7, %zmm5
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0x487dd262; WORD $0x3936 // vpermd (%r9), %zmm0, %zmm7
 	LONG $0x6f7e41c4; BYTE $0x01 // vmovdqu (%r9), %ymm8
 	LONG $0x6f7e41c4; WORD $0x2049 // vmovdqu 32(%r9), %ymm9
@@ -285,8 +285,8 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
 	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
 	LONG $0x483df262; WORD $0x62b8; BYTE $0x0d // vfmadd231ps 832(%rdx), %zmm8, %zmm4
-	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
-	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
 	LONG $0xf84a8d4d // leaq -8(%r10), %r9
 	LONG $0x0ffa8349 // cmpq $15, %r10
@@ -316,8 +316,8 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487cd162; WORD $0xf25b // vcvtdq2ps %zmm10, %zmm6
 	LONG $0x484d7262; WORD $0xc5a8 // vfmadd213ps %zmm5, %zmm6, %zmm8
 	LONG $0x48457262; WORD $0x42b8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm7, %zmm8
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
 	LONG $0x50c08349 // addq $80, %r8
 	LONG $0x487cd162; WORD $0xe828 // vmovaps %zmm8, %zmm5
@@ -466,8 +466,8 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
 	LONG $0x48155262; WORD $0x6050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm13, %zmm12
 	LONG $0x48255262; WORD $0x6050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm11, %zmm12
-	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
-	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0x584a8d4d // leaq 88(%r10), %r9
 	LONG $0x487c5162; WORD $0xdc5b // vcvtdq2ps %zmm12, %zmm11
 	LONG $0x48255262; WORD $0xcab8 // vfmadd231ps %zmm10, %zmm11, %zmm9
@@ -496,8 +496,8 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
 	LONG $0x48155262; WORD $0x5850; BYTE $0x09 // vpdpbusd 576(%r8), %zmm13, %zmm11
 	LONG $0x481d5262; WORD $0x5850; BYTE $0x0a // vpdpbusd 640(%r8), %zmm12, %zmm11
-	QUAD $0x000020008a180f41 // prefetcht0 8192(%r10)
-	QUAD $0x000020408a180f41 // prefetcht0 8256(%r10)
+	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
+	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
 	LONG $0x80c08149; WORD $0x0003; BYTE $0x00 // addq $896, %r8
 	LONG $0xf8538d4d // leaq -8(%r11), %r10
 	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
@@ -533,8 +533,8 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
 	LONG $0x48155262; WORD $0x5850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm13, %zmm11
 	LONG $0x481d5262; WORD $0x5850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm12, %zmm11
-	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
-	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0xc0c08149; WORD $0x0001; BYTE $0x00 // addq $448, %r8
 	LONG $0x58c18349 // addq $88, %r9
 	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
@@ -973,8 +973,8 @@ TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487c5162; WORD $0xf75b // vcvtdq2ps %zmm15, %zmm14
 	LONG $0x480d3262; WORD $0xe0b8 // vfmadd231ps %zmm16, %zmm14, %zmm12
 	LONG $0x48155262; WORD $0x60b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm12
-	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
-	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0x48fe5162; WORD $0x2a6f // vmovdqu64 (%r10), %zmm13
 	QUAD $0x0020b26f48fe5162; WORD $0x0000 // vmovdqu64 32(%r10), %zmm14
 	LONG $0x604a8d4d // leaq 96(%r10), %r9
@@ -1006,8 +1006,8 @@ TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
 	LONG $0x480d5262; WORD $0xdfb8 // vfmadd231ps %zmm15, %zmm14, %zmm11
 	LONG $0x48155262; WORD $0x58b8; BYTE $0x0d // vfmadd231ps 832(%r8), %zmm13, %zmm11
-	QUAD $0x000020008a180f41 // prefetcht0 8192(%r10)
-	QUAD $0x000020408a180f41 // prefetcht0 8256(%r10)
+	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
+	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
 	LONG $0x80c08149; WORD $0x0003; BYTE $0x00 // addq $896, %r8
 	LONG $0xf8538d4d // leaq -8(%r11), %r10
 	LONG $0x0ffb8349 // cmpq $15, %r11
@@ -1045,8 +1045,8 @@ TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
 	LONG $0x480d5262; WORD $0xfca8 // vfmadd213ps %zmm12, %zmm14, %zmm15
 	LONG $0x48155262; WORD $0x78b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm15
-	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
-	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0xc0c08149; WORD $0x0001; BYTE $0x00 // addq $448, %r8
 	LONG $0x60c18349 // addq $96, %r9
 	LONG $0x487c5162; WORD $0xe728 // vmovaps %zmm15, %zmm12
@@ -1175,8 +1175,8 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
 	LONG $0x483cf162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm8, %zmm7
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0x6f7e41c4; BYTE $0x01 // vmovdqu (%r9), %ymm8
 	LONG $0x48418d4d // leaq 72(%r9), %r8
 	LONG $0x28e55262; WORD $0x417d; BYTE $0x01 // vpermt2w 32(%r9), %ymm3, %ymm8
@@ -1197,8 +1197,8 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x48457262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm7, %zmm9
 	LONG $0x483cf162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm8, %zmm7
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200089180f41 // prefetcht0 8192(%r9)
-	QUAD $0x0000204089180f41 // prefetcht0 8256(%r9)
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
 	LONG $0xf84a8d4d // leaq -8(%r10), %r9
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
@@ -1226,8 +1226,8 @@ TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
 	LONG $0x483cf162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm8, %zmm7
 	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
 	LONG $0x48c08349 // addq $72, %r8
 	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
@@ -1590,8 +1590,8 @@ TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
 	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
 	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
-	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
-	LONG $0x2289180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8226(%rcx)
+	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
+	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
 	LONG $0x44c18348 // addq $68, %rcx
 	LONG $0x7979e2c4; WORD $0x2269 // vpbroadcastw 34(%rcx), %xmm5
 	LONG $0x4865f262; WORD $0xccb8 // vfmadd231ps %zmm4, %zmm3, %zmm1
@@ -1606,8 +1606,8 @@ TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x3865e3c4; WORD $0x01dd // vinserti128 $1, %xmm5, %ymm3, %ymm3
 	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
 	LONG $0x4864f162; WORD $0x5859; BYTE $0x06 // vmulps 384(%rax), %zmm3, %zmm3
-	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
-	LONG $0x2289180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8226(%rcx)
+	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
+	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
 	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
 	LONG $0x44c18348 // addq $68, %rcx
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps %zmm4, %zmm4
@@ -1631,8 +1631,8 @@ TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
 	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
 	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
-	LONG $0x0089180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rcx)
-	LONG $0x2289180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8226(%rcx)
+	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
+	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
 	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
 	LONG $0x44c18348 // addq $68, %rcx
 	LONG $0x4865f262; WORD $0xccb8 // vfmadd231ps %zmm4, %zmm3, %zmm1
@@ -1760,9 +1760,9 @@ TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4825e262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm11, %zmm17
 	LONG $0x48355262; WORD $0xde16 // vpermps %zmm14, %zmm9, %zmm11
 	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	QUAD $0x000020008a180f41 // prefetcht0 8192(%r10)
-	QUAD $0x000020408a180f41 // prefetcht0 8256(%r10)
-	QUAD $0x000020808a180f41 // prefetcht0 8320(%r10)
+	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
+	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
+	QUAD $0x0000208082180f41 // prefetchnta 8320(%r10)
 	LONG $0x90c28149; WORD $0x0000; BYTE $0x00 // addq $144, %r10
 	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
 	LONG $0x40753262; WORD $0xdaa8 // vfmadd213ps %zmm18, %zmm17, %zmm11
@@ -2190,9 +2190,9 @@ TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x407de262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm16, %zmm22
 	LONG $0x480da262; WORD $0xc316 // vpermps %zmm19, %zmm14, %zmm16
 	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	QUAD $0x000020008a180f41 // prefetcht0 8192(%r10)
-	QUAD $0x000020408a180f41 // prefetcht0 8256(%r10)
-	QUAD $0x000020808a180f41 // prefetcht0 8320(%r10)
+	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
+	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
+	QUAD $0x0000208082180f41 // prefetchnta 8320(%r10)
 	LONG $0xb0c28149; WORD $0x0000; BYTE $0x00 // addq $176, %r10
 	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps %zmm22, %zmm22
 	LONG $0x404da262; WORD $0xc7a8 // vfmadd213ps %zmm23, %zmm22, %zmm16
@@ -2596,10 +2596,10 @@ TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x482d7262; WORD $0x7150; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm10, %zmm14
 	LONG $0x483d5262; WORD $0xd416 // vpermps %zmm12, %zmm8, %zmm10
 	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
-	QUAD $0x0000200088180f41 // prefetcht0 8192(%r8)
-	QUAD $0x0000204088180f41 // prefetcht0 8256(%r8)
-	QUAD $0x0000208088180f41 // prefetcht0 8320(%r8)
-	QUAD $0x000020c088180f41 // prefetcht0 8384(%r8)
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
+	QUAD $0x0000208080180f41 // prefetchnta 8320(%r8)
+	QUAD $0x000020c080180f41 // prefetchnta 8384(%r8)
 	LONG $0xd2c08149; WORD $0x0000; BYTE $0x00 // addq $210, %r8
 	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
 	LONG $0x480d3262; WORD $0xd1a8 // vfmadd213ps %zmm17, %zmm14, %zmm10
@@ -2945,10 +2945,10 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x4855f262; WORD $0x51b8; BYTE $0x01 // vfmadd231ps 64(%rcx), %zmm5, %zmm2
 	LONG $0x484df262; WORD $0x49b8; BYTE $0x02 // vfmadd231ps 128(%rcx), %zmm6, %zmm1
 	LONG $0x4845f262; WORD $0x41b8; BYTE $0x03 // vfmadd231ps 192(%rcx), %zmm7, %zmm0
-	LONG $0x0088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rax)
-	LONG $0x4088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8256(%rax)
-	LONG $0x8088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8320(%rax)
-	LONG $0xc088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8384(%rax)
+	LONG $0x0080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rax)
+	LONG $0x4080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8256(%rax)
+	LONG $0x8080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8320(%rax)
+	LONG $0xc080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8384(%rax)
 	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
 	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
 	LONG $0x7ff88349 // cmpq $127, %r8
@@ -3144,8 +3144,8 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x485df262; WORD $0x19b8 // vfmadd231ps (%rcx), %zmm4, %zmm3
 	LONG $0x484df262; WORD $0x49b8; BYTE $0x02 // vfmadd231ps 128(%rcx), %zmm6, %zmm1
 	LONG $0x4855f262; WORD $0x41b8; BYTE $0x03 // vfmadd231ps 192(%rcx), %zmm5, %zmm0
-	LONG $0x0088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rax)
-	LONG $0x4088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8256(%rax)
+	LONG $0x0080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rax)
+	LONG $0x4080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8256(%rax)
 	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
 	LONG $0x80e88348 // subq $-128, %rax
 	LONG $0x7ff88349 // cmpq $127, %r8
@@ -3234,8 +3234,8 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x485df262; WORD $0x49b8; BYTE $0x02 // vfmadd231ps 128(%rcx), %zmm4, %zmm1
 	LONG $0x485df162; WORD $0xf572; BYTE $0x10 // vpslld $16, %zmm5, %zmm4
 	LONG $0x485df262; WORD $0x41b8; BYTE $0x03 // vfmadd231ps 192(%rcx), %zmm4, %zmm0
-	LONG $0x0088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8192(%rax)
-	LONG $0x4088180f; WORD $0x0020; BYTE $0x00 // prefetcht0 8256(%rax)
+	LONG $0x0080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rax)
+	LONG $0x4080180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8256(%rax)
 	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
 	LONG $0x80e88348 // subq $-128, %rax
 	LONG $0x7ff88349 // cmpq $127, %r8

@@ -39,9 +39,9 @@ INLINE __m512 sums(__m512i w, __m512i begin, const wide_t *x) {
 
 INLINE float sum16(__m512 v) { return sum8(_mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1))); }
 
-// How far ahead weights are fetched: see docs/RATIONALE.md.
+// How far ahead weights are fetched, past the second cache: see docs/RATIONALE.md.
 #define AHEAD 8192
-INLINE void prefetch(const uint8_t *p) { _mm_prefetch((const char *)p + AHEAD, _MM_HINT_T0); }
+INLINE void prefetch(const uint8_t *p) { _mm_prefetch((const char *)p + AHEAD, _MM_HINT_NTA); }
 
 // ---- blocks of 32 with low nibbles, then high ones: four at a time
 
