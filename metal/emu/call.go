@@ -233,7 +233,7 @@ func (c *call) objects(p uintptr, n int, class string) ([]*object, bool) {
 	return list, true
 }
 
-// bytes is the memory an argument points to.
+// bytesAt is the memory an argument points to.
 func bytesAt(p uintptr, n int) []byte { return unsafe.Slice((*byte)(objc.At(p)), n) }
 
 // put stores a word where an out argument points, if it points anywhere.

@@ -198,8 +198,8 @@ func (c *Compiler) compile(ctx context.Context, source string, o kernel.Options,
 		em.place(ds, texts)
 		var ours []diagnostic
 		for _, d := range ds {
-			if d.file == "msl_footer" || texts[d.file] == "" {
-				// An error inside the library: the notes that follow say where it was used.
+			if d.isError() && texts[d.file] == "" {
+				// Inside the library, or an entry point: the notes that follow say where it was used.
 				d.file, d.line, d.col = promote(ds, d, texts)
 			}
 			ours = append(ours, d)

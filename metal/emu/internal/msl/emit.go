@@ -2,6 +2,9 @@ package msl
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -69,7 +72,13 @@ func emit(files []string, t []token) emitted {
 	return e
 }
 
-// place gives clang's diagnostics the source's columns.
+// What clang names otherwise than Metal in its messages.
+var (
+	metalWords  = strings.NewReplacer("const __global_device ", "const device ", "__global_device ", "device ", "const __global ", "constant ", "__global ", "constant ", "__local ", "threadgroup ", "*__private'", "*'", "__private ", "thread ", "__bf16", "bfloat")
+	renamedWord = regexp.MustCompile(`\bmsl_(` + strings.Join(slices.Sorted(maps.Keys(renamed)), "|") + `)\b`)
+)
+
+// place gives clang's diagnostics the source's columns and Metal's words.
 func (e *emitted) place(ds []diagnostic, texts map[string]string) {
 	for i := range ds {
 		d := &ds[i]
@@ -84,9 +93,9 @@ func (e *emitted) place(ds []diagnostic, texts map[string]string) {
 					best = a
 				}
 			}
-			d.col = columnOf(lineOf(texts[name], d.line), best.token.text, best.token.nth)
+			d.col = columnOf(lineOf(texts[name], d.line), best.token.spelling(), best.token.nth)
 		}
-		d.file = name
+		d.file, d.message = name, metalWords.Replace(renamedWord.ReplaceAllString(d.message, "$1"))
 	}
 }
 

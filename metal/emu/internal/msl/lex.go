@@ -1,6 +1,7 @@
 package msl
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -25,7 +26,11 @@ type token struct {
 	col   int // 1-based, in the preprocessed line: equal to the source's where no macro and no extra blank stands before
 	nth   int // how many tokens of this spelling stand before it on its line
 	space bool
+	was   string // the source's spelling, where text is another
 }
+
+// spelling is the token as it stands in the source.
+func (t token) spelling() string { return cmp.Or(t.was, t.text) }
 
 func (t token) is(s string) bool { return t.text == s && t.kind != text }
 

@@ -238,7 +238,7 @@ func (r *rewriter) copy(t []token, body bool) {
 			}
 			continue
 		case x.kind == number:
-			x.text = literal(x.text)
+			x.was, x.text = x.text, literal(x.text)
 		case x.is("[") && i+1 < len(t) && t[i+1].is("["):
 			if j := match(t, i); j > 0 {
 				i = j
@@ -384,6 +384,7 @@ func truth(t []token) bool {
 // word appends the identifier at t[i], translated, and returns how many more tokens it took.
 func (r *rewriter) word(t []token, i int) int {
 	x := t[i]
+	x.was = x.text
 	var prev token
 	if i > 0 {
 		prev = t[i-1]

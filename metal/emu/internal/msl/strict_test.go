@@ -69,6 +69,9 @@ func TestStrict(t *testing.T) {
 		{"matrix_load_from_constant", "kernel void f(constant float * x, device float * y) { simdgroup_float8x8 m; simdgroup_load(m, x); simdgroup_store(m, y); }", "3:77: error: no matching function for call to 'simdgroup_load'"},
 		{"matrix_of_integers", "kernel void f(device int * y) { simdgroup_matrix<int, 8, 8> m; simdgroup_load(m, y); }", "error: static assertion failed due to requirement 'is_floating_point<int>::value': invalid element type 'T' for 'simdgroup_matrix'"},
 		{"simd_sum_of_a_structure", "struct S { float x; };\nkernel void f(device S * y) { y[0] = simd_sum(y[1]); }", "error: "},
+		{"atomic_maximum_of_float", "kernel void f(device atomic_float * y) { atomic_fetch_max_explicit(y, 1.0f, memory_order_relaxed); }", "3:42: error: no matching function for call to 'atomic_fetch_max_explicit'"},
+		{"atomic_sum_of_float_in_threadgroup", "kernel void f(device float * y) { threadgroup atomic_float s; atomic_fetch_add_explicit(&s, 1.0f, memory_order_relaxed); y[0] = atomic_load_explicit(&s, memory_order_relaxed); }", "3:63: error: no matching function for call to 'atomic_fetch_add_explicit'"},
+		{"atomic_sum_of_64_bits", "kernel void f(device atomic_ulong * y) { atomic_fetch_add_explicit(y, 1ul, memory_order_relaxed); }", "3:42: error: no matching function for call to 'atomic_fetch_add_explicit'"},
 		{"bfloat_from_float", "kernel void f(device bfloat * y, device float * x) { y[0] = x[0]; }", "3:61: error: cannot implicitly convert 'float' to 'bfloat'"},
 		{"bfloat_initialised_with_float", "kernel void f(device bfloat * y, device float * x) {\n  bfloat const v = float(x[0]);\n  y[0] = v; }", "4:20: error: cannot implicitly convert 'float' to 'bfloat'"},
 		{"bfloat_times_float", "template <typename T> inline T twice(T x) { return x * 2.0f; }\nkernel void f(device bfloat * y) { y[0] = twice(y[1]); }", "3:54: error: cannot implicitly convert 'float' to 'bfloat'"},
@@ -114,6 +117,7 @@ func TestAccepted(t *testing.T) {
 		{"deleted", "struct S { S() = default; S(thread const S &) = delete; int x; };\nkernel void f(device int * y) { S s; s.x = 1; y[0] = s.x; }"},
 		{"template_argument_pointer", "kernel void f(device int * y) { y[0] = is_same<device int *, device int *>::value; }"},
 		{"implicit_half_from_float", "kernel void f(device float * x, device half * y) { half h = x[0]; y[0] = h; }"},
+		{"atomics", "kernel void f(device atomic_float * x, device atomic_ulong * y, device atomic_uint * z, device atomic_bool * b) { atomic_fetch_add_explicit(x, 1.0f, memory_order_relaxed); atomic_max_explicit(y, 1ul, memory_order_relaxed); atomic_fetch_xor_explicit(z, 1, memory_order_relaxed); atomic_store_explicit(b, true, memory_order_relaxed); atomic_exchange_explicit(x, 2, memory_order_relaxed); }"},
 		{"bfloat_arithmetic", "kernel void f(device bfloat * y, device float * x) { y[0] = y[1] * y[2] + bfloat(x[0]); x[1] = y[3] * x[2] + exp(float(y[4])); y[5] = isnan(y[6]) ? y[7] : (bfloat)x[3]; y[8] += y[9]; y[10] = select(y[11], bfloat(1.5f), y[12] < y[13]); }"},
 		{"half_literals", "kernel void f(device half * y) { y[0] = 1.5h + half(2.0); y[1] *= 0.5; }"},
 		{"scalar_of_greater_rank", "kernel void f(device half4 * y, device float * s) { y[0] = s[0] * y[1]; y[1] *= 2.0f; y[2] = y[0] / s[1] + 1.0; }"},
@@ -138,6 +142,8 @@ func TestErrorPlace(t *testing.T) {
 		{"aligned_columns", "kernel void f(device float  *  y) {\n    y[0]    =    undefined_name;\n}", "program_source:2:18: error: use of undeclared identifier 'undefined_name'\n    y[0]    =    undefined_name;\n                 ^"},
 		{"after_a_macro", "#define TWICE(x) ((x) +   (x))\nkernel void f(device float * y) { y[0] = TWICE(y[1]) * nothing; }", "program_source:2:56: error: use of undeclared identifier 'nothing'"},
 		{"after_rewriting", "#include <metal_stdlib>\nkernel void f(device metal::float4 * y, device half4 * x) { y[0] = (float4)x[0] + float4(x[1]) + missing; }", "program_source:2:98: error: use of undeclared identifier 'missing'"},
+		{"metal's_words", "kernel void f(device float * y, constant float & c) { device float * p = &c; }", "program_source:1:70: error: cannot initialize a variable of type 'device float *' with an rvalue of type 'constant float *'"},
+		{"word_reserved_in_opencl", "#include <metal_stdlib>\nkernel void f(constant int & y,   device atomic_long * z) { }", "program_source:2:42: error: unknown type name 'atomic_long'"},
 		{"in_a_header", "#include \"h.h\"\nkernel void f(device float * y) { y[0] = g(1); }", "h.h:2:32: error: use of undeclared identifier 'k'"},
 		{"directive", "\n#error no such luck\n", "program_source:2:2: error: no such luck"},
 		{"in_a_template", "template <typename T> inline T g(T x) {\n  return x.nothing; }\nkernel void f(device float * y) { y[0] = g(y[1]); }", "program_source:2:1"},
@@ -258,7 +264,7 @@ func TestManyKernels(t *testing.T) {
 	}
 	// One bad instance among many is found when the library is made.
 	bad := src + "template [[host_name(\"bad\")]] kernel decltype(f<float, 1>) f<float, 1>;\n"
-	if got := refused(t, bad, options()); !strings.Contains(got, "program_source:6:14: error: member reference base type '__local float' is not a structure or union") {
+	if got := refused(t, bad, options()); !strings.Contains(got, "program_source:6:14: error: member reference base type 'threadgroup float' is not a structure or union") {
 		t.Error(got)
 	}
 }

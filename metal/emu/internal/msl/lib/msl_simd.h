@@ -62,23 +62,26 @@ typedef _atomic<uint> msl_atomic_uint;
 typedef _atomic<bool> atomic_bool;
 typedef _atomic<float> msl_atomic_float;
 typedef _atomic<ulong> msl_atomic_ulong;
-typedef _atomic<long> msl_atomic_long;
 }
-using metal::msl_atomic_int; using metal::msl_atomic_uint; using metal::msl_atomic_float; using metal::msl_atomic_ulong; using metal::msl_atomic_long;
+using metal::msl_atomic_int; using metal::msl_atomic_uint; using metal::msl_atomic_float; using metal::msl_atomic_ulong;
 namespace metal {
 template <class T> struct msl_same { typedef T type; };
+template <class T> constexpr bool msl_word = is_same_v<T, int> || is_same_v<T, uint> || is_same_v<T, bool>;
 #define MSL_ATOMIC(SPACE) \
   template <class T> MSL_FUNC T atomic_load_explicit(const volatile SPACE _atomic<T> * o, memory_order) { return msl_::atomic<T>(msl_::a_load, (__generic volatile T *)&o->v, T()); } \
   template <class T> MSL_FUNC void atomic_store_explicit(volatile SPACE _atomic<T> * o, typename msl_same<T>::type v, memory_order) { msl_::atomic<T>(msl_::a_store, (__generic volatile T *)&o->v, v); } \
   template <class T> MSL_FUNC bool atomic_compare_exchange_weak_explicit(volatile SPACE _atomic<T> * o, __private T * e, typename msl_same<T>::type v, memory_order, memory_order) { return msl_::compare_exchange<T>((__generic volatile T *)&o->v, e, v); } \
-  MSL_ATOMIC_OP(SPACE, exchange, exchange) MSL_ATOMIC_OP(SPACE, fetch_add, add) MSL_ATOMIC_OP(SPACE, fetch_sub, sub) MSL_ATOMIC_OP(SPACE, fetch_min, min) \
-  MSL_ATOMIC_OP(SPACE, fetch_max, max) MSL_ATOMIC_OP(SPACE, fetch_and, and) MSL_ATOMIC_OP(SPACE, fetch_or, or) MSL_ATOMIC_OP(SPACE, fetch_xor, xor) \
-  template <class T> MSL_FUNC void atomic_max_explicit(volatile SPACE _atomic<T> * o, typename msl_same<T>::type v, memory_order) { msl_::atomic<T>(msl_::a_max, (__generic volatile T *)&o->v, v); } \
-  template <class T> MSL_FUNC void atomic_min_explicit(volatile SPACE _atomic<T> * o, typename msl_same<T>::type v, memory_order) { msl_::atomic<T>(msl_::a_min, (__generic volatile T *)&o->v, v); }
-#define MSL_ATOMIC_OP(SPACE, name, op) \
-  template <class T> MSL_FUNC T atomic_##name##_explicit(volatile SPACE _atomic<T> * o, typename msl_same<T>::type v, memory_order) { return msl_::atomic<T>(msl_::a_##op, (__generic volatile T *)&o->v, v); }
+  MSL_ATOMIC_OP(SPACE, exchange, exchange, true) MSL_ATOMIC_OP(SPACE, fetch_min, min, msl_word<T>) MSL_ATOMIC_OP(SPACE, fetch_max, max, msl_word<T>) \
+  MSL_ATOMIC_OP(SPACE, fetch_and, and, msl_word<T>) MSL_ATOMIC_OP(SPACE, fetch_or, or, msl_word<T>) MSL_ATOMIC_OP(SPACE, fetch_xor, xor, msl_word<T>)
+#define MSL_ATOMIC_OP(SPACE, name, op, for_T) \
+  template <class T, enable_if_t<(for_T), int> = 0> MSL_FUNC T atomic_##name##_explicit(volatile SPACE _atomic<T> * o, typename msl_same<T>::type v, memory_order) { return msl_::atomic<T>(msl_::a_##op, (__generic volatile T *)&o->v, v); }
 MSL_ATOMIC(MSL_DEVICE)
 MSL_ATOMIC(__local)
+// Floats are added in device memory alone; 64 bits have a minimum and a maximum there, and no more.
+MSL_ATOMIC_OP(MSL_DEVICE, fetch_add, add, (msl_word<T> || is_same_v<T, float>)) MSL_ATOMIC_OP(MSL_DEVICE, fetch_sub, sub, (msl_word<T> || is_same_v<T, float>))
+MSL_ATOMIC_OP(__local, fetch_add, add, msl_word<T>) MSL_ATOMIC_OP(__local, fetch_sub, sub, msl_word<T>)
+MSL_FUNC void atomic_max_explicit(volatile MSL_DEVICE _atomic<ulong> * o, ulong v, memory_order) { msl_::atomic<ulong>(msl_::a_max, (__generic volatile ulong *)&o->v, v); }
+MSL_FUNC void atomic_min_explicit(volatile MSL_DEVICE _atomic<ulong> * o, ulong v, memory_order) { msl_::atomic<ulong>(msl_::a_min, (__generic volatile ulong *)&o->v, v); }
 
 // Simdgroup matrices (MSL 6.7): 8x8, two elements a lane.
 template <class T, int C = 8, int R = 8> struct simdgroup_matrix {
