@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"math"
-	"slices"
 	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/program"
@@ -64,10 +63,10 @@ func (r *runner) attention(op *program.Attention) error {
 	if a.sinks, err = vector(op.Sinks); err != nil {
 		return err
 	}
-	r.need.score = max(r.need.score, a.share*(pageStride(r.kv.BlockSize)+2))
+	r.need.score = max(r.need.score, a.share*(pageStride(r.kv.BlockSize)+2+a.headK))
 
 	each := func() int { // query heads of an item
-		if r.n*op.KVHeads < 4*r.exec.team.n {
+		if threads := r.exec.team.n; threads > 1 && r.n*op.KVHeads < 4*threads {
 			return 1
 		}
 		return a.share
@@ -106,7 +105,8 @@ func (r *runner) attend(w *worker, a *heads, token, first, n int) {
 	score, top, sum := w.score[:n*stride], w.score[n*stride:][:n], w.score[n*stride+n:][:n]
 	group := first / a.share
 	seq, last := r.step.Sequences[token], int(r.step.Positions[token])
-	q := a.q.row(token)[first*a.headK:][:n*a.headK]
+	q := w.score[n*(stride+2):][:n*a.headK]
+	r.ScaleMul(q, a.q.row(token)[first*a.headK:], r.ones, &a.Scale)
 	y := a.out.row(token)[first*a.headV:][:n*a.headV]
 	clear(y)
 	for h := range n {
@@ -121,10 +121,9 @@ func (r *runner) attend(w *worker, a *heads, token, first, n int) {
 		values := a.v[at*a.rowV+group*a.sizeV:]
 		for h := range n {
 			s, out := score[h*stride:][:rows], y[h*a.headV:][:a.headV]
-			r.DotFloat(r.kv.Type, s, keys, a.rowK, q[h*a.headK:][:a.headK])
-			for j := range s {
-				s[j] *= a.Scale
-				if a.Softcap > 0 {
+			r.DotNear(r.kv.Type, s, keys, a.rowK, q[h*a.headK:][:a.headK])
+			if a.Softcap > 0 {
+				for j := range s {
 					s[j] = squash(s[j], a.Softcap)
 				}
 			}
@@ -133,7 +132,7 @@ func (r *runner) attend(w *worker, a *heads, token, first, n int) {
 					s[j] += a.slopes[first+h] * float32(p+j-last)
 				}
 			}
-			if m := slices.Max(s); !(m <= top[h]) {
+			if m := largest(s); m > top[h] {
 				f := float32(math.Exp(float64(top[h] - m)))
 				top[h] = m
 				sum[h] *= f
@@ -152,11 +151,21 @@ func (r *runner) attend(w *worker, a *heads, token, first, n int) {
 		p += rows
 	}
 	for h := range n {
-		out, f := y[h*a.headV:][:a.headV], 1/sum[h]
-		for i := range out {
-			out[i] *= f
+		out := y[h*a.headV:][:a.headV]
+		sum[h] = 1 / sum[h]
+		r.ScaleMul(out, out, r.ones, &sum[h])
+	}
+}
+
+// largest returns the largest of x that is a number: what is none comes out in the sum.
+func largest(x []float32) float32 {
+	m := float32(math.Inf(-1))
+	for _, v := range x {
+		if v > m {
+			m = v
 		}
 	}
+	return m
 }
 
 // firstSeen is the first position that a token at position p may see.

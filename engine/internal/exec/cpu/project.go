@@ -74,9 +74,14 @@ func (r *runner) project(op *program.Project) error {
 }
 
 // chunkRows is how many rows of weights make an item when rows of activations
-// are few: some 32 KB, and at least some items for each worker.
+// are few: some 32 KB, and at least some items for each worker. One that has nobody to
+// share with takes 128 KB.
 func (r *runner) chunkRows(w weights, rows int) int {
-	chunk := max(4, (32<<10)/max(1, w.RowBytes())) &^ 3
+	size := 32 << 10
+	if r.exec.team.n == 1 {
+		size *= 4
+	}
+	chunk := max(4, size/max(1, w.RowBytes())) &^ 3
 	return max(4, min(chunk, (rows/(4*r.exec.team.n)+3)&^3))
 }
 

@@ -51,12 +51,13 @@ type Set struct {
 	words [types]wordsFunc
 	gemm  [3]gemmFunc // by minima of a block
 
-	dotFloat, dot4Float, sumFloat [types]floatFunc
-	gemmFloat                     func(acc, w, x *float32, n int)
-	transpose                     func(dst *byte, step int, src *byte, ld, n, rows int)
-	fetch                         func(w *byte, stride, rows, n int)
-	pack                          func(dst, src *int32, ld, n, columns int)
-	unpack                        func(dst *float32, ld int, acc *float32, step, n, width int)
+	dotFloat, sumFloat [types]floatFunc
+	dot4Float, dotNear [types]floatFunc // of a multiple of four rows
+	gemmFloat          func(acc, w, x *float32, n int)
+	transpose          func(dst *byte, step int, src *byte, ld, n, rows int)
+	fetch              func(w *byte, stride, rows, n int)
+	pack               func(dst, src *int32, ld, n, columns int)
+	unpack             func(dst *float32, ld int, acc *float32, step, n, width int)
 
 	widen    [types]func(y *float32, w *byte, n int)
 	narrow   [types]func(y *byte, x *float32, n int)
@@ -127,6 +128,24 @@ func (s *Set) DotFloat(t gguf.Type, y []float32, w []byte, stride int, x []float
 		w = w[four*stride:]
 	}
 	s.dotFloat[t](&y[0], &w[0], stride, len(y), len(x), &x[0])
+}
+
+// DotNear is DotFloat of rows that are in the cache, as attention's are: four at a time.
+//
+//go:noinline
+func (s *Set) DotNear(t gguf.Type, y []float32, w []byte, stride int, x []float32) {
+	if len(y) == 0 {
+		return
+	}
+	_ = w[(len(y)-1)*stride+t.RowBytes(len(x))-1]
+	four := 0
+	if dot := s.dotNear[t]; dot != nil && len(y) >= 4 {
+		four = len(y) &^ 3
+		dot(&y[0], &w[0], stride, four, len(x), &x[0])
+	}
+	if four < len(y) {
+		s.dotFloat[t](&y[four], &w[four*stride], stride, len(y)-four, len(x), &x[0])
+	}
 }
 
 // Sum adds to y the sum of len(f) rows of type t, F32, F16 or Q8_0, row i times f[i].

@@ -28,6 +28,7 @@ func Sets() []*Set {
 		s.Rows, s.Columns = 32, 12
 		s.gemm = [3]gemmFunc{gemmVNNI512, gemmMinVNNI512, gemmMin2VNNI512}
 		s.gemmFloat = gemmFloatAVX512
+		s.dotNear[gguf.F16], s.sumFloat[gguf.F16] = dot4F16AVX512, sumF16AVX512
 		s.Lanes = 32
 		s.scores, s.softcap, s.mask, s.weigh, s.values = scoresAVX512, capAVX512, maskAVX512, weighAVX512, valuesAVX512
 		sets = append([]*Set{s}, sets...)
@@ -62,6 +63,7 @@ func avx2Set() *Set {
 		gemm:      [3]gemmFunc{gemmAVX2, gemmMinAVX2, gemmMin2AVX2},
 		dotFloat:  [types]floatFunc{gguf.F32: dotF32AVX2, gguf.F16: dotF16AVX2, gguf.BF16: dotBF16AVX2, gguf.Q8_0: dotFloatQ8_0AVX2},
 		dot4Float: [types]floatFunc{gguf.F32: dot4F32AVX2, gguf.F16: dot4F16AVX2, gguf.BF16: dot4BF16AVX2},
+		dotNear:   [types]floatFunc{gguf.F32: dot4F32AVX2, gguf.F16: dot4F16AVX2},
 		sumFloat:  [types]floatFunc{gguf.F32: sumF32AVX2, gguf.F16: sumF16AVX2, gguf.Q8_0: sumQ8_0AVX2},
 		gemmFloat: gemmFloatAVX2,
 		transpose: transposeAVX2,

@@ -359,16 +359,20 @@ func TestGemmFloat(t *testing.T) {
 // TestFloat holds products and sums of rows with float activations, at every
 // length of tail.
 func TestFloat(t *testing.T) {
+	lengths := []int{64, 67, 80, 131}
+	for n := range 49 {
+		lengths = append(lengths, n+1)
+	}
 	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
 		for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0} {
 			if !s.Direct(typ) {
 				continue
 			}
-			for n := 1; n < 50; n++ {
+			for _, n := range lengths {
 				cols := n
 				if typ.BlockSize() > 1 {
 					if cols *= typ.BlockSize(); n > 5 {
-						break
+						continue
 					}
 				}
 				for _, rows := range []int{1, 3, 4, 9} {
@@ -382,6 +386,12 @@ func TestFloat(t *testing.T) {
 					}
 					if typ == gguf.BF16 {
 						continue
+					}
+					clear(y)
+					s.DotNear(typ, y, odd, typ.RowBytes(cols), x)
+					for i := range y {
+						want, size := dots(values[i*cols:(i+1)*cols], x)
+						near(t, fmt.Sprintf("%s, %d columns, row %d of %d, near", typ, cols, i, rows), y[i], want, size+1e-30, 2e-6)
 					}
 					f, out := normal(r, rows), make([]float32, cols)
 					s.Sum(typ, out, odd, typ.RowBytes(cols), f)
