@@ -56,9 +56,17 @@ func MatVec(t Type, p MatVecParams, o Parts) Launch {
 // MatVecN projects 2 to MaxColumns rows of activations, with the weights read once: kernels
 // matvec_n_TYPE, a pipeline for each number of columns. It takes 1 too.
 func MatVecN(t Type, p MatVecParams, o Parts, columns int) Launch {
+	return matVec("matvec_n", t, p, o, o.columnConstants(columns), columns, columnRows)
+}
+
+// columnRows is how many rows a simdgroup of columns.h takes.
+const columnRows = 4
+
+// columnConstants are those of a kernel that takes several columns.
+func (o Parts) columnConstants(columns int) [8]any {
 	c := o.constants()
-	c[5] = uint32(columns)
-	return matVec("matvec_n", t, p, o, c, columns, 4)
+	c[7] = uint32(columns)
+	return c
 }
 
 func matVec(source string, t Type, p MatVecParams, o Parts, constants [8]any, columns, rows int) Launch {

@@ -5,7 +5,7 @@ type MatVecGLUParams struct {
 	Width   uint32 // of x and of the rows of the weights
 	Rows    uint32 // of one expert's gate, and of its up; the width of the result
 	Experts uint32 // of the weights; 1 without ids
-	Repeat  uint32 // pairs that share a row of x: 1, or the experts of a token
+	Repeat  uint32 // pairs of token and expert that share a row of x: 1, or the experts of a token
 	Eps     float32
 }
 
@@ -13,8 +13,8 @@ type MatVecGLUParams struct {
 const (
 	GLUGate      = 1  // [experts][Rows][Width] of the type
 	GLUUp        = 2  // [experts][Rows][Width] of the type
-	GLUX         = 3  // [pairs/Repeat][Width]
-	GLUOut       = 4  // [pairs][Rows]
+	GLUX         = 3  // [rows/Repeat][Width]
+	GLUOut       = 4  // [rows][Rows]
 	GLUGateBias  = 5  // [experts][Rows], with Parts.Bias
 	GLUUpBias    = 6  // [experts][Rows], with Parts.Bias
 	GLUGateScale = 7  // [experts], with Parts.Scale
@@ -23,21 +23,26 @@ const (
 	GLUIDs       = 10 // [pairs] int32, by id
 )
 
-// MatVecGLU is act(gate)·up of one row of activations, or of pairs of token and expert by id: kernels
-// matvec_glu_TYPE. Gate and up are of one type and have the same parts, which cannot be a residual. activation is
-// package program's number of it. Function constants: 0 to 4 are those of Parts, 5 the activation, 6 whether by id.
-func MatVecGLU(t Type, p MatVecGLUParams, o Parts, activation uint32, byID bool, pairs int) Launch {
+// MatVecGLU is act(gate)·up. By id, rows are pairs of token and expert: kernels matvec_glu_TYPE. Otherwise they are 1 to
+// MaxColumns rows of activations, which share the weights: kernels matvec_glu_TYPE of one, and matvec_glu_n_TYPE of more, a pipeline
+// for each number. Gate and up are of one type and have the same parts, which cannot be a residual. activation is package
+// program's number of it. Function constants: 0 to 4 are those of Parts, 5 the activation, 6 whether by id, 7 the columns.
+func MatVecGLU(t Type, p MatVecGLUParams, o Parts, activation uint32, byID bool, rows int) Launch {
 	o.Residual = false
-	c := o.constants()
+	name, each, pairs, columns := "matvec_glu_", layouts[t].rows, rows, 1
+	if !byID && rows > 1 {
+		name, each, pairs, columns = "matvec_glu_n_", columnRows/2, 1, rows
+	}
+	c := o.columnConstants(columns)
 	c[5], c[6] = activation, byID
-	width, rows := int(p.Width), int(p.Rows)
+	width, height := int(p.Width), int(p.Rows)
 	l := Launch{
-		Kernel:  Kernel{Source: "matvec_glu", Name: "matvec_glu_" + layouts[t].name, Constants: c},
+		Kernel:  Kernel{Source: "matvec_glu", Name: name + layouts[t].name, Constants: c},
 		Params:  paramBytes(p),
-		Groups:  Size{ceil(rows, layouts[t].rows*matVecSimdgroups), pairs, 1},
+		Groups:  Size{ceil(height, each*matVecSimdgroups), pairs, 1},
 		Threads: Size{32 * matVecSimdgroups, 1, 1},
-		Read:    int64(pairs)*2*int64(rows)*int64(t.RowBytes(width)) + int64(pairs)/int64(p.Repeat)*int64(width)*4 + int64(pairs)*2*o.bytes(width, rows, 1),
-		Written: int64(pairs) * int64(rows) * 4,
+		Read:    int64(pairs)*2*(int64(height)*int64(t.RowBytes(width))+o.bytes(width, height, 1)) + int64(rows)/int64(p.Repeat)*int64(width)*4,
+		Written: int64(rows) * int64(height) * 4,
 	}
 	if byID {
 		l.Read += int64(pairs) * 4

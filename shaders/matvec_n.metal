@@ -2,43 +2,15 @@
 //
 //   out[j, o] = scale·Σ x[j, c]·W[o, c] + bias[o] + residual[j, o]      x [columns][width], out [columns][rows]
 //
-// Reads the weights once for all columns: it should cost little more than one column, for it is bound
-// by memory up to the point where arithmetic or cache takes as long. Small batches, parallel requests and speculation
-// live on that. So 16 values of four rows of weights are decoded once, into registers, and meet the
-// columns one by one; x comes four values at a time, from cache, each load used by all four rows. 64 registers of
-// weights and up to 32 sums stay below the 128 a thread may have before it spills. The number of columns is a
-// function constant; the loops over columns are written for 8, so that no sum is indexed at run time.
-//
-// Loads a weight of n columns are n/16 of x, and those of blocks.h, twice over where slices have 32 values: they are
-// decoded half by half, since two rows of whole slices, in the same registers, would load x twice as often. For
-// Q4_K and 4 columns 0.25 + 0.125 (by whole slices 0.5 + 0.0625; matvec has 0.0625 + 0.0625). Bytes from cache are
-// 4 + 2 a weight, of 0.56 from memory. More rows at once do not fit: eight of 8 values would load x half as often, and
-// each slice four times.
+// Reads the weights once for all columns, and x once for every four rows, from cache: columns.h says how and why.
 #include "common.h"
-#include "linear.h"
-
-constant uint columns [[function_constant(5)]]; // 1 to MAX_COLUMNS
-
-#define MAX_COLUMNS 8
+#include "columns.h"
 
 struct MatVecParams {
   uint width; // of x and of the rows of the weights
   uint rows;  // of the weights
   float eps;  // of the normalisation
 };
-
-// half_slice gives 16 values of a slice, the first or the last, or all of a shorter one. What it does not use of the
-// slice is not computed.
-template <class T> inline void half_slice(Row row, uint s, uint which, thread float4 *v) {
-  float4 q[T::values / 4];
-  float scale[T::scales], shift[T::scales];
-  quants<T>(row, s, q, scale, shift);
-  constexpr uint n = T::values / T::scales / 4;
-  UNROLL for (uint i = 0; i < min(uint(T::values), 16u) / 4; i++) {
-    const uint at = 4 * which + i;
-    v[i] = scale[at / n] * q[at] + shift[at / n];
-  }
-}
 
 template <class T>
 kernel void matvec_n(constant MatVecParams &p [[buffer(0)]],
@@ -53,70 +25,9 @@ kernel void matvec_n(constant MatVecParams &p [[buffer(0)]],
                      uint simdgroup [[simdgroup_index_in_threadgroup]],
                      uint simdgroups [[simdgroups_per_threadgroup]],
                      uint lane [[thread_index_in_simdgroup]]) {
-  constexpr uint R = 4; // rows of weights at once
-  const uint first = (group * simdgroups + simdgroup) * R;
+  const uint first = (group * simdgroups + simdgroup) * COLUMN_ROWS;
   if (first >= p.rows) return;
-  const uint row_bytes = p.width / T::block * T::bytes + p.width % T::block * (T::bytes / T::block);
-  Row row[R];
-  UNROLL for (uint i = 0; i < R; i++) row[i] = row_of(weights, min(first + i, p.rows - 1), row_bytes);
-  float sum[R][MAX_COLUMNS] = {}, squares[MAX_COLUMNS] = {};
-
-  if (T::plain && p.width % T::block != 0) {
-    for (uint c = lane; c < p.width; c += LANES) {
-      float w[R];
-      UNROLL for (uint i = 0; i < R; i++) w[i] = T::at(row[i].w + row[i].at, c);
-      UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
-        if (j >= columns) break;
-        float v = x[ulong(j) * p.width + c];
-        if (norm_x) {
-          squares[j] += v * v;
-          v *= norm[c];
-        }
-        UNROLL for (uint i = 0; i < R; i++) sum[i][j] += w[i] * v;
-      }
-    }
-  } else {
-    constexpr uint run = T::values / T::runs, halves = T::values > 16 ? 2 : 1, n = T::values / halves / 4;
-    for (uint s = lane; s < p.width / T::values; s += LANES) {
-      UNROLL for (uint half_of = 0; half_of < halves; half_of++) {
-        uint c[n]; // the columns of four values each
-        UNROLL for (uint k = 0; k < n; k++) {
-          const uint i = 4 * (half_of * n + k);
-          c[k] = run_of<T>(s, i / run) + i % run;
-        }
-        float4 w[R][n];
-        UNROLL for (uint i = 0; i < R; i++) half_slice<T>(row[i], s, half_of, w[i]);
-        if (norm_x) { // the norm's weights go with the matrix: once for all columns
-          UNROLL for (uint k = 0; k < n; k++) {
-            const float4 by = *(device const float4 *)(norm + c[k]);
-            UNROLL for (uint i = 0; i < R; i++) w[i][k] *= by;
-          }
-        }
-        UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
-          if (j >= columns) break;
-          UNROLL for (uint k = 0; k < n; k++) {
-            const float4 v = *(device const float4 *)(x + ulong(j) * p.width + c[k]);
-            if (norm_x) squares[j] += dot(v, v);
-            UNROLL for (uint i = 0; i < R; i++) sum[i][j] += dot(w[i][k], v);
-          }
-        }
-      }
-    }
-  }
-
-  UNROLL for (uint j = 0; j < MAX_COLUMNS; j++) {
-    if (j >= columns) break;
-    const float by = norm_x ? rms(simd_sum(squares[j]), p.width, p.eps) : 1;
-    UNROLL for (uint i = 0; i < R; i++) {
-      const float total = simd_sum(sum[i][j]) * by;
-      const uint o = first + i;
-      if (lane == i && o < p.rows) {
-        const ulong to = ulong(j) * p.rows + o;
-        const float y = finish(total, has_bias ? bias[o] : 0, has_scale ? scale[0] : 1);
-        out[to] = add_residual ? y + residual[to] : y;
-      }
-    }
-  }
+  project_columns<T>(weights, first, p.rows, p.width, p.eps, x, out, bias, has_scale ? scale[0] : 1, residual, norm, lane);
 }
 
 #define INSTANTIATE(NAME, T) template HOST_NAME(matvec_n_##NAME) kernel decltype(matvec_n<T>) matvec_n<T>;

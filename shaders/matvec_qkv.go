@@ -10,8 +10,8 @@ type MatVecQKVParams struct {
 // Buffers of matvec_qkv: weights, results and biases of matrix i at QKVWeights+i and so on.
 const (
 	QKVWeights = 1  // [Rows_i][Width]
-	QKVX       = 4  // [Width]
-	QKVOut     = 5  // [Rows_i]
+	QKVX       = 4  // [columns][Width]
+	QKVOut     = 5  // [columns][Rows_i]
 	QKVBias    = 8  // [Rows_i], with bias
 	QKVNorm    = 11 // [Width], with norm
 )
@@ -26,25 +26,31 @@ var mixed = map[[2]Type]bool{
 // CanMatVecQKV reports whether matrices 0 and 1 of type t and matrix 2 of type u can share a launch.
 func CanMatVecQKV(t, u Type) bool { return t == u || mixed[[2]Type{t, u}] }
 
-// MatVecQKV is two or three projections of one row in one launch: kernels matvec_qkv_TYPE and matvec_qkv_TYPE_TYPE.
-// t is the type of matrices 0 and 1, u of matrix 2; CanMatVecQKV tells which go together. All have a bias or none.
-// Function constants: 0 to 4 are those of Parts, 5 whether there are three.
-func MatVecQKV(t, u Type, p MatVecQKVParams, bias, norm bool) Launch {
-	name := "matvec_qkv_" + layouts[t].name
+// MatVecQKV is two or three projections of 1 to MaxColumns rows in one launch: kernels matvec_qkv_TYPE and
+// matvec_qkv_TYPE_TYPE of one row, and matvec_qkv_n_… of more, a pipeline for each number of columns. t is the type of matrices 0
+// and 1, u of matrix 2; CanMatVecQKV tells which go together. All have a bias or none. Function constants: 0 to 4
+// are those of Parts, 5 whether there are three, 7 the columns.
+func MatVecQKV(t, u Type, p MatVecQKVParams, bias, norm bool, columns int) Launch {
+	name, rowsT, rowsU := "matvec_qkv_", layouts[t].rows, layouts[u].rows
+	if columns > 1 {
+		name, rowsT, rowsU = "matvec_qkv_n_", columnRows, columnRows
+	}
+	name += layouts[t].name
 	if t != u && p.Rows2 > 0 {
 		name += "_" + layouts[u].name
 	}
 	o := Parts{Bias: bias, Norm: norm}
-	c := o.constants()
+	c := o.columnConstants(columns)
 	c[5] = p.Rows2 > 0
 	width, rows := int(p.Width), int(p.Rows0+p.Rows1+p.Rows2)
-	units := ceil(int(p.Rows0), layouts[t].rows) + ceil(int(p.Rows1), layouts[t].rows) + ceil(int(p.Rows2), layouts[u].rows)
+	units := ceil(int(p.Rows0), rowsT) + ceil(int(p.Rows1), rowsT) + ceil(int(p.Rows2), rowsU)
 	return Launch{
 		Kernel:  Kernel{Source: "matvec_qkv", Name: name, Constants: c},
 		Params:  paramBytes(p),
 		Groups:  Size{ceil(units, matVecSimdgroups), 1, 1},
 		Threads: Size{32 * matVecSimdgroups, 1, 1},
-		Read:    int64(p.Rows0+p.Rows1)*int64(t.RowBytes(width)) + int64(p.Rows2)*int64(u.RowBytes(width)) + int64(width)*4 + o.bytes(width, rows, 1),
-		Written: int64(rows) * 4,
+		Read: int64(p.Rows0+p.Rows1)*int64(t.RowBytes(width)) + int64(p.Rows2)*int64(u.RowBytes(width)) +
+			int64(columns)*int64(width)*4 + o.bytes(width, rows, columns),
+		Written: int64(columns) * int64(rows) * 4,
 	}
 }

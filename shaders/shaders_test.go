@@ -122,8 +122,10 @@ func TestMacros(t *testing.T) {
 		types []shaders.Type
 		want  []string
 	}{
-		{[]shaders.Type{shaders.F16}, []string{"matvec_qkv_f16"}},
-		{[]shaders.Type{shaders.Q6_K, shaders.Q4_K}, []string{"matvec_qkv_q4_K", "matvec_qkv_q4_K_q6_K", "matvec_qkv_q6_K"}},
+		{[]shaders.Type{shaders.F16}, []string{"matvec_qkv_f16", "matvec_qkv_n_f16"}},
+		{[]shaders.Type{shaders.Q6_K, shaders.Q4_K}, []string{
+			"matvec_qkv_n_q4_K", "matvec_qkv_n_q4_K_q6_K", "matvec_qkv_n_q6_K", "matvec_qkv_q4_K", "matvec_qkv_q4_K_q6_K", "matvec_qkv_q6_K",
+		}},
 	} {
 		lib, err := d.NewLibrary(source, metal.CompileOptions{Language: metal.MSL3_0, Macros: shaders.Macros(c.types...)})
 		if err != nil {

@@ -70,6 +70,34 @@ func gluCases() []Case {
 	})
 }
 
+// gluNCases are units of several rows that share the weights.
+func gluNCases() []Case {
+	return eachType("matvec_glu_n", func(typ shaders.Type, add func(string, bool, func(*trial))) {
+		few := 3 + int(typ)%5
+		shapes := []gluShape{
+			{"2_columns", 256, 1, 1, 1, 2, 1, false}, {fmt.Sprintf("%d_columns", few), 512, 13, 1, 1, few, 1, false},
+			{"most_columns", 256, 6, 1, 1, shaders.MaxColumns, 1, false},
+		}
+		for i, s := range shapes {
+			activation := (5*int(typ) + i) % 8
+			add(s.name+"_"+gluName(activation), i != int(typ)%3, func(t *trial) { t.glu(typ, s, activation, shaders.Parts{}) })
+		}
+		for i, p := range everyPart {
+			if p.Residual && p.name != "every_part" {
+				continue
+			}
+			s, activation := shapes[i%3], (int(typ)+i)%8
+			add(fmt.Sprintf("%s_%s_%s", s.name, gluName(activation), p.name), typ != shaders.Q4_K && typ != shaders.F16 && int(typ)%len(everyPart) != i,
+				func(t *trial) { t.glu(typ, s, activation, p.Parts) })
+		}
+		if typ.BlockSize() == 1 {
+			s := gluShape{"odd_tail", 77, 5, 1, 1, 3, 1, false}
+			add(s.name, false, func(t *trial) { t.glu(typ, s, 0, allParts) })
+		}
+	})
+}
+
+// glu runs a shape: several tokens that are not by id share the weights.
 func (t *trial) glu(typ shaders.Type, s gluShape, activation int, o shaders.Parts) {
 	const eps = 1e-5
 	o.Residual = false

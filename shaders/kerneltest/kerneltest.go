@@ -36,7 +36,7 @@ func (c Case) String() string {
 func Cases() []Case {
 	return slices.Concat(
 		embedCases(), normCases(), ropeCases(), storeCases(), copyCases(), elementCases(),
-		matVecCases(), matVecNCases(), matMulCases(), qkvCases(), gluCases(),
+		matVecCases(), matVecNCases(), matMulCases(), qkvCases(), qkvNCases(), gluCases(), gluNCases(),
 		routeCases(), groupCases(), matVecIDCases(), matMulIDCases(), matVecCombineCases(), combineCases(),
 		attentionCases(), topKCases(), argMaxCases(), logSumExpCases(),
 	)

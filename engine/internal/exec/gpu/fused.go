@@ -7,8 +7,8 @@ import (
 )
 
 // canFuse reports whether there is a kernel for fused ops, with these types and
-// optional parts. That it is not always used (some take one row) is decided when
-// a shape is lowered.
+// optional parts. That it is not always used (some take up to MaxColumns rows) is
+// decided when a shape is lowered.
 func canFuse(f *program.Fused) bool {
 	ops := f.Ops
 	if _, ok := ops[0].(*program.RMSNorm); ok {
@@ -70,12 +70,12 @@ func (l *lowering) fused(f *program.Fused) error {
 	l.op, l.rule = ops[0], f.Rule
 	switch f.Rule {
 	case "qkv":
-		if list, _ := qkvOrder(ops); l.rows(list[0].X) == 1 {
+		if list, _ := qkvOrder(ops); l.rows(list[0].X) <= shaders.MaxColumns {
 			return l.qkv(norm, list)
 		}
 	case "glu":
 		gate, up := ops[0].(*program.Project), ops[1].(*program.Project)
-		if l.rows(gate.X) == 1 {
+		if l.rows(gate.X) <= shaders.MaxColumns {
 			return l.gluProject(norm, gate.X, gate.Linear, up.Linear, program.Tensor{}, ops[2].(*program.GLU))
 		}
 	case "glu_experts":
@@ -146,11 +146,11 @@ func (l *lowering) qkv(norm *program.RMSNorm, list []*program.Project) error {
 	}
 	b, eps, err := l.normed(b, shaders.QKVX, list[0].X, shaders.QKVNorm, norm)
 	p.Width, p.Eps = uint32(list[0].Linear.Weight.Cols()), eps
-	l.emitTyped(types[0], types[2], shaders.MatVecQKV(types[0], types[2], p, list[0].Linear.Bias != nil, norm != nil), b...)
+	l.emitTyped(types[0], types[2], shaders.MatVecQKV(types[0], types[2], p, list[0].Linear.Bias != nil, norm != nil, l.rows(list[0].X)), b...)
 	return err
 }
 
-// gluProject lowers act(gate·x)·(up·x): of one row, or of each token and expert.
+// gluProject lowers act(gate·x)·(up·x): of some rows, or of each token and expert.
 func (l *lowering) gluProject(norm *program.RMSNorm, x program.Tensor, gate, up program.Linear, experts program.Tensor, glu *program.GLU) error {
 	w := gate.Weight
 	typ, err := typeOf(w)
@@ -163,14 +163,14 @@ func (l *lowering) gluProject(norm *program.RMSNorm, x program.Tensor, gate, up 
 		return err
 	}
 	b, eps, err := l.normed(b, shaders.GLUX, x, shaders.GLUNorm, norm)
-	pairs := l.rows(glu.Out)
-	p := shaders.MatVecGLUParams{Width: uint32(w.Dims[0]), Rows: uint32(w.Dims[1]), Experts: 1, Repeat: uint32(pairs / l.rows(x)), Eps: eps}
-	if !experts.None() {
+	rows, byID := l.rows(glu.Out), !experts.None()
+	p := shaders.MatVecGLUParams{Width: uint32(w.Dims[0]), Rows: uint32(w.Dims[1]), Experts: 1, Repeat: uint32(rows / l.rows(x)), Eps: eps}
+	if byID {
 		b = append(b, l.in(shaders.GLUIDs, experts))
 		p.Experts = uint32(w.Dims[2])
 	}
 	parts := shaders.Parts{Bias: gate.Bias != nil, Scale: gate.Scale != nil, ScaleBias: gate.ScaleBias, Norm: norm != nil}
-	l.emitTyped(typ, typ, shaders.MatVecGLU(typ, p, parts, uint32(glu.Act), !experts.None(), pairs), b...)
+	l.emitTyped(typ, typ, shaders.MatVecGLU(typ, p, parts, uint32(glu.Act), byID, rows), b...)
 	return err
 }
 

@@ -13,14 +13,16 @@ import (
 	"github.com/gollm/gollm/gguf"
 	"github.com/gollm/gollm/metal"
 	"github.com/gollm/gollm/metal/emu"
+	"github.com/gollm/gollm/shaders"
 )
 
 var update = flag.Bool("update", false, "write testdata/launches.txt anew")
 
 // TestLaunches counts what a decoded token costs, launches and barriers, and what
 // each rule of program.Fusions did. The counts are committed,
-// so that a fusion that is lost, or a barrier too many, is seen. What a Planner
-// says of each model must be what its runner does.
+// so that a fusion that is lost, or a barrier too many, is seen. Tokens of several
+// sequences in one step must take no more launches than one. What a Planner says of each
+// model must be what its runner does.
 func TestLaunches(t *testing.T) {
 	d := emu.Test(t, emu.Options{PageSize: os.Getpagesize()}).Device()
 	var out strings.Builder
@@ -90,6 +92,15 @@ func count(t *testing.T, d *metal.Device, c archtest.Case) map[string]int {
 	plan, err := r.lower(shape{tokens: 1, outputs: 1, pages: 1})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for tokens := 2; tokens <= shaders.MaxColumns; tokens++ {
+		several, err := r.lower(shape{tokens: tokens, outputs: 1, pages: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(several.launches) > len(plan.launches) {
+			t.Errorf("%s: %d tokens take %d launches, one takes %d", c.Name, tokens, len(several.launches), len(plan.launches))
+		}
 	}
 	n := map[string]int{"layers": len(p.KV), "launches": len(plan.launches)}
 	for _, l := range plan.launches {
