@@ -52,8 +52,8 @@ var Fusions = []Fusion{
 	{Name: "glu", What: "a GLU, the projections of gate and up, and the RMSNorm before them", match: (*fuser).glu},
 	{Name: "glu_experts", What: "a GLU and the experts' projections of gate and up", match: (*fuser).gluExperts},
 	{Name: "rope_store", What: "StoreKV and the RoPE of its keys", match: (*fuser).ropeStore},
+	{Name: "combine_experts", What: "a CombineExperts, the experts' projection before it, and the Add after it", match: (*fuser).combineExperts},
 	{Name: "project_add", What: "Add and a projection before it", match: (*fuser).projectAdd},
-	{Name: "combine_add", What: "Add and a CombineExperts before it", match: (*fuser).combineAdd},
 	{Name: "norm_project", What: "a projection and the RMSNorm before it", match: (*fuser).normProject},
 }
 
@@ -236,23 +236,37 @@ func (m *fuser) projectAdd(i int, op Op) []int {
 	return nil
 }
 
-func (m *fuser) combineAdd(i int, op Op) []int {
-	a, ok := op.(*Add)
-	if !ok || a.A == a.B {
-		return nil
-	}
-	for _, t := range []Tensor{a.B, a.A} {
-		p := m.writer[t.id]
-		if _, ok := m.at(p).(*CombineExperts); ok && !m.taken[p] && m.only(t, i) {
+func (m *fuser) combineExperts(i int, op Op) []int {
+	switch op := op.(type) {
+	case *CombineExperts:
+		if p := m.writer[op.X.id]; !m.feedsAdd(op.Out) && m.projectsExperts(p, op.X, i) {
 			return []int{p, i}
+		}
+	case *Add:
+		if op.A == op.B {
+			return nil
+		}
+		for _, t := range []Tensor{op.B, op.A} {
+			c := m.writer[t.id]
+			o, ok := m.at(c).(*CombineExperts)
+			if ok && !m.taken[c] && m.only(t, i) && m.projectsExperts(m.writer[o.X.id], o.X, c) {
+				return []int{m.writer[o.X.id], c, i}
+			}
 		}
 	}
 	return nil
 }
 
+// projectsExperts reports whether op p is an experts' projection of a row for each
+// token and expert, whose result t only op reader reads.
+func (m *fuser) projectsExperts(p int, t Tensor, reader int) bool {
+	o, ok := m.at(p).(*ProjectExperts)
+	return ok && !m.taken[p] && m.p.Info(o.X).Repeat == m.p.Info(t).Repeat && m.only(t, reader)
+}
+
 func (m *fuser) normProject(i int, op Op) []int {
 	p, ok := op.(*Project)
-	if !ok || m.feedsAdd(p) {
+	if !ok || m.feedsAdd(p.Out) {
 		return nil
 	}
 	n := m.norm(p.X, i)
@@ -262,9 +276,9 @@ func (m *fuser) normProject(i int, op Op) []int {
 	return []int{n, i}
 }
 
-// feedsAdd reports whether projectAdd will want the projection.
-func (m *fuser) feedsAdd(p *Project) bool {
-	r := m.readers[p.Out.id]
+// feedsAdd reports whether an Add alone reads t: it will want the op that writes it.
+func (m *fuser) feedsAdd(t Tensor) bool {
+	r := m.readers[t.id]
 	if len(r) != 1 {
 		return false
 	}

@@ -96,6 +96,42 @@ func (l *lowering) projectExperts(op *program.ProjectExperts) error {
 	return nil
 }
 
+// combineExperts lowers the experts' projections and their weighted sum, with a
+// residual if one is added: in one launch where each token is taken by itself.
+func (l *lowering) combineExperts(f *program.Fused) error {
+	p, c := f.Ops[0].(*program.ProjectExperts), f.Ops[1].(*program.CombineExperts)
+	residual, out := program.Tensor{}, c.Out
+	if len(f.Ops) > 2 {
+		add := f.Ops[2].(*program.Add)
+		residual, out = other(add, c.Out), add.Out
+	}
+	if l.rows(p.Experts) >= groupTokens {
+		if err := l.projectExperts(p); err != nil {
+			return err
+		}
+		l.op = c
+		l.combine(c, residual, out)
+		return nil
+	}
+	w := p.Linear.Weight
+	typ, err := typeOf(w)
+	if err != nil {
+		return err
+	}
+	list, err := l.vectors([]binding{l.weight(shaders.LinearWeights, w), l.in(shaders.LinearX, p.X), l.out(shaders.LinearOut, out),
+		l.in(shaders.LinearExpertWeights, c.Weights), l.in(shaders.LinearIDs, p.Experts)}, shaders.LinearBias, p.Linear.Bias, p.Linear.Scale)
+	if err != nil {
+		return err
+	}
+	if !residual.None() {
+		list = append(list, l.in(shaders.LinearResidual, residual))
+	}
+	parts := shaders.Parts{Bias: p.Linear.Bias != nil, Scale: p.Linear.Scale != nil, ScaleBias: p.Linear.ScaleBias, Residual: !residual.None()}
+	params := shaders.MatVecCombineParams{Width: uint32(w.Dims[0]), Rows: uint32(w.Dims[1]), Experts: uint32(w.Dims[2]), Used: uint32(l.width(c.Weights))}
+	l.emitTyped(typ, typ, shaders.MatVecCombine(typ, params, parts, l.rows(out)), list...)
+	return nil
+}
+
 // combine lowers a CombineExperts, with a residual if one is added.
 func (l *lowering) combine(op *program.CombineExperts, residual, out program.Tensor) {
 	list := []binding{l.in(shaders.CombineX, op.X), l.in(shaders.CombineWeights, op.Weights), l.out(shaders.CombineOut, out)}

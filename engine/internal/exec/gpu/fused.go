@@ -88,10 +88,8 @@ func (l *lowering) fused(f *program.Fused) error {
 	case "project_add":
 		p, add := ops[0].(*program.Project), ops[1].(*program.Add)
 		return l.projectWith(p, nil, other(add, p.Out), add.Out)
-	case "combine_add":
-		c, add := ops[0].(*program.CombineExperts), ops[1].(*program.Add)
-		l.combine(c, other(add, c.Out), add.Out)
-		return nil
+	case "combine_experts":
+		return l.combineExperts(f)
 	case "norm_project":
 		if p := ops[0].(*program.Project); l.rows(p.X) <= shaders.MaxColumns {
 			return l.projectWith(p, norm, program.Tensor{}, p.Out)
