@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gollm/gollm/metal"
 )
@@ -76,5 +77,53 @@ func TestManyGoroutines(t *testing.T) {
 	wg.Wait()
 	if n := handled.Load(); n != 8*4 {
 		t.Errorf("%d handlers ran, want %d", n, 8*4)
+	}
+}
+
+// TestKernelsArePreparedTogether: two kernels of a library are compiled at the same time.
+func TestKernelsArePreparedTogether(t *testing.T) {
+	d := fake(t, Options{}).Device()
+	l := fakes(t, d)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			f, err := l.Function("paired", metal.Constants{1: true})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			f.Release()
+		})
+	}
+	wg.Wait()
+}
+
+// TestFullQueueWaitsForOthers: who finds a queue full of command buffers that others encode waits
+// until these commit one.
+func TestFullQueueWaitsForOthers(t *testing.T) {
+	m := fake(t, Options{})
+	q := newQueue(t, m.Device(), metal.QueueOptions{MaxCommandBuffers: 2})
+	var mine [2]*metal.CommandBuffer
+	for i := range mine {
+		mine[i] = must[*metal.CommandBuffer](t)(q.CommandBuffer())
+		defer mine[i].Release()
+	}
+	before := m.Stats().Messages
+	made := make(chan error)
+	go func() {
+		cb, err := q.CommandBuffer()
+		if err == nil {
+			cb.Release()
+		}
+		made <- err
+	}()
+	for m.Stats().Messages == before { // until it asks
+		time.Sleep(time.Millisecond)
+	}
+	if err := mine[0].Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-made; err != nil {
+		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package emu
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -23,12 +24,28 @@ type fakeKernel struct {
 	consts  []kernel.Constant
 	static  int
 	threads int
+	prepare func() error // called by Specialize
 	run     func(t thread) error
+}
+
+// meeting is where meet waits.
+var meeting = make(chan struct{})
+
+// meet returns when two are there.
+func meet() error {
+	select {
+	case meeting <- struct{}{}:
+	case <-meeting:
+	case <-time.After(time.Minute):
+		return errors.New("no other came within a minute")
+	}
+	return nil
 }
 
 // thread is one GPU thread of a fake kernel.
 type thread struct {
-	at     [3]int // thread_position_in_grid
+	ctx    context.Context // of the dispatch
+	at     [3]int          // thread_position_in_grid
 	d      *kernel.Dispatch
 	consts map[int]kernel.ConstantValue
 }
@@ -97,7 +114,8 @@ var fakeKernels = []fakeKernel{
 		},
 	},
 	{name: "none", run: func(thread) error { return nil }},
-	{name: "endless", run: func(t thread) error { time.Sleep(time.Second); return nil }},
+	{name: "endless", run: func(t thread) error { <-t.ctx.Done(); return t.ctx.Err() }},
+	{name: "paired", prepare: meet, run: func(thread) error { return nil }},
 }
 
 type fakeCompiler struct{}
@@ -163,6 +181,11 @@ func (f *fakeFunction) Specialize(values map[int]kernel.ConstantValue) (kernel.K
 			return nil, fmt.Errorf("function constant %s (index %d) has no value", c.Name, c.Index)
 		}
 	}
+	if f.k.prepare != nil {
+		if err := f.k.prepare(); err != nil {
+			return nil, err
+		}
+	}
 	return &fakeFunction{f.k, values}, nil
 }
 
@@ -183,7 +206,7 @@ func (fakeExecutor) Run(ctx context.Context, d *kernel.Dispatch) error {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				if err := f.k.run(thread{[3]int{x, y, z}, d, f.values}); err != nil {
+				if err := f.k.run(thread{ctx, [3]int{x, y, z}, d, f.values}); err != nil {
 					return err
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -70,18 +71,14 @@ type constantValues struct{ values map[int]kernel.ConstantValue }
 // compile is newLibraryWithSource:options:error: without the words.
 func (c *call) compile(source string, o kernel.Options) (*object, error) {
 	h := sha256.New()
-	names := slices.Sorted(func(yield func(string) bool) {
-		for n := range o.Macros {
-			if !yield(n) {
-				return
-			}
-		}
-	})
 	fmt.Fprintf(h, "%d %t %t %t", o.LanguageVersion, o.FastMath, o.PreciseFunctions, o.Strict)
-	for _, n := range names {
-		fmt.Fprintf(h, " %q=%q", n, o.Macros[n])
+	for _, texts := range []map[string]string{o.Macros, o.Headers} {
+		for _, n := range slices.Sorted(maps.Keys(texts)) {
+			fmt.Fprintf(h, " %q=%q", n, texts[n])
+		}
+		fmt.Fprintln(h)
 	}
-	fmt.Fprintf(h, "\n%s", source)
+	fmt.Fprint(h, source)
 	m := c.m
 	m.stats.Compiles++
 	m.mu.Unlock() // compiling takes long, and others may compile meanwhile
@@ -261,10 +258,13 @@ func (c *call) function(name string, values map[int]kernel.ConstantValue) (*obje
 			d.failed = fmt.Errorf("function constant %s (index %d) of %s has another type than the value given", k.Name, k.Index, name)
 		}
 	}
-	if d.failed == nil {
-		d.kernel, d.failed = f.Specialize(values)
-	}
 	l.refs++
+	if d.failed == nil {
+		values = maps.Clone(values)
+		c.m.mu.Unlock() // this may compile, as c.compile does
+		d.kernel, d.failed = f.Specialize(values)
+		c.m.mu.Lock()
+	}
 	return c.m.add("MTLFunction", d), nil
 }
 

@@ -1,12 +1,15 @@
 package emu
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -406,36 +409,52 @@ func TestResidency(t *testing.T) {
 	}
 }
 
-// The heartbeat ends residency when the set is idle and begins again at a touch.
+// heartbeats is a trace of which it keeps the heartbeats: R for a request of residency, E for its end.
+type heartbeats struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (h *heartbeats) Write(line []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case bytes.Contains(line, []byte("requestResidency")):
+		h.text = append(h.text, 'R')
+	case bytes.Contains(line, []byte("endResidency")):
+		h.text = append(h.text, 'E')
+	}
+	return len(line), nil
+}
+
+// wait returns when the beats are as wanted.
+func (h *heartbeats) wait(t *testing.T, want string) {
+	t.Helper()
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		h.mu.Lock()
+		text := string(h.text)
+		h.mu.Unlock()
+		if regexp.MustCompile(want).MatchString(text) {
+			return
+		}
+		if time.Since(begun) > time.Minute {
+			t.Fatalf("requests and ends %s, want %s", text, want)
+		}
+	}
+}
+
+// The heartbeat ends residency when the set is idle and begins again at a touch, not before.
 func TestHeartbeat(t *testing.T) {
-	m := fake(t, Options{})
+	var beats heartbeats
+	m := fake(t, Options{Trace: &beats})
 	r := must[*metal.ResidencySet](t)(m.Device().NewResidencySet("s", 1))
 	defer r.Release()
-	resident := func() bool {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		for _, o := range m.objects {
-			if s, ok := o.data.(*residencySet); ok {
-				return s.requested
-			}
-		}
-		return false
-	}
-	wait := func(want bool) {
-		t.Helper()
-		for range 2000 {
-			if resident() == want {
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-		t.Fatalf("resident never became %t", want)
-	}
 	r.KeepAlive(time.Millisecond, 20*time.Millisecond)
-	wait(true)
-	wait(false)
+	beats.wait(t, "^R+E")
+	time.Sleep(5 * time.Millisecond) // in which nothing may happen
+	beats.wait(t, "^R+E$")
 	r.Touch()
-	wait(true)
+	beats.wait(t, "^R+ER+E$")
 }
 
 func TestArchive(t *testing.T) {

@@ -32,8 +32,9 @@ func (q *queue) dealloc(m *Machine) {
 type commandBuffer struct {
 	obj       *object
 	q         *queue
-	retains   bool // what it uses
-	explain   bool // MTLCommandBufferErrorOptionEncoderExecutionStatus
+	maker     string // the goroutine
+	retains   bool   // what it uses
+	explain   bool   // MTLCommandBufferErrorOptionEncoderExecutionStatus
 	status    int
 	steps     []step // encoders, signals and waits in order
 	open      *encoder
@@ -250,14 +251,16 @@ func eventStep(c *call) uintptr {
 func newCommandBuffer(c *call) uintptr {
 	m, q := c.m, c.self.data.(*queue)
 	desc := c.args[0].obj
+	me := goroutine()
 	for len(q.unfinished) >= q.max {
-		if !slices.ContainsFunc(q.unfinished, (*commandBuffer).committed) {
-			c.broke(QueueFull, "%d command buffers are unfinished and none is committed: this would block for ever", q.max)
+		// Others may commit theirs while this one waits.
+		if !slices.ContainsFunc(q.unfinished, func(cb *commandBuffer) bool { return cb.committed() || cb.maker != me }) {
+			c.broke(QueueFull, "%d command buffers of this goroutine's are unfinished and none is committed: this would block for ever", q.max)
 			return 0
 		}
 		m.changed.Wait()
 	}
-	cb := &commandBuffer{q: q, retains: true, uses: map[*object]bool{}}
+	cb := &commandBuffer{q: q, maker: me, retains: true, uses: map[*object]bool{}}
 	if desc != nil {
 		if v, ok := desc.props[objc.CommandBufferDescriptorSetRetainedReferences]; ok {
 			cb.retains = byte(v.word) != 0

@@ -50,7 +50,7 @@ const (
 	EncoderDropped  Rule = "encoder-dropped" // an encoder released before endEncoding
 	AfterCommit     Rule = "after-commit"    // encoding, or a second commit, after commit
 	WaitUncommitted Rule = "wait-before-commit"
-	QueueFull       Rule = "queue-full" // commandBuffer would block for ever: none of the unfinished is committed
+	QueueFull       Rule = "queue-full" // commandBuffer would block for ever: the caller committed none of the unfinished
 	DebugGroups     Rule = "debug-groups"
 )
 
@@ -152,6 +152,14 @@ func (s *site) caller() string {
 func caller() string {
 	s := here()
 	return s.caller()
+}
+
+// goroutine names the goroutine that sends the message being handled: threads do not, since between
+// two messages a goroutine may move to another.
+func goroutine() string {
+	var b [32]byte
+	name, _, _ := strings.Cut(string(b[:runtime.Stack(b[:], false)]), " [")
+	return name
 }
 
 func internalFrame(fn, file string) bool {

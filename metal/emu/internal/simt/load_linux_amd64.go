@@ -108,7 +108,7 @@ func pointer(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointe
 // stopAll asks workers to stop and waits a little; a kernel that neither touches memory nor waits
 // cannot be asked.
 func stopAll(states []*uintptr, done chan struct{}) bool {
-	deadline := time.After(2 * time.Second)
+	deadline := time.After(10 * time.Second) // a busy machine may not run them for a while
 	for {
 		for _, s := range states {
 			if w := atomic.LoadUintptr(s); w != 0 {
