@@ -25,6 +25,7 @@ import (
 // such a member is sent off for a while: see member.
 type team struct {
 	n       int
+	all     bool // n is all that Go has
 	barrier barrier
 	items   []items // of each member
 
@@ -99,7 +100,7 @@ func newTeam(n int) *team {
 	if most := runtime.GOMAXPROCS(0); n <= 0 || n > most {
 		n = most
 	}
-	t := &team{n: n, items: make([]items, n), members: make([]member, n), quit: make(chan struct{})}
+	t := &team{n: n, all: n == runtime.GOMAXPROCS(0), items: make([]items, n), members: make([]member, n), quit: make(chan struct{})}
 	for i := range n {
 		t.present = append(t.present, i)
 		t.members[i].admit = make(chan struct{}, 1)
@@ -306,8 +307,8 @@ func (t *team) steps(r *runner, id int, at *int) {
 		}
 		*at = t.at
 		// Else whatever else is to run, the collector above all, would wait until the
-		// scheduler's 10 ms are over. (After the last step r may be the next run's already.)
-		if *at < len(r.steps) && (r.n > few || *at%letOthers == 0) {
+		// scheduler's 10 ms are over, if the team has all processors. (After the last step r may be the next run's already.)
+		if *at < len(r.steps) && t.all && (r.n > few || *at%letOthers == 0) {
 			runtime.Gosched()
 		}
 	}
