@@ -83,9 +83,13 @@ test-oracle: oracle model ## derive again all that was recorded, with fresh seed
 record: oracle ## record the families' logits again (CASE=REGEXP for some)
 	$(GO) run ./engine/internal/arch/record -oracle $(ORACLE) $(if $(CASE),-case $(CASE))
 
+# Processors with each kind of arm64 kernels, and that kind.
+ARM64 = cortex-a72=neon neoverse-n1=dotprod max=i8mm
+
 test-arm64: ## the CPU kernels and executor as linux/arm64 under qemu-user (apt-get install qemu-user)
-	GOARCH=arm64 $(GO) test -exec "qemu-aarch64 -cpu max" ./engine/internal/exec/cpu/kernel -skip AssemblyIsCurrent
-	GOARCH=arm64 $(GO) test -exec "qemu-aarch64 -cpu max" ./engine/internal/exec/cpu
+	@for p in $(ARM64); do cpu=$${p%=*}; echo "$$cpu:"; \
+	GOARCH=arm64 GOLLM_KERNELS=$${p#*=} $(GO) test -count=1 -exec "qemu-aarch64 -cpu $$cpu" ./engine/internal/exec/cpu/kernel -skip AssemblyIsCurrent && \
+	GOARCH=arm64 $(GO) test -count=1 -exec "qemu-aarch64 -cpu $$cpu" ./engine/internal/exec/cpu || exit 1; done
 
 doctor: ## check this machine; where there is no Metal, the emulated GPU (needs clang-19)
 	$(GO) run -tags emu ./cmd/gollm doctor

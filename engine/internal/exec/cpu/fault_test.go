@@ -33,14 +33,15 @@ func TestFault(t *testing.T) {
 	weights := gone(t, rows*cols*4)
 	x, y := make([]float32, cols), make([]float32, cols)
 	q, d, m := make([]int16, cols), make([]float32, cols), make([]float32, cols)
-	act := kernel.Act{Q: &q[0], D: &d[0], S: &d[0], H: &m[0]}
 	touches := map[string]func(){"go": func() { y[0] = float32(weights[100]) }}
 	for _, set := range kernel.Sets() {
+		wide := make([]byte, set.WideBytes(cols)+1)
+		act := kernel.Act{Q: &q[0], D: &d[0], S: &d[0], H: &m[0], W: &wide[0]}
 		for typ := range gguf.Type(64) {
 			name := set.Name + "_" + typ.String()
 			if set.Integer(typ) {
 				touches[name+"_dot"] = func() { set.Dot(typ, y[:rows], weights, typ.RowBytes(cols), cols, &act) }
-				touches[name+"_words"] = func() { set.Words(typ, q, d, m, weights, cols) }
+				touches[name+"_quants"] = func() { set.Quants(typ, q, d, m, weights, cols) }
 			}
 			if set.Direct(typ) {
 				touches[name+"_float"] = func() { set.DotFloat(typ, y[:rows], weights, typ.RowBytes(cols), x) }

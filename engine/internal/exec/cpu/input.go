@@ -19,7 +19,7 @@ type input struct {
 	d, s, h []float32
 	acts    []kernel.Act
 	wide    []byte // of each row what Act.W points to
-	// Panels of Columns rows: integers [K/32][16][Columns][2] with [K/32][4][Columns]
+	// Panels of Columns rows: integers, as Set.ActPanel makes them, with [K/32][4][Columns]
 	// scales and sums, or floats [K][Columns].
 	panels []int16
 	scales []float32
@@ -121,7 +121,7 @@ func (r *runner) packPanels(t program.Tensor, g *groups) {
 			clear(w.s[rows.n*k/32 : c*k/32])
 			clear(w.h[rows.n*k/16 : c*k/16])
 		}
-		kernel.Pack(r.Set, in.panels[p*c*k:][:c*k], w.q, k/2, k/2)
+		r.ActPanel(in.panels[p*c*k:][:c*k], w.q, k)
 		packScales(in.scales[p*c*k/8:][:c*k/8], w.d, w.s, w.h, c)
 	})
 }

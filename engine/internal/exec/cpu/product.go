@@ -14,15 +14,15 @@ import (
 const (
 	rowsMax      = 64  // rows of weights in an item
 	partLeast    = 8   // panels of activations in an item
-	wordColumns  = 768 // most columns written out at a time, whole blocks of every type
+	quantColumns = 768 // most columns written out at a time, whole blocks of every type
 	floatColumns = 512
 	spare        = 8 // Transpose moves 8 columns at a time
 )
 
 // tile is a worker's memory for products.
 type tile struct {
-	words       []int16 // [Rows][wordColumns], of one panel
-	d, m        []float32
+	quants      []int16   // [Rows][quantColumns], of one panel
+	d, m        []float32 // [Rows][perRow]
 	floats      []float32 // [Rows][floatColumns+spare]
 	panel       []int16   // [rowsMax] transposed
 	panelD      []float32
@@ -32,7 +32,7 @@ type tile struct {
 }
 
 const (
-	blocks      = wordColumns / 32
+	perRow      = 2 * quantColumns / 32 // most scales, or minima
 	floatStride = floatColumns + spare
 )
 
@@ -40,11 +40,11 @@ func (t *tile) allocate(rows, most int) {
 	if most <= few {
 		return
 	}
-	t.words = aligned[int16](rows * wordColumns)
-	t.d, t.m = aligned[float32](rows*blocks), aligned[float32](rows*2*blocks)
+	t.quants = aligned[int16](rows * quantColumns)
+	t.d, t.m = aligned[float32](rows*perRow), aligned[float32](rows*perRow)
 	t.floats = aligned[float32](rows * floatStride)
-	t.panel = aligned[int16](rowsMax * wordColumns)
-	t.panelD, t.panelM = aligned[float32](rowsMax*blocks), aligned[float32](rowsMax*2*blocks)
+	t.panel = aligned[int16](rowsMax * quantColumns)
+	t.panelD, t.panelM = aligned[float32](rowsMax*perRow), aligned[float32](rowsMax*perRow)
 	t.panelFloats = aligned[float32](rowsMax * floatStride)
 	t.sums = aligned[float32](rowsMax * most)
 }
@@ -76,7 +76,7 @@ func (r *runner) part(n, parts, i int) (from, to int) {
 // columnsAtOnce is how many columns of weights are written out at a time: the same number
 // each time, or nearly.
 func (w weights) columnsAtOnce() int {
-	most := wordColumns
+	most := quantColumns
 	if !w.integer {
 		most = floatColumns
 	}
@@ -171,15 +171,15 @@ func (r *runner) finishTile(f finish, b batch, out matrix, sums []float32, c, ex
 
 // expand writes columns k to k+cols of up to Rows rows out as panel i.
 func (r *runner) expand(t *tile, w weights, i, first, rows, k, cols int) {
-	minima := kernel.Minima(w.Type)
+	scales, minima := r.Scales(w.Type), kernel.Minima(w.Type)
 	for j := range rows {
 		src := w.Row(first + j)[w.Type.RowBytes(k):]
-		r.Words(w.Type, t.words[j*wordColumns:], t.d[j*blocks:], t.m[j*2*blocks:], src, cols)
+		r.Quants(w.Type, t.quants[j*quantColumns:], t.d[j*perRow:], t.m[j*perRow:], src, cols)
 	}
-	kernel.Transpose(r.Set, t.panel[i*r.Rows*wordColumns:], t.words, wordColumns, cols)
-	kernel.Transpose(r.Set, t.panelD[i*r.Rows*blocks:], t.d, blocks, cols/32)
+	r.QuantPanel(t.panel[i*r.Rows*quantColumns:], t.quants, quantColumns, cols)
+	kernel.Transpose(r.Set, t.panelD[i*r.Rows*perRow:], t.d, perRow, scales*cols/32)
 	if minima > 0 {
-		kernel.Transpose(r.Set, t.panelM[i*r.Rows*2*blocks:], t.m, 2*blocks, minima*cols/32)
+		kernel.Transpose(r.Set, t.panelM[i*r.Rows*perRow:], t.m, perRow, minima*cols/32)
 	}
 }
 
@@ -188,8 +188,8 @@ func (r *runner) expand(t *tile, w weights, i, first, rows, k, cols int) {
 func (r *runner) multiply(t *tile, w weights, acc []float32, i, c, k, cols int) {
 	in := &r.input
 	at := c*w.Cols() + k*r.Columns
-	r.Gemm(kernel.Minima(w.Type), acc,
-		t.panel[i*r.Rows*wordColumns:], t.panelD[i*r.Rows*blocks:], t.panelM[i*r.Rows*2*blocks:],
+	r.Gemm(w.Type, acc,
+		t.panel[i*r.Rows*quantColumns:], t.panelD[i*r.Rows*perRow:], t.panelM[i*r.Rows*perRow:],
 		in.panels[at:], in.scales[at/8:], cols/32)
 }
 

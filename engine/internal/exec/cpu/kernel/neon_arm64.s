@@ -80,11 +80,11 @@ TEXT ·dotQ4_1NEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
 	WORD $0xaa0c03ed // mov x13, x12
 	WORD $0xaa0b03ee // mov x14, x11
-	WORD $0xaa0803ef // mov x15, x8
+	WORD $0xaa0a03ef // mov x15, x10
 	WORD $0xaa0903f0 // mov x16, x9
-	WORD $0xaa0a03f1 // mov x17, x10
+	WORD $0xaa0803f1 // mov x17, x8
 	WORD $0x3dc001a3 // ldr q3, [x13]
-	WORD $0x3dc005e6 // ldr q6, [x15, #16]
+	WORD $0x3dc00626 // ldr q6, [x17, #16]
 	WORD $0xd10005ce // sub x14, x14, #1
 	WORD $0xf10005df // cmp x14, #1
 	WORD $0x4e201c64 // and v4.16b, v3.16b, v0.16b
@@ -93,13 +93,13 @@ TEXT ·dotQ4_1NEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x2f08a484 // ushll v4.8h, v4.8b, #0
 	WORD $0x0e66c0a7 // smull v7.4s, v5.4h, v6.4h
 	WORD $0x4e66c0a5 // smull2 v5.4s, v5.8h, v6.8h
-	WORD $0x3dc001e6 // ldr q6, [x15]
+	WORD $0x3dc00226 // ldr q6, [x17]
 	WORD $0x0e668087 // smlal v7.4s, v4.4h, v6.4h
 	WORD $0x4e668085 // smlal2 v5.4s, v4.8h, v6.8h
 	WORD $0x2f08a464 // ushll v4.8h, v3.8b, #0
-	WORD $0xad4121e6 // ldp q6, q8, [x15, #32]
+	WORD $0xad412226 // ldp q6, q8, [x17, #32]
 	WORD $0x6f08a463 // ushll2 v3.8h, v3.16b, #0
-	WORD $0x910101ef // add x15, x15, #64
+	WORD $0x91010231 // add x17, x17, #64
 	WORD $0x0e668087 // smlal v7.4s, v4.4h, v6.4h
 	WORD $0x4e668085 // smlal2 v5.4s, v4.8h, v6.8h
 	WORD $0x7c5fe1a6 // ldur h6, [x13, #-2]
@@ -113,7 +113,7 @@ TEXT ·dotQ4_1NEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x1e2308a3 // fmul s3, s5, s3
 	WORD $0x1ee240c5 // fcvt s5, h6
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0xbc404626 // ldr s6, [x17], #4
+	WORD $0xbc4045e6 // ldr s6, [x15], #4
 	WORD $0x1f0604a1 // fmadd s1, s5, s6, s1
 	WORD $0x4f831082 // fmla v2.4s, v4.4s, v3.s[0]
 	WORD $0x54fffbec // b.gt .LBB1_2
@@ -135,79 +135,71 @@ TEXT ·dotQ5_0NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD nb+32(FP), R24
 	MOVD a+40(FP), R25
 	PCALIGN $64
-	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x4f00e601 // movi v1.16b, #16
-	WORD $0x100008ca // adr x10, .LCPI2_0
-	WORD $0x4f07e602 // movi v2.16b, #240
-	WORD $0x2f00e403 // movi d3, #0000000000000000
-	WORD $0x3dc00144 // ldr q4, [x10]
+	WORD $0x10000788 // adr x8, .LCPI2_0
+	WORD $0x10000869 // adr x9, .LCPI2_1
+	WORD $0x2f00e400 // movi d0, #0000000000000000
+	WORD $0x3dc00101 // ldr q1, [x8]
+	WORD $0x3dc00122 // ldr q2, [x9]
+	WORD $0x1000076a // adr x10, .LCPI2_2
 	WORD $0xa9402728 // ldp x8, x9, [x25]
+	WORD $0x3dc00143 // ldr q3, [x10]
 	WORD $0x9100070a // add x10, x24, #1
-	WORD $0x91000eab // add x11, x21, #3
-	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
-	WORD $0xaa0b03ec // mov x12, x11
-	WORD $0xaa0a03ed // mov x13, x10
-	WORD $0xaa0903ee // mov x14, x9
-	WORD $0xaa0803ef // mov x15, x8
-	WORD $0xd1000590 // sub x16, x12, #1
-	WORD $0xaa0c03f1 // mov x17, x12
-	WORD $0x3cc03186 // ldur q6, [x12, #3]
-	WORD $0x0ddfc227 // ld1r { v7.8b }, [x17], #1
-	WORD $0x0d40c208 // ld1r { v8.8b }, [x16]
-	WORD $0x91000990 // add x16, x12, #2
-	WORD $0x0d40c229 // ld1r { v9.8b }, [x17]
-	WORD $0xd10005ad // sub x13, x13, #1
-	WORD $0xad402dea // ldp q10, q11, [x15]
-	WORD $0xf10005bf // cmp x13, #1
-	WORD $0x6e1804e8 // mov v8.d[1], v7.d[0]
-	WORD $0x4e241d07 // and v7.16b, v8.16b, v4.16b
-	WORD $0x0d40c208 // ld1r { v8.8b }, [x16]
-	WORD $0x4e2098e7 // cmeq v7.16b, v7.16b, #0
-	WORD $0x6e180509 // mov v9.d[1], v8.d[0]
-	WORD $0x4e201cc8 // and v8.16b, v6.16b, v0.16b
-	WORD $0x4e671c27 // bic v7.16b, v1.16b, v7.16b
-	WORD $0x4e241d29 // and v9.16b, v9.16b, v4.16b
-	WORD $0x4ea81ce7 // orr v7.16b, v7.16b, v8.16b
-	WORD $0x4e209928 // cmeq v8.16b, v9.16b, #0
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e681c28 // bic v8.16b, v1.16b, v8.16b
-	WORD $0x4f08a4e9 // sshll2 v9.8h, v7.16b, #0
+	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0xaa0903ec // mov x12, x9
+	WORD $0xaa0803ed // mov x13, x8
+	WORD $0xaa1503ee // mov x14, x21
+	WORD $0xb84021cf // ldur w15, [x14, #2]
+	WORD $0x3cc061c7 // ldur q7, [x14, #6]
+	WORD $0xd100056b // sub x11, x11, #1
+	WORD $0xad4029a8 // ldp q8, q10, [x13]
+	WORD $0xf100057f // cmp x11, #1
+	WORD $0x2a2f03ef // mvn w15, w15
+	WORD $0x4e040de5 // dup v5.4s, w15
+	WORD $0x4e0100a6 // tbl v6.16b, { v5.16b }, v1.16b
+	WORD $0x4e0300a5 // tbl v5.16b, { v5.16b }, v3.16b
+	WORD $0x4e228cc6 // cmtst v6.16b, v6.16b, v2.16b
+	WORD $0x4e228ca5 // cmtst v5.16b, v5.16b, v2.16b
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x6f0c54c7 // sli v7.16b, v6.16b, #4
+	WORD $0x4f08a4e6 // sshll2 v6.8h, v7.16b, #0
 	WORD $0x0f08a4e7 // sshll v7.8h, v7.8b, #0
-	WORD $0x6f0c14c8 // usra v8.16b, v6.16b, #4
-	WORD $0x0e6bc126 // smull v6.4s, v9.4h, v11.4h
-	WORD $0x4e6bc129 // smull2 v9.4s, v9.8h, v11.8h
-	WORD $0x4e228508 // add v8.16b, v8.16b, v2.16b
-	WORD $0x0e6a80e6 // smlal v6.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0x0f08a507 // sshll v7.8h, v8.8b, #0
-	WORD $0xad412dea // ldp q10, q11, [x15, #32]
-	WORD $0x910101ef // add x15, x15, #64
-	WORD $0x0e6a80e6 // smlal v6.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0x4f08a507 // sshll2 v7.8h, v8.16b, #0
-	WORD $0xbc4045c8 // ldr s8, [x14], #4
-	WORD $0x0e6b80e6 // smlal v6.4s, v7.4h, v11.4h
-	WORD $0x4e6b80e9 // smlal2 v9.4s, v7.8h, v11.8h
-	WORD $0x7c5fd187 // ldur h7, [x12, #-3]
-	WORD $0x9100598c // add x12, x12, #22
-	WORD $0x1ee240e7 // fcvt s7, h7
-	WORD $0x4ea984c6 // add v6.4s, v6.4s, v9.4s
-	WORD $0x1e270907 // fmul s7, s8, s7
+	WORD $0x0e6ac0c9 // smull v9.4s, v6.4h, v10.4h
+	WORD $0x4e6ac0c6 // smull2 v6.4s, v6.8h, v10.8h
+	WORD $0x0e6880e9 // smlal v9.4s, v7.4h, v8.4h
+	WORD $0x4e6880e6 // smlal2 v6.4s, v7.8h, v8.8h
+	WORD $0x0f08a4a7 // sshll v7.8h, v5.8b, #0
+	WORD $0xad4129a8 // ldp q8, q10, [x13, #32]
+	WORD $0x4f08a4a5 // sshll2 v5.8h, v5.16b, #0
+	WORD $0x910101ad // add x13, x13, #64
+	WORD $0x0e6880e9 // smlal v9.4s, v7.4h, v8.4h
+	WORD $0x4e6880e6 // smlal2 v6.4s, v7.8h, v8.8h
+	WORD $0xbc404587 // ldr s7, [x12], #4
+	WORD $0x0e6a80a9 // smlal v9.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a6 // smlal2 v6.4s, v5.8h, v10.8h
+	WORD $0x7d4001c5 // ldr h5, [x14]
+	WORD $0x910059ce // add x14, x14, #22
+	WORD $0x1ee240a5 // fcvt s5, h5
+	WORD $0x4ea68526 // add v6.4s, v9.4s, v6.4s
+	WORD $0x1e2508e5 // fmul s5, s7, s5
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0x54fffa4c // b.gt .LBB2_2
-	WORD $0x6e25d4a5 // faddp v5.4s, v5.4s, v5.4s
+	WORD $0x4f8510c4 // fmla v4.4s, v6.4s, v5.s[0]
+	WORD $0x54fffbac // b.gt .LBB2_2
+	WORD $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
 	WORD $0xf10006f7 // subs x23, x23, #1
-	WORD $0x8b16016b // add x11, x11, x22
-	WORD $0x7e30d8a5 // faddp s5, v5.2s
-	WORD $0x1e2328a5 // fadd s5, s5, s3
-	WORD $0xbc004685 // str s5, [x20], #4
-	WORD $0x54fff8cc // b.gt .LBB2_1
+	WORD $0x8b1602b5 // add x21, x21, x22
+	WORD $0x7e30d884 // faddp s4, v4.2s
+	WORD $0x1e202884 // fadd s4, s4, s0
+	WORD $0xbc004684 // str s4, [x20], #4
+	WORD $0x54fffa2c // b.gt .LBB2_1
 	WORD $0xd65f03c0 // ret
 	WORD $0x00000000; WORD $0x00000000 // constant
-	WORD $0x00000000; WORD $0x08040201 // constant
-	WORD $0x80402010; WORD $0x08040201 // constant
-	WORD $0x80402010 // constant
+	WORD $0x00000000; WORD $0x00000000 // constant
+	WORD $0x01010101; WORD $0x01010101 // constant
+	WORD $0x02020202; WORD $0x02020202 // constant
+	WORD $0x03030303; WORD $0x03030303 // constant
+	WORD $0x08040201; WORD $0x80402010 // constant
+	WORD $0x08040201; WORD $0x80402010 // constant
 
 // func dotQ5_1NEON(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ5_1NEON(SB), NOSPLIT|NOFRAME, $0-48
@@ -218,81 +210,81 @@ TEXT ·dotQ5_1NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD nb+32(FP), R24
 	MOVD a+40(FP), R25
 	PCALIGN $64
-	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x4f00e601 // movi v1.16b, #16
-	WORD $0x1000094b // adr x11, .LCPI3_0
-	WORD $0xa9402728 // ldp x8, x9, [x25]
+	WORD $0x10000908 // adr x8, .LCPI3_0
+	WORD $0x4f00e621 // movi v1.16b, #17
+	WORD $0x1000094b // adr x11, .LCPI3_2
+	WORD $0x3dc00100 // ldr q0, [x8]
+	WORD $0x10000988 // adr x8, .LCPI3_1
 	WORD $0xf9400b2a // ldr x10, [x25, #16]
-	WORD $0x3dc00162 // ldr q2, [x11]
+	WORD $0x3dc00102 // ldr q2, [x8]
+	WORD $0xa9402728 // ldp x8, x9, [x25]
+	WORD $0x3dc00163 // ldr q3, [x11]
 	WORD $0x9100070b // add x11, x24, #1
-	WORD $0x910022ac // add x12, x21, #8
-	WORD $0x2f00e403 // movi d3, #0000000000000000
-	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
+	WORD $0x910012ac // add x12, x21, #4
+	WORD $0x2f00e404 // movi d4, #0000000000000000
+	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
 	WORD $0xaa0c03ed // mov x13, x12
 	WORD $0xaa0b03ee // mov x14, x11
-	WORD $0xaa0803ef // mov x15, x8
+	WORD $0xaa0a03ef // mov x15, x10
 	WORD $0xaa0903f0 // mov x16, x9
-	WORD $0xaa0a03f1 // mov x17, x10
-	WORD $0xd10011b3 // sub x19, x13, #4
-	WORD $0xd1000db5 // sub x21, x13, #3
-	WORD $0x3dc001a8 // ldr q8, [x13]
-	WORD $0x0d40c2a5 // ld1r { v5.8b }, [x21]
-	WORD $0x0d40c266 // ld1r { v6.8b }, [x19]
-	WORD $0xd10009b3 // sub x19, x13, #2
-	WORD $0xd10005b5 // sub x21, x13, #1
-	WORD $0x0d40c267 // ld1r { v7.8b }, [x19]
+	WORD $0xaa0803f1 // mov x17, x8
+	WORD $0xaa0d03f3 // mov x19, x13
 	WORD $0xd10005ce // sub x14, x14, #1
-	WORD $0xad402de9 // ldp q9, q11, [x15]
+	WORD $0x4ddfca66 // ld1r { v6.4s }, [x19], #4
+	WORD $0x3dc00268 // ldr q8, [x19]
+	WORD $0xad402e29 // ldp q9, q11, [x17]
 	WORD $0xf10005df // cmp x14, #1
-	WORD $0x6e1804a6 // mov v6.d[1], v5.d[0]
-	WORD $0x4e221cc5 // and v5.16b, v6.16b, v2.16b
-	WORD $0x0d40c2a6 // ld1r { v6.8b }, [x21]
-	WORD $0x4e2098a5 // cmeq v5.16b, v5.16b, #0
-	WORD $0x6e1804c7 // mov v7.d[1], v6.d[0]
-	WORD $0x4e201d06 // and v6.16b, v8.16b, v0.16b
-	WORD $0x4e651c25 // bic v5.16b, v1.16b, v5.16b
+	WORD $0x4e0000c7 // tbl v7.16b, { v6.16b }, v0.16b
+	WORD $0x4e0300c6 // tbl v6.16b, { v6.16b }, v3.16b
 	WORD $0x4e221ce7 // and v7.16b, v7.16b, v2.16b
-	WORD $0x4ea61ca5 // orr v5.16b, v5.16b, v6.16b
-	WORD $0x4e2098e6 // cmeq v6.16b, v7.16b, #0
-	WORD $0x6f08a4a7 // ushll2 v7.8h, v5.16b, #0
-	WORD $0x2f08a4a5 // ushll v5.8h, v5.8b, #0
+	WORD $0x4e221cc6 // and v6.16b, v6.16b, v2.16b
+	WORD $0x4e2098e7 // cmeq v7.16b, v7.16b, #0
+	WORD $0x4e2098c6 // cmeq v6.16b, v6.16b, #0
+	WORD $0x4e671c27 // bic v7.16b, v1.16b, v7.16b
 	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x6f0c54e8 // sli v8.16b, v7.16b, #4
+	WORD $0x4f08a507 // sshll2 v7.8h, v8.16b, #0
+	WORD $0x0f08a508 // sshll v8.8h, v8.8b, #0
 	WORD $0x0e6bc0ea // smull v10.4s, v7.4h, v11.4h
 	WORD $0x4e6bc0e7 // smull2 v7.4s, v7.8h, v11.8h
-	WORD $0x6f0c1506 // usra v6.16b, v8.16b, #4
-	WORD $0x0e6980aa // smlal v10.4s, v5.4h, v9.4h
-	WORD $0x4e6980a7 // smlal2 v7.4s, v5.8h, v9.8h
-	WORD $0x2f08a4c5 // ushll v5.8h, v6.8b, #0
-	WORD $0xad4125e8 // ldp q8, q9, [x15, #32]
-	WORD $0x910101ef // add x15, x15, #64
-	WORD $0x0e6880aa // smlal v10.4s, v5.4h, v8.4h
-	WORD $0x4e6880a7 // smlal2 v7.4s, v5.8h, v8.8h
-	WORD $0x6f08a4c5 // ushll2 v5.8h, v6.16b, #0
-	WORD $0x7c5fa1a8 // ldur h8, [x13, #-6]
-	WORD $0x0e6980aa // smlal v10.4s, v5.4h, v9.4h
-	WORD $0x4e6980a7 // smlal2 v7.4s, v5.8h, v9.8h
-	WORD $0x7c5f81a5 // ldur h5, [x13, #-8]
+	WORD $0x0e69810a // smlal v10.4s, v8.4h, v9.4h
+	WORD $0x4e698107 // smlal2 v7.4s, v8.8h, v9.8h
+	WORD $0x0f08a4c8 // sshll v8.8h, v6.8b, #0
+	WORD $0xad412e29 // ldp q9, q11, [x17, #32]
+	WORD $0x4f08a4c6 // sshll2 v6.8h, v6.16b, #0
+	WORD $0x91010231 // add x17, x17, #64
+	WORD $0x0e69810a // smlal v10.4s, v8.4h, v9.4h
+	WORD $0x4e698107 // smlal2 v7.4s, v8.8h, v9.8h
+	WORD $0x7c5fe1a9 // ldur h9, [x13, #-2]
+	WORD $0xbc404608 // ldr s8, [x16], #4
+	WORD $0x0e6b80ca // smlal v10.4s, v6.4h, v11.4h
+	WORD $0x4e6b80c7 // smlal2 v7.4s, v6.8h, v11.8h
+	WORD $0x7c5fc1a6 // ldur h6, [x13, #-4]
 	WORD $0x910061ad // add x13, x13, #24
-	WORD $0x1ee240a5 // fcvt s5, h5
-	WORD $0x4ea78546 // add v6.4s, v10.4s, v7.4s
-	WORD $0xbc404607 // ldr s7, [x16], #4
-	WORD $0x1e2508e5 // fmul s5, s7, s5
-	WORD $0x1ee24107 // fcvt s7, h8
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0xbc404628 // ldr s8, [x17], #4
-	WORD $0x1f080ce3 // fmadd s3, s7, s8, s3
-	WORD $0x4f8510c4 // fmla v4.4s, v6.4s, v5.s[0]
-	WORD $0x54fff9ec // b.gt .LBB3_2
-	WORD $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
+	WORD $0x1ee240c6 // fcvt s6, h6
+	WORD $0x4ea78547 // add v7.4s, v10.4s, v7.4s
+	WORD $0x1e260906 // fmul s6, s8, s6
+	WORD $0x1ee24128 // fcvt s8, h9
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0xbc4045e9 // ldr s9, [x15], #4
+	WORD $0x1f091104 // fmadd s4, s8, s9, s4
+	WORD $0x4f8610e5 // fmla v5.4s, v7.4s, v6.s[0]
+	WORD $0x54fffacc // b.gt .LBB3_2
+	WORD $0x6e25d4a5 // faddp v5.4s, v5.4s, v5.4s
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0x8b16018c // add x12, x12, x22
-	WORD $0x7e30d884 // faddp s4, v4.2s
-	WORD $0x1e242863 // fadd s3, s3, s4
-	WORD $0xbc004683 // str s3, [x20], #4
-	WORD $0x54fff82c // b.gt .LBB3_1
+	WORD $0x7e30d8a5 // faddp s5, v5.2s
+	WORD $0x1e252884 // fadd s4, s4, s5
+	WORD $0xbc004684 // str s4, [x20], #4
+	WORD $0x54fff90c // b.gt .LBB3_1
 	WORD $0xd65f03c0 // ret
 	WORD $0x00000000; WORD $0x00000000 // constant
-	WORD $0x00000000; WORD $0x08040201 // constant
+	WORD $0x00000000; WORD $0x00000000 // constant
+	WORD $0x00000000; WORD $0x01010101 // constant
+	WORD $0x01010101; WORD $0x02020202 // constant
+	WORD $0x02020202; WORD $0x03030303 // constant
+	WORD $0x03030303; WORD $0x08040201 // constant
 	WORD $0x80402010; WORD $0x08040201 // constant
 	WORD $0x80402010 // constant
 
@@ -752,303 +744,283 @@ TEXT ·dotQ3KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	PCALIGN $64
 	WORD $0x0f00e5e0 // movi v0.8b, #15
 	WORD $0x4f00e481 // movi v1.16b, #4
-	WORD $0x10002548 // adr x8, .LCPI8_0
+	WORD $0x100022c8 // adr x8, .LCPI8_0
 	WORD $0x4f01e602 // movi v2.16b, #48
 	WORD $0x4f07e403 // movi v3.16b, #224
-	WORD $0x3dc00106 // ldr q6, [x8]
-	WORD $0x4f00e464 // movi v4.16b, #3
-	WORD $0x4f07e785 // movi v5.16b, #252
+	WORD $0x3dc0010a // ldr q10, [x8]
+	WORD $0x4f00e424 // movi v4.16b, #1
+	WORD $0x4f00e445 // movi v5.16b, #2
 	WORD $0x91000708 // add x8, x24, #1
-	WORD $0x6f00e407 // movi v7.2d, #0000000000000000
+	WORD $0x4f00e506 // movi v6.16b, #8
+	WORD $0x4f00e607 // movi v7.16b, #16
+	WORD $0x4f01e408 // movi v8.16b, #32
+	WORD $0x4f02e409 // movi v9.16b, #64
+	WORD $0x6f00e40b // movi v11.2d, #0000000000000000
 	WORD $0xa9402b29 // ldp x9, x10, [x25]
 	WORD $0xaa0803eb // mov x11, x8
 	WORD $0xaa1503ec // mov x12, x21
 	WORD $0x9101a18d // add x13, x12, #104
-	WORD $0xfd403189 // ldr d9, [x12, #96]
+	WORD $0xfd40318d // ldr d13, [x12, #96]
 	WORD $0xd100056b // sub x11, x11, #1
-	WORD $0x4d40c9a8 // ld1r { v8.4s }, [x13]
+	WORD $0x4d40c9ac // ld1r { v12.4s }, [x13]
+	WORD $0xad404d32 // ldp q18, q19, [x9]
+	WORD $0x0e201dae // and v14.8b, v13.8b, v0.8b
+	WORD $0x2f0c05ad // ushr v13.8b, v13.8b, #4
 	WORD $0xf100057f // cmp x11, #1
-	WORD $0x0e201d2a // and v10.8b, v9.8b, v0.8b
-	WORD $0x2f0c0529 // ushr v9.8b, v9.8b, #4
-	WORD $0x6ea64508 // ushl v8.4s, v8.4s, v6.4s
-	WORD $0x6e18052a // mov v10.d[1], v9.d[0]
-	WORD $0xad402d89 // ldp q9, q11, [x12]
-	WORD $0x4f0c5508 // shl v8.16b, v8.16b, #4
-	WORD $0x4f0a5529 // shl v9.16b, v9.16b, #2
-	WORD $0x4f0a556b // shl v11.16b, v11.16b, #2
-	WORD $0x4e221d08 // and v8.16b, v8.16b, v2.16b
-	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x4eaa1d08 // orr v8.16b, v8.16b, v10.16b
-	WORD $0xad41298c // ldp q12, q10, [x12, #32]
-	WORD $0x4e241d8c // and v12.16b, v12.16b, v4.16b
-	WORD $0x4e238508 // add v8.16b, v8.16b, v3.16b
-	WORD $0x4e241d4a // and v10.16b, v10.16b, v4.16b
-	WORD $0x4eac1d29 // orr v9.16b, v9.16b, v12.16b
-	WORD $0x4e01050c // dup v12.16b, v8.b[0]
-	WORD $0x4eaa1d6a // orr v10.16b, v11.16b, v10.16b
-	WORD $0xad402d2e // ldp q14, q11, [x9]
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e29c18d // smull2 v13.8h, v12.16b, v9.16b
-	WORD $0x0e29c189 // smull v9.8h, v12.8b, v9.8b
-	WORD $0x0e6bc1ac // smull v12.4s, v13.4h, v11.4h
-	WORD $0x4e6bc1ab // smull2 v11.4s, v13.8h, v11.8h
-	WORD $0x4e03050d // dup v13.16b, v8.b[1]
-	WORD $0x0e2ac1af // smull v15.8h, v13.8b, v10.8b
-	WORD $0x4e2ac1aa // smull2 v10.8h, v13.16b, v10.16b
-	WORD $0x0e6e812c // smlal v12.4s, v9.4h, v14.4h
-	WORD $0x4e6e812b // smlal2 v11.4s, v9.8h, v14.8h
-	WORD $0xad413529 // ldp q9, q13, [x9, #32]
-	WORD $0x0e6981ec // smlal v12.4s, v15.4h, v9.4h
-	WORD $0x4e6981eb // smlal2 v11.4s, v15.8h, v9.8h
-	WORD $0x0e6d814c // smlal v12.4s, v10.4h, v13.4h
-	WORD $0x4e6d814b // smlal2 v11.4s, v10.8h, v13.8h
-	WORD $0x4eab8589 // add v9.4s, v12.4s, v11.4s
-	WORD $0xbd40014b // ldr s11, [x10]
-	WORD $0x4e21d92a // scvtf v10.4s, v9.4s
-	WORD $0x6f00e409 // movi v9.2d, #0000000000000000
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	WORD $0xad40358a // ldp q10, q13, [x12]
-	WORD $0xad41318b // ldp q11, q12, [x12, #32]
-	WORD $0x4e2a854a // add v10.16b, v10.16b, v10.16b
-	WORD $0x6f0e056b // ushr v11.16b, v11.16b, #2
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4eab1d4a // orr v10.16b, v10.16b, v11.16b
-	WORD $0x6f0e058b // ushr v11.16b, v12.16b, #2
-	WORD $0x4e2d85ac // add v12.16b, v13.16b, v13.16b
-	WORD $0x4e05050d // dup v13.16b, v8.b[2]
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4e211d8c // and v12.16b, v12.16b, v1.16b
-	WORD $0x4e2ac1ae // smull2 v14.8h, v13.16b, v10.16b
-	WORD $0x4eab1d8b // orr v11.16b, v12.16b, v11.16b
-	WORD $0x0e2ac1aa // smull v10.8h, v13.8b, v10.8b
-	WORD $0xad42312f // ldp q15, q12, [x9, #64]
-	WORD $0x4e25856b // add v11.16b, v11.16b, v5.16b
-	WORD $0x0e6cc1cd // smull v13.4s, v14.4h, v12.4h
-	WORD $0x4e6cc1cc // smull2 v12.4s, v14.8h, v12.8h
-	WORD $0x4e07050e // dup v14.16b, v8.b[3]
-	WORD $0x0e2bc1d0 // smull v16.8h, v14.8b, v11.8b
-	WORD $0x4e2bc1cb // smull2 v11.8h, v14.16b, v11.16b
-	WORD $0x0e6f814d // smlal v13.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0xad43392a // ldp q10, q14, [x9, #96]
-	WORD $0x0e6a820d // smlal v13.4s, v16.4h, v10.4h
-	WORD $0x4e6a820c // smlal2 v12.4s, v16.8h, v10.8h
-	WORD $0x0e6e816d // smlal v13.4s, v11.4h, v14.4h
-	WORD $0x4e6e816c // smlal2 v12.4s, v11.8h, v14.8h
-	WORD $0xbd40054b // ldr s11, [x10, #4]
-	WORD $0x4eac85aa // add v10.4s, v13.4s, v12.4s
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	WORD $0xad412d8a // ldp q10, q11, [x12, #32]
-	WORD $0xad40358c // ldp q12, q13, [x12]
-	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
-	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
-	WORD $0x4e211d8c // and v12.16b, v12.16b, v1.16b
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4e241d4a // and v10.16b, v10.16b, v4.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4eaa1d8a // orr v10.16b, v12.16b, v10.16b
-	WORD $0x4e09050c // dup v12.16b, v8.b[4]
-	WORD $0x4eab1dab // orr v11.16b, v13.16b, v11.16b
-	WORD $0xad44352f // ldp q15, q13, [x9, #128]
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e25856b // add v11.16b, v11.16b, v5.16b
-	WORD $0x4e2ac18e // smull2 v14.8h, v12.16b, v10.16b
-	WORD $0x0e2ac18a // smull v10.8h, v12.8b, v10.8b
-	WORD $0x0e6dc1cc // smull v12.4s, v14.4h, v13.4h
-	WORD $0x4e6dc1cd // smull2 v13.4s, v14.8h, v13.8h
-	WORD $0x4e0b050e // dup v14.16b, v8.b[5]
-	WORD $0x0e2bc1d0 // smull v16.8h, v14.8b, v11.8b
-	WORD $0x4e2bc1cb // smull2 v11.8h, v14.16b, v11.16b
-	WORD $0x0e6f814c // smlal v12.4s, v10.4h, v15.4h
-	WORD $0x4e6f814d // smlal2 v13.4s, v10.8h, v15.8h
-	WORD $0xad45392a // ldp q10, q14, [x9, #160]
-	WORD $0x0e6a820c // smlal v12.4s, v16.4h, v10.4h
-	WORD $0x4e6a820d // smlal2 v13.4s, v16.8h, v10.8h
-	WORD $0x0e6e816c // smlal v12.4s, v11.4h, v14.4h
-	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
-	WORD $0xbd40094b // ldr s11, [x10, #8]
-	WORD $0x4ead858a // add v10.4s, v12.4s, v13.4s
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	WORD $0xad402d8a // ldp q10, q11, [x12]
-	WORD $0xad41358c // ldp q12, q13, [x12, #32]
-	WORD $0x6f0f054a // ushr v10.16b, v10.16b, #1
-	WORD $0x6f0f056b // ushr v11.16b, v11.16b, #1
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x6f0a158a // usra v10.16b, v12.16b, #6
-	WORD $0x4e0d050c // dup v12.16b, v8.b[6]
-	WORD $0x6f0a15ab // usra v11.16b, v13.16b, #6
-	WORD $0xad46352f // ldp q15, q13, [x9, #192]
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e25856b // add v11.16b, v11.16b, v5.16b
-	WORD $0x4e2ac18e // smull2 v14.8h, v12.16b, v10.16b
-	WORD $0x0e2ac18a // smull v10.8h, v12.8b, v10.8b
-	WORD $0x0e6dc1cc // smull v12.4s, v14.4h, v13.4h
-	WORD $0x4e6dc1cd // smull2 v13.4s, v14.8h, v13.8h
-	WORD $0x4e0f050e // dup v14.16b, v8.b[7]
-	WORD $0x0e2bc1d0 // smull v16.8h, v14.8b, v11.8b
-	WORD $0x4e2bc1cb // smull2 v11.8h, v14.16b, v11.16b
-	WORD $0x0e6f814c // smlal v12.4s, v10.4h, v15.4h
-	WORD $0x4e6f814d // smlal2 v13.4s, v10.8h, v15.8h
-	WORD $0xad47392a // ldp q10, q14, [x9, #224]
-	WORD $0x0e6a820c // smlal v12.4s, v16.4h, v10.4h
-	WORD $0x4e6a820d // smlal2 v13.4s, v16.8h, v10.8h
-	WORD $0x0e6e816c // smlal v12.4s, v11.4h, v14.4h
-	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
-	WORD $0xbd400d4b // ldr s11, [x10, #12]
-	WORD $0x4ead858a // add v10.4s, v12.4s, v13.4s
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	WORD $0xad402d8a // ldp q10, q11, [x12]
-	WORD $0xad42358c // ldp q12, q13, [x12, #64]
-	WORD $0x6f0e054a // ushr v10.16b, v10.16b, #2
-	WORD $0x6f0e056b // ushr v11.16b, v11.16b, #2
-	WORD $0x4e241d8c // and v12.16b, v12.16b, v4.16b
+	WORD $0x6eaa458c // ushl v12.4s, v12.4s, v10.4s
+	WORD $0x6e1805ae // mov v14.d[1], v13.d[0]
+	WORD $0xad403d8d // ldp q13, q15, [x12]
+	WORD $0x4f0c558c // shl v12.16b, v12.16b, #4
 	WORD $0x4e241dad // and v13.16b, v13.16b, v4.16b
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x4eac1d4a // orr v10.16b, v10.16b, v12.16b
-	WORD $0x4e11050c // dup v12.16b, v8.b[8]
-	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
-	WORD $0xad48352f // ldp q15, q13, [x9, #256]
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e25856b // add v11.16b, v11.16b, v5.16b
-	WORD $0x4e2ac18e // smull2 v14.8h, v12.16b, v10.16b
-	WORD $0x0e2ac18a // smull v10.8h, v12.8b, v10.8b
-	WORD $0x0e6dc1cc // smull v12.4s, v14.4h, v13.4h
-	WORD $0x4e6dc1cd // smull2 v13.4s, v14.8h, v13.8h
-	WORD $0x4e13050e // dup v14.16b, v8.b[9]
-	WORD $0x0e2bc1d0 // smull v16.8h, v14.8b, v11.8b
-	WORD $0x4e2bc1cb // smull2 v11.8h, v14.16b, v11.16b
-	WORD $0x0e6f814c // smlal v12.4s, v10.4h, v15.4h
-	WORD $0x4e6f814d // smlal2 v13.4s, v10.8h, v15.8h
-	WORD $0xad49392a // ldp q10, q14, [x9, #288]
-	WORD $0x0e6a820c // smlal v12.4s, v16.4h, v10.4h
-	WORD $0x4e6a820d // smlal2 v13.4s, v16.8h, v10.8h
-	WORD $0x0e6e816c // smlal v12.4s, v11.4h, v14.4h
-	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
-	WORD $0xbd40114b // ldr s11, [x10, #16]
-	WORD $0x4ead858a // add v10.4s, v12.4s, v13.4s
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	WORD $0xad40358a // ldp q10, q13, [x12]
-	WORD $0xad42318b // ldp q11, q12, [x12, #64]
-	WORD $0x6f0d054a // ushr v10.16b, v10.16b, #3
-	WORD $0x6f0e056b // ushr v11.16b, v11.16b, #2
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4eab1d4a // orr v10.16b, v10.16b, v11.16b
-	WORD $0x6f0e058b // ushr v11.16b, v12.16b, #2
-	WORD $0x6f0d05ac // ushr v12.16b, v13.16b, #3
-	WORD $0x4e15050d // dup v13.16b, v8.b[10]
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4e211d8c // and v12.16b, v12.16b, v1.16b
-	WORD $0x4e2ac1ae // smull2 v14.8h, v13.16b, v10.16b
-	WORD $0x4eab1d8b // orr v11.16b, v12.16b, v11.16b
-	WORD $0x0e2ac1aa // smull v10.8h, v13.8b, v10.8b
-	WORD $0xad4a312f // ldp q15, q12, [x9, #320]
-	WORD $0x4e25856b // add v11.16b, v11.16b, v5.16b
-	WORD $0x0e6cc1cd // smull v13.4s, v14.4h, v12.4h
-	WORD $0x4e6cc1cc // smull2 v12.4s, v14.8h, v12.8h
-	WORD $0x4e17050e // dup v14.16b, v8.b[11]
-	WORD $0x0e2bc1d0 // smull v16.8h, v14.8b, v11.8b
-	WORD $0x4e2bc1cb // smull2 v11.8h, v14.16b, v11.16b
-	WORD $0x0e6f814d // smlal v13.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0xad4b392a // ldp q10, q14, [x9, #352]
-	WORD $0x0e6a820d // smlal v13.4s, v16.4h, v10.4h
-	WORD $0x4e6a820c // smlal2 v12.4s, v16.8h, v10.8h
-	WORD $0x0e6e816d // smlal v13.4s, v11.4h, v14.4h
-	WORD $0x4e6e816c // smlal2 v12.4s, v11.8h, v14.8h
-	WORD $0xbd40154b // ldr s11, [x10, #20]
-	WORD $0x4eac85aa // add v10.4s, v13.4s, v12.4s
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	WORD $0xad40358a // ldp q10, q13, [x12]
-	WORD $0xad42318b // ldp q11, q12, [x12, #64]
-	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
-	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4eab1d4a // orr v10.16b, v10.16b, v11.16b
-	WORD $0x6f0c058b // ushr v11.16b, v12.16b, #4
-	WORD $0x6f0c05ac // ushr v12.16b, v13.16b, #4
-	WORD $0x4e19050d // dup v13.16b, v8.b[12]
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4e211d8c // and v12.16b, v12.16b, v1.16b
-	WORD $0x4e2ac1ae // smull2 v14.8h, v13.16b, v10.16b
-	WORD $0x4eab1d8b // orr v11.16b, v12.16b, v11.16b
-	WORD $0x0e2ac1aa // smull v10.8h, v13.8b, v10.8b
-	WORD $0xad4c312f // ldp q15, q12, [x9, #384]
-	WORD $0x4e25856b // add v11.16b, v11.16b, v5.16b
-	WORD $0x0e6cc1cd // smull v13.4s, v14.4h, v12.4h
-	WORD $0x4e6cc1cc // smull2 v12.4s, v14.8h, v12.8h
-	WORD $0x4e1b050e // dup v14.16b, v8.b[13]
-	WORD $0x0e2bc1d0 // smull v16.8h, v14.8b, v11.8b
-	WORD $0x4e2bc1cb // smull2 v11.8h, v14.16b, v11.16b
-	WORD $0x0e6f814d // smlal v13.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0xad4d392a // ldp q10, q14, [x9, #416]
-	WORD $0x0e6a820d // smlal v13.4s, v16.4h, v10.4h
-	WORD $0x4e6a820c // smlal2 v12.4s, v16.8h, v10.8h
-	WORD $0x0e6e816d // smlal v13.4s, v11.4h, v14.4h
-	WORD $0x4e6e816c // smlal2 v12.4s, v11.8h, v14.8h
-	WORD $0xbd40194b // ldr s11, [x10, #24]
-	WORD $0x4eac85aa // add v10.4s, v13.4s, v12.4s
-	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	WORD $0xad402d8a // ldp q10, q11, [x12]
-	WORD $0xad42358c // ldp q12, q13, [x12, #64]
-	WORD $0x6f0b054a // ushr v10.16b, v10.16b, #5
-	WORD $0x6f0b056b // ushr v11.16b, v11.16b, #5
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x6f0a158a // usra v10.16b, v12.16b, #6
-	WORD $0x4e1d050c // dup v12.16b, v8.b[14]
-	WORD $0x6f0a15ab // usra v11.16b, v13.16b, #6
-	WORD $0x3dc0752d // ldr q13, [x9, #464]
-	WORD $0x4e1f0508 // dup v8.16b, v8.b[15]
-	WORD $0x4e25854a // add v10.16b, v10.16b, v5.16b
-	WORD $0x4e25856b // add v11.16b, v11.16b, v5.16b
-	WORD $0x4e2ac18e // smull2 v14.8h, v12.16b, v10.16b
-	WORD $0x0e2ac18a // smull v10.8h, v12.8b, v10.8b
-	WORD $0x0e2bc10f // smull v15.8h, v8.8b, v11.8b
-	WORD $0x4e2bc108 // smull2 v8.8h, v8.16b, v11.16b
-	WORD $0x0e6dc1cc // smull v12.4s, v14.4h, v13.4h
-	WORD $0x4e6dc1cd // smull2 v13.4s, v14.8h, v13.8h
-	WORD $0x3dc0712e // ldr q14, [x9, #448]
-	WORD $0x0e6e814c // smlal v12.4s, v10.4h, v14.4h
-	WORD $0x4e6e814d // smlal2 v13.4s, v10.8h, v14.8h
-	WORD $0xad4f2d2a // ldp q10, q11, [x9, #480]
+	WORD $0x4e221d8c // and v12.16b, v12.16b, v2.16b
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x4eae1d8c // orr v12.16b, v12.16b, v14.16b
+	WORD $0xad41418e // ldp q14, q16, [x12, #32]
+	WORD $0x4e23858c // add v12.16b, v12.16b, v3.16b
+	WORD $0x6f0a55ae // sli v14.16b, v13.16b, #2
+	WORD $0x4e241ded // and v13.16b, v15.16b, v4.16b
+	WORD $0x4e01058f // dup v15.16b, v12.b[0]
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x4e2ec1f1 // smull2 v17.8h, v15.16b, v14.16b
+	WORD $0x6f0a55b0 // sli v16.16b, v13.16b, #2
+	WORD $0x0e2ec1ed // smull v13.8h, v15.8b, v14.8b
+	WORD $0x0e73c22e // smull v14.4s, v17.4h, v19.4h
+	WORD $0x4e73c22f // smull2 v15.4s, v17.8h, v19.8h
+	WORD $0x4e030591 // dup v17.16b, v12.b[1]
+	WORD $0x0e30c233 // smull v19.8h, v17.8b, v16.8b
+	WORD $0x4e30c230 // smull2 v16.8h, v17.16b, v16.16b
+	WORD $0x0e7281ae // smlal v14.4s, v13.4h, v18.4h
+	WORD $0x4e7281af // smlal2 v15.4s, v13.8h, v18.8h
+	WORD $0xad41452d // ldp q13, q17, [x9, #32]
+	WORD $0x0e6d826e // smlal v14.4s, v19.4h, v13.4h
+	WORD $0x4e6d826f // smlal2 v15.4s, v19.8h, v13.8h
+	WORD $0x0e71820e // smlal v14.4s, v16.4h, v17.4h
+	WORD $0x4e71820f // smlal2 v15.4s, v16.8h, v17.8h
+	WORD $0x4eaf85cd // add v13.4s, v14.4s, v15.4s
+	WORD $0xbd40014f // ldr s15, [x10]
+	WORD $0x4e21d9ae // scvtf v14.4s, v13.4s
+	WORD $0x6f00e40d // movi v13.2d, #0000000000000000
+	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	WORD $0xad403d8e // ldp q14, q15, [x12]
+	WORD $0xad414590 // ldp q16, q17, [x12, #32]
+	WORD $0xad425133 // ldp q19, q20, [x9, #64]
+	WORD $0x4e251dce // and v14.16b, v14.16b, v5.16b
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x6f0a55d0 // sli v16.16b, v14.16b, #2
+	WORD $0x4e251dee // and v14.16b, v15.16b, v5.16b
+	WORD $0x4e05058f // dup v15.16b, v12.b[2]
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x4e30c1f2 // smull2 v18.8h, v15.16b, v16.16b
+	WORD $0x6f0a55d1 // sli v17.16b, v14.16b, #2
+	WORD $0x0e30c1ee // smull v14.8h, v15.8b, v16.8b
+	WORD $0x0e74c24f // smull v15.4s, v18.4h, v20.4h
+	WORD $0x4e74c250 // smull2 v16.4s, v18.8h, v20.8h
+	WORD $0x4e070592 // dup v18.16b, v12.b[3]
+	WORD $0x0e31c254 // smull v20.8h, v18.8b, v17.8b
+	WORD $0x4e31c251 // smull2 v17.8h, v18.16b, v17.16b
+	WORD $0x0e7381cf // smlal v15.4s, v14.4h, v19.4h
+	WORD $0x4e7381d0 // smlal2 v16.4s, v14.8h, v19.8h
+	WORD $0xad43492e // ldp q14, q18, [x9, #96]
+	WORD $0x0e6e828f // smlal v15.4s, v20.4h, v14.4h
+	WORD $0x4e6e8290 // smlal2 v16.4s, v20.8h, v14.8h
+	WORD $0x0e72822f // smlal v15.4s, v17.4h, v18.4h
+	WORD $0x4e728230 // smlal2 v16.4s, v17.8h, v18.8h
+	WORD $0x4eb085ee // add v14.4s, v15.4s, v16.4s
+	WORD $0xbd40054f // ldr s15, [x10, #4]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	WORD $0xad403d8e // ldp q14, q15, [x12]
+	WORD $0xad414590 // ldp q16, q17, [x12, #32]
+	WORD $0xad445133 // ldp q19, q20, [x9, #128]
+	WORD $0x4e211dce // and v14.16b, v14.16b, v1.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x6f0a55d0 // sli v16.16b, v14.16b, #2
+	WORD $0x4e211dee // and v14.16b, v15.16b, v1.16b
+	WORD $0x4e09058f // dup v15.16b, v12.b[4]
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x4e30c1f2 // smull2 v18.8h, v15.16b, v16.16b
+	WORD $0x6f0a55d1 // sli v17.16b, v14.16b, #2
+	WORD $0x0e30c1ee // smull v14.8h, v15.8b, v16.8b
+	WORD $0x0e74c24f // smull v15.4s, v18.4h, v20.4h
+	WORD $0x4e74c250 // smull2 v16.4s, v18.8h, v20.8h
+	WORD $0x4e0b0592 // dup v18.16b, v12.b[5]
+	WORD $0x0e31c254 // smull v20.8h, v18.8b, v17.8b
+	WORD $0x4e31c251 // smull2 v17.8h, v18.16b, v17.16b
+	WORD $0x0e7381cf // smlal v15.4s, v14.4h, v19.4h
+	WORD $0x4e7381d0 // smlal2 v16.4s, v14.8h, v19.8h
+	WORD $0xad45492e // ldp q14, q18, [x9, #160]
+	WORD $0x0e6e828f // smlal v15.4s, v20.4h, v14.4h
+	WORD $0x4e6e8290 // smlal2 v16.4s, v20.8h, v14.8h
+	WORD $0x0e72822f // smlal v15.4s, v17.4h, v18.4h
+	WORD $0x4e728230 // smlal2 v16.4s, v17.8h, v18.8h
+	WORD $0x4eb085ee // add v14.4s, v15.4s, v16.4s
+	WORD $0xbd40094f // ldr s15, [x10, #8]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	WORD $0xad403d8e // ldp q14, q15, [x12]
+	WORD $0xad414590 // ldp q16, q17, [x12, #32]
+	WORD $0xad465133 // ldp q19, q20, [x9, #192]
+	WORD $0x4e261dce // and v14.16b, v14.16b, v6.16b
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x6f0a0631 // ushr v17.16b, v17.16b, #6
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x6f0a55d0 // sli v16.16b, v14.16b, #2
+	WORD $0x4e261dee // and v14.16b, v15.16b, v6.16b
+	WORD $0x4e0d058f // dup v15.16b, v12.b[6]
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x4e30c1f2 // smull2 v18.8h, v15.16b, v16.16b
+	WORD $0x6f0a55d1 // sli v17.16b, v14.16b, #2
+	WORD $0x0e30c1ee // smull v14.8h, v15.8b, v16.8b
+	WORD $0x0e74c24f // smull v15.4s, v18.4h, v20.4h
+	WORD $0x4e74c250 // smull2 v16.4s, v18.8h, v20.8h
+	WORD $0x4e0f0592 // dup v18.16b, v12.b[7]
+	WORD $0x0e31c254 // smull v20.8h, v18.8b, v17.8b
+	WORD $0x4e31c251 // smull2 v17.8h, v18.16b, v17.16b
+	WORD $0x0e7381cf // smlal v15.4s, v14.4h, v19.4h
+	WORD $0x4e7381d0 // smlal2 v16.4s, v14.8h, v19.8h
+	WORD $0xad47492e // ldp q14, q18, [x9, #224]
+	WORD $0x0e6e828f // smlal v15.4s, v20.4h, v14.4h
+	WORD $0x4e6e8290 // smlal2 v16.4s, v20.8h, v14.8h
+	WORD $0x0e72822f // smlal v15.4s, v17.4h, v18.4h
+	WORD $0x4e728230 // smlal2 v16.4s, v17.8h, v18.8h
+	WORD $0x4eb085ee // add v14.4s, v15.4s, v16.4s
+	WORD $0xbd400d4f // ldr s15, [x10, #12]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	WORD $0xad403d8e // ldp q14, q15, [x12]
+	WORD $0xad424590 // ldp q16, q17, [x12, #64]
+	WORD $0xad485133 // ldp q19, q20, [x9, #256]
+	WORD $0x4e271dce // and v14.16b, v14.16b, v7.16b
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x6f0a55d0 // sli v16.16b, v14.16b, #2
+	WORD $0x4e271dee // and v14.16b, v15.16b, v7.16b
+	WORD $0x4e11058f // dup v15.16b, v12.b[8]
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x4e30c1f2 // smull2 v18.8h, v15.16b, v16.16b
+	WORD $0x6f0a55d1 // sli v17.16b, v14.16b, #2
+	WORD $0x0e30c1ee // smull v14.8h, v15.8b, v16.8b
+	WORD $0x0e74c24f // smull v15.4s, v18.4h, v20.4h
+	WORD $0x4e74c250 // smull2 v16.4s, v18.8h, v20.8h
+	WORD $0x4e130592 // dup v18.16b, v12.b[9]
+	WORD $0x0e31c254 // smull v20.8h, v18.8b, v17.8b
+	WORD $0x4e31c251 // smull2 v17.8h, v18.16b, v17.16b
+	WORD $0x0e7381cf // smlal v15.4s, v14.4h, v19.4h
+	WORD $0x4e7381d0 // smlal2 v16.4s, v14.8h, v19.8h
+	WORD $0xad49492e // ldp q14, q18, [x9, #288]
+	WORD $0x0e6e828f // smlal v15.4s, v20.4h, v14.4h
+	WORD $0x4e6e8290 // smlal2 v16.4s, v20.8h, v14.8h
+	WORD $0x0e72822f // smlal v15.4s, v17.4h, v18.4h
+	WORD $0x4e728230 // smlal2 v16.4s, v17.8h, v18.8h
+	WORD $0x4eb085ee // add v14.4s, v15.4s, v16.4s
+	WORD $0xbd40114f // ldr s15, [x10, #16]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	WORD $0xad403d8e // ldp q14, q15, [x12]
+	WORD $0xad424590 // ldp q16, q17, [x12, #64]
+	WORD $0xad4a5133 // ldp q19, q20, [x9, #320]
+	WORD $0x4e281dce // and v14.16b, v14.16b, v8.16b
+	WORD $0x6f0e0610 // ushr v16.16b, v16.16b, #2
+	WORD $0x6f0e0631 // ushr v17.16b, v17.16b, #2
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x6f0a55d0 // sli v16.16b, v14.16b, #2
+	WORD $0x4e281dee // and v14.16b, v15.16b, v8.16b
+	WORD $0x4e15058f // dup v15.16b, v12.b[10]
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x4e30c1f2 // smull2 v18.8h, v15.16b, v16.16b
+	WORD $0x6f0a55d1 // sli v17.16b, v14.16b, #2
+	WORD $0x0e30c1ee // smull v14.8h, v15.8b, v16.8b
+	WORD $0x0e74c24f // smull v15.4s, v18.4h, v20.4h
+	WORD $0x4e74c250 // smull2 v16.4s, v18.8h, v20.8h
+	WORD $0x4e170592 // dup v18.16b, v12.b[11]
+	WORD $0x0e31c254 // smull v20.8h, v18.8b, v17.8b
+	WORD $0x4e31c251 // smull2 v17.8h, v18.16b, v17.16b
+	WORD $0x0e7381cf // smlal v15.4s, v14.4h, v19.4h
+	WORD $0x4e7381d0 // smlal2 v16.4s, v14.8h, v19.8h
+	WORD $0xad4b492e // ldp q14, q18, [x9, #352]
+	WORD $0x0e6e828f // smlal v15.4s, v20.4h, v14.4h
+	WORD $0x4e6e8290 // smlal2 v16.4s, v20.8h, v14.8h
+	WORD $0x0e72822f // smlal v15.4s, v17.4h, v18.4h
+	WORD $0x4e728230 // smlal2 v16.4s, v17.8h, v18.8h
+	WORD $0x4eb085ee // add v14.4s, v15.4s, v16.4s
+	WORD $0xbd40154f // ldr s15, [x10, #20]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	WORD $0xad403d8e // ldp q14, q15, [x12]
+	WORD $0xad424590 // ldp q16, q17, [x12, #64]
+	WORD $0xad4c5133 // ldp q19, q20, [x9, #384]
+	WORD $0x4e291dce // and v14.16b, v14.16b, v9.16b
+	WORD $0x6f0c0610 // ushr v16.16b, v16.16b, #4
+	WORD $0x6f0c0631 // ushr v17.16b, v17.16b, #4
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x6f0a55d0 // sli v16.16b, v14.16b, #2
+	WORD $0x4e291dee // and v14.16b, v15.16b, v9.16b
+	WORD $0x4e19058f // dup v15.16b, v12.b[12]
+	WORD $0x4e2099ce // cmeq v14.16b, v14.16b, #0
+	WORD $0x4e30c1f2 // smull2 v18.8h, v15.16b, v16.16b
+	WORD $0x6f0a55d1 // sli v17.16b, v14.16b, #2
+	WORD $0x0e30c1ee // smull v14.8h, v15.8b, v16.8b
+	WORD $0x0e74c24f // smull v15.4s, v18.4h, v20.4h
+	WORD $0x4e74c250 // smull2 v16.4s, v18.8h, v20.8h
+	WORD $0x4e1b0592 // dup v18.16b, v12.b[13]
+	WORD $0x0e31c254 // smull v20.8h, v18.8b, v17.8b
+	WORD $0x4e31c251 // smull2 v17.8h, v18.16b, v17.16b
+	WORD $0x0e7381cf // smlal v15.4s, v14.4h, v19.4h
+	WORD $0x4e7381d0 // smlal2 v16.4s, v14.8h, v19.8h
+	WORD $0xad4d492e // ldp q14, q18, [x9, #416]
+	WORD $0x0e6e828f // smlal v15.4s, v20.4h, v14.4h
+	WORD $0x4e6e8290 // smlal2 v16.4s, v20.8h, v14.8h
+	WORD $0x0e72822f // smlal v15.4s, v17.4h, v18.4h
+	WORD $0x4e728230 // smlal2 v16.4s, v17.8h, v18.8h
+	WORD $0x4eb085ee // add v14.4s, v15.4s, v16.4s
+	WORD $0xbd40194f // ldr s15, [x10, #24]
+	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
+	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	WORD $0x3dc07533 // ldr q19, [x9, #464]
+	WORD $0xad40458e // ldp q14, q17, [x12]
+	WORD $0xad42418f // ldp q15, q16, [x12, #64]
+	WORD $0x6e2089ce // cmge v14.16b, v14.16b, #0
+	WORD $0x6e208a31 // cmge v17.16b, v17.16b, #0
+	WORD $0x6f0a05ef // ushr v15.16b, v15.16b, #6
+	WORD $0x6f0a0610 // ushr v16.16b, v16.16b, #6
+	WORD $0x6f0a55cf // sli v15.16b, v14.16b, #2
+	WORD $0x4e1d058e // dup v14.16b, v12.b[14]
+	WORD $0x6f0a5630 // sli v16.16b, v17.16b, #2
+	WORD $0x4e1f058c // dup v12.16b, v12.b[15]
+	WORD $0x4e2fc1d2 // smull2 v18.8h, v14.16b, v15.16b
+	WORD $0x0e2fc1ce // smull v14.8h, v14.8b, v15.8b
+	WORD $0x0e73c24f // smull v15.4s, v18.4h, v19.4h
+	WORD $0x4e73c251 // smull2 v17.4s, v18.8h, v19.8h
+	WORD $0x3dc07132 // ldr q18, [x9, #448]
+	WORD $0x0e30c193 // smull v19.8h, v12.8b, v16.8b
+	WORD $0x4e30c18c // smull2 v12.8h, v12.16b, v16.16b
+	WORD $0x0e7281cf // smlal v15.4s, v14.4h, v18.4h
+	WORD $0x4e7281d1 // smlal2 v17.4s, v14.8h, v18.8h
+	WORD $0xad4f412e // ldp q14, q16, [x9, #480]
 	WORD $0x91080129 // add x9, x9, #512
-	WORD $0x0e6a81ec // smlal v12.4s, v15.4h, v10.4h
-	WORD $0x4e6a81ed // smlal2 v13.4s, v15.8h, v10.8h
-	WORD $0xbd401d4a // ldr s10, [x10, #28]
+	WORD $0x0e6e826f // smlal v15.4s, v19.4h, v14.4h
+	WORD $0x4e6e8271 // smlal2 v17.4s, v19.8h, v14.8h
+	WORD $0xbd401d4e // ldr s14, [x10, #28]
 	WORD $0x9100814a // add x10, x10, #32
-	WORD $0x0e6b810c // smlal v12.4s, v8.4h, v11.4h
-	WORD $0x4e6b810d // smlal2 v13.4s, v8.8h, v11.8h
-	WORD $0x4ead8588 // add v8.4s, v12.4s, v13.4s
-	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x4f8a1109 // fmla v9.4s, v8.4s, v10.s[0]
-	WORD $0x7d40d988 // ldr h8, [x12, #108]
+	WORD $0x0e70818f // smlal v15.4s, v12.4h, v16.4h
+	WORD $0x4e708191 // smlal2 v17.4s, v12.8h, v16.8h
+	WORD $0x4eb185ec // add v12.4s, v15.4s, v17.4s
+	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
+	WORD $0x4f8e118d // fmla v13.4s, v12.4s, v14.s[0]
+	WORD $0x7d40d98c // ldr h12, [x12, #108]
 	WORD $0x9101b98c // add x12, x12, #110
-	WORD $0x1ee24108 // fcvt s8, h8
-	WORD $0x4f881127 // fmla v7.4s, v9.4s, v8.s[0]
-	WORD $0x54ffdd2c // b.gt .LBB8_2
-	WORD $0x6e27d4e7 // faddp v7.4s, v7.4s, v7.4s
+	WORD $0x1ee2418c // fcvt s12, h12
+	WORD $0x4f8c11ab // fmla v11.4s, v13.4s, v12.s[0]
+	WORD $0x54ffe02c // b.gt .LBB8_2
+	WORD $0x6e2bd56b // faddp v11.4s, v11.4s, v11.4s
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0x7e30d8e7 // faddp s7, v7.2s
-	WORD $0xbc004687 // str s7, [x20], #4
-	WORD $0x54ffdbec // b.gt .LBB8_1
+	WORD $0x7e30d96b // faddp s11, v11.2s
+	WORD $0xbc00468b // str s11, [x20], #4
+	WORD $0x54ffdeec // b.gt .LBB8_1
 	WORD $0xd65f03c0 // ret
 	WORD $0x00000000; WORD $0xfffffffe // constant
 	WORD $0xfffffffc; WORD $0xfffffffa // constant
@@ -1063,8 +1035,8 @@ TEXT ·dotQ4KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD a+40(FP), R25
 	PCALIGN $64
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x10001ea8 // adr x8, .LCPI9_0
-	WORD $0x10001ec9 // adr x9, .LCPI9_1
+	WORD $0x10001de8 // adr x8, .LCPI9_0
+	WORD $0x10001e09 // adr x9, .LCPI9_1
 	WORD $0xfd400101 // ldr d1, [x8]
 	WORD $0xfd400122 // ldr d2, [x9]
 	WORD $0x3200d7e8 // mov w8, #1061109567
@@ -1075,201 +1047,195 @@ TEXT ·dotQ4KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xaa0903ed // mov x13, x9
 	WORD $0xaa1503ee // mov x14, x21
 	WORD $0xb94005cf // ldr w15, [x14, #4]
-	WORD $0xad409dc4 // ldp q4, q7, [x14, #16]
-	WORD $0xad402d49 // ldp q9, q11, [x10]
+	WORD $0xad40a5c4 // ldp q4, q9, [x14, #16]
+	WORD $0x3dc00548 // ldr q8, [x10, #16]
 	WORD $0xd10005ad // sub x13, x13, #1
 	WORD $0x0a0801f0 // and w16, w15, w8
 	WORD $0x53027def // lsr w15, w15, #2
 	WORD $0xf10005bf // cmp x13, #1
 	WORD $0x1e270205 // fmov s5, w16
 	WORD $0x4e201c84 // and v4.16b, v4.16b, v0.16b
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
 	WORD $0xb9400dd0 // ldr w16, [x14, #12]
 	WORD $0x1204c5ef // and w15, w15, #0x30303030
-	WORD $0x4e0104a6 // dup v6.16b, v5.b[0]
 	WORD $0x1200ce10 // and w16, w16, #0xf0f0f0f
+	WORD $0x4e0104a6 // dup v6.16b, v5.b[0]
 	WORD $0x2a0f020f // orr w15, w16, w15
 	WORD $0xd3607def // lsl x15, x15, #32
-	WORD $0x4e24c0c8 // smull2 v8.8h, v6.16b, v4.16b
+	WORD $0x4e24c0c7 // smull2 v7.8h, v6.16b, v4.16b
 	WORD $0x0e24c0c4 // smull v4.8h, v6.8b, v4.8b
-	WORD $0x0e6bc10a // smull v10.4s, v8.4h, v11.4h
-	WORD $0x4e6bc108 // smull2 v8.4s, v8.8h, v11.8h
-	WORD $0x0e27c0cb // smull v11.8h, v6.8b, v7.8b
-	WORD $0x4e27c0c6 // smull2 v6.8h, v6.16b, v7.16b
+	WORD $0x0e68c0ea // smull v10.4s, v7.4h, v8.4h
+	WORD $0x4e68c0e7 // smull2 v7.4s, v7.8h, v8.8h
+	WORD $0x4e201d28 // and v8.16b, v9.16b, v0.16b
+	WORD $0x3dc00149 // ldr q9, [x10]
+	WORD $0x0e28c0cb // smull v11.8h, v6.8b, v8.8b
+	WORD $0x4e28c0c6 // smull2 v6.8h, v6.16b, v8.16b
 	WORD $0x0e69808a // smlal v10.4s, v4.4h, v9.4h
-	WORD $0x4e698088 // smlal2 v8.4s, v4.8h, v9.8h
-	WORD $0xad411d44 // ldp q4, q7, [x10, #32]
+	WORD $0x4e698087 // smlal2 v7.4s, v4.8h, v9.8h
+	WORD $0xad412144 // ldp q4, q8, [x10, #32]
 	WORD $0x0e64816a // smlal v10.4s, v11.4h, v4.4h
-	WORD $0x4e648168 // smlal2 v8.4s, v11.8h, v4.8h
-	WORD $0x0e6780ca // smlal v10.4s, v6.4h, v7.4h
-	WORD $0x4e6780c8 // smlal2 v8.4s, v6.8h, v7.8h
+	WORD $0x4e648167 // smlal2 v7.4s, v11.8h, v4.8h
+	WORD $0x0e6880ca // smlal v10.4s, v6.4h, v8.4h
+	WORD $0x4e6880c7 // smlal2 v7.4s, v6.8h, v8.8h
+	WORD $0x4ea78544 // add v4.4s, v10.4s, v7.4s
 	WORD $0xbd400167 // ldr s7, [x11]
-	WORD $0x4ea88544 // add v4.4s, v10.4s, v8.4s
 	WORD $0x4e21d886 // scvtf v6.4s, v4.4s
 	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
 	WORD $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
 	WORD $0x4e0304a7 // dup v7.16b, v5.b[1]
-	WORD $0x3dc01549 // ldr q9, [x10, #80]
-	WORD $0xad40a9c6 // ldp q6, q10, [x14, #16]
+	WORD $0xad40a1c6 // ldp q6, q8, [x14, #16]
+	WORD $0xad42314a // ldp q10, q12, [x10, #64]
 	WORD $0x6f0c04c6 // ushr v6.16b, v6.16b, #4
-	WORD $0x4e26c0e8 // smull2 v8.8h, v7.16b, v6.16b
+	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
+	WORD $0x4e26c0e9 // smull2 v9.8h, v7.16b, v6.16b
 	WORD $0x0e26c0e6 // smull v6.8h, v7.8b, v6.8b
-	WORD $0x0e69c10b // smull v11.4s, v8.4h, v9.4h
-	WORD $0x4e69c108 // smull2 v8.4s, v8.8h, v9.8h
-	WORD $0x6f0c0549 // ushr v9.16b, v10.16b, #4
-	WORD $0x3dc0114a // ldr q10, [x10, #64]
-	WORD $0x0e29c0ec // smull v12.8h, v7.8b, v9.8b
-	WORD $0x4e29c0e7 // smull2 v7.8h, v7.16b, v9.16b
+	WORD $0x0e6cc12b // smull v11.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x0e28c0ec // smull v12.8h, v7.8b, v8.8b
+	WORD $0x4e28c0e7 // smull2 v7.8h, v7.16b, v8.16b
 	WORD $0x0e6a80cb // smlal v11.4s, v6.4h, v10.4h
-	WORD $0x4e6a80c8 // smlal2 v8.4s, v6.8h, v10.8h
-	WORD $0xad432546 // ldp q6, q9, [x10, #96]
+	WORD $0x4e6a80c9 // smlal2 v9.4s, v6.8h, v10.8h
+	WORD $0xad432146 // ldp q6, q8, [x10, #96]
 	WORD $0x0e66818b // smlal v11.4s, v12.4h, v6.4h
-	WORD $0x4e668188 // smlal2 v8.4s, v12.8h, v6.8h
-	WORD $0x0e6980eb // smlal v11.4s, v7.4h, v9.4h
-	WORD $0x4e6980e8 // smlal2 v8.4s, v7.8h, v9.8h
+	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
+	WORD $0x0e6880eb // smlal v11.4s, v7.4h, v8.4h
+	WORD $0x4e6880e9 // smlal2 v9.4s, v7.8h, v8.8h
 	WORD $0xbd400567 // ldr s7, [x11, #4]
-	WORD $0x4ea88566 // add v6.4s, v11.4s, v8.4s
+	WORD $0x4ea98566 // add v6.4s, v11.4s, v9.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
 	WORD $0x4e0504a7 // dup v7.16b, v5.b[2]
 	WORD $0x4e0704a5 // dup v5.16b, v5.b[3]
-	WORD $0x3dc02549 // ldr q9, [x10, #144]
-	WORD $0xad41a9c6 // ldp q6, q10, [x14, #48]
+	WORD $0xad41a1c6 // ldp q6, q8, [x14, #48]
+	WORD $0xad44314a // ldp q10, q12, [x10, #128]
 	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4e26c0e8 // smull2 v8.8h, v7.16b, v6.16b
+	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
+	WORD $0x4e26c0e9 // smull2 v9.8h, v7.16b, v6.16b
 	WORD $0x0e26c0e6 // smull v6.8h, v7.8b, v6.8b
-	WORD $0x0e69c10b // smull v11.4s, v8.4h, v9.4h
-	WORD $0x4e69c108 // smull2 v8.4s, v8.8h, v9.8h
-	WORD $0x4e201d49 // and v9.16b, v10.16b, v0.16b
-	WORD $0x3dc0214a // ldr q10, [x10, #128]
-	WORD $0x0e29c0ec // smull v12.8h, v7.8b, v9.8b
-	WORD $0x4e29c0e7 // smull2 v7.8h, v7.16b, v9.16b
+	WORD $0x0e6cc12b // smull v11.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x0e28c0ec // smull v12.8h, v7.8b, v8.8b
+	WORD $0x4e28c0e7 // smull2 v7.8h, v7.16b, v8.16b
 	WORD $0x0e6a80cb // smlal v11.4s, v6.4h, v10.4h
-	WORD $0x4e6a80c8 // smlal2 v8.4s, v6.8h, v10.8h
-	WORD $0xad452546 // ldp q6, q9, [x10, #160]
+	WORD $0x4e6a80c9 // smlal2 v9.4s, v6.8h, v10.8h
+	WORD $0xad452146 // ldp q6, q8, [x10, #160]
 	WORD $0x0e66818b // smlal v11.4s, v12.4h, v6.4h
-	WORD $0x4e668188 // smlal2 v8.4s, v12.8h, v6.8h
-	WORD $0x0e6980eb // smlal v11.4s, v7.4h, v9.4h
-	WORD $0x4e6980e8 // smlal2 v8.4s, v7.8h, v9.8h
+	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
+	WORD $0x0e6880eb // smlal v11.4s, v7.4h, v8.4h
+	WORD $0x4e6880e9 // smlal2 v9.4s, v7.8h, v8.8h
 	WORD $0xbd400967 // ldr s7, [x11, #8]
-	WORD $0x4ea88566 // add v6.4s, v11.4s, v8.4s
+	WORD $0x4ea98566 // add v6.4s, v11.4s, v9.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
-	WORD $0x3dc03548 // ldr q8, [x10, #208]
-	WORD $0xad41a5c6 // ldp q6, q9, [x14, #48]
+	WORD $0xad419dc6 // ldp q6, q7, [x14, #48]
+	WORD $0xad462d49 // ldp q9, q11, [x10, #192]
 	WORD $0x6f0c04c6 // ushr v6.16b, v6.16b, #4
-	WORD $0x6e26c0a7 // umull2 v7.8h, v5.16b, v6.16b
+	WORD $0x6f0c04e7 // ushr v7.16b, v7.16b, #4
+	WORD $0x6e26c0a8 // umull2 v8.8h, v5.16b, v6.16b
 	WORD $0x2e26c0a6 // umull v6.8h, v5.8b, v6.8b
-	WORD $0x0e68c0ea // smull v10.4s, v7.4h, v8.4h
-	WORD $0x4e68c0e7 // smull2 v7.4s, v7.8h, v8.8h
-	WORD $0x6f0c0528 // ushr v8.16b, v9.16b, #4
-	WORD $0x3dc03149 // ldr q9, [x10, #192]
-	WORD $0x2e28c0ab // umull v11.8h, v5.8b, v8.8b
-	WORD $0x6e28c0a5 // umull2 v5.8h, v5.16b, v8.16b
+	WORD $0x0e6bc10a // smull v10.4s, v8.4h, v11.4h
+	WORD $0x4e6bc108 // smull2 v8.4s, v8.8h, v11.8h
+	WORD $0x2e27c0ab // umull v11.8h, v5.8b, v7.8b
+	WORD $0x6e27c0a5 // umull2 v5.8h, v5.16b, v7.16b
 	WORD $0x0e6980ca // smlal v10.4s, v6.4h, v9.4h
-	WORD $0x4e6980c7 // smlal2 v7.4s, v6.8h, v9.8h
-	WORD $0xad472146 // ldp q6, q8, [x10, #224]
+	WORD $0x4e6980c8 // smlal2 v8.4s, v6.8h, v9.8h
+	WORD $0xad471d46 // ldp q6, q7, [x10, #224]
 	WORD $0x0e66816a // smlal v10.4s, v11.4h, v6.4h
-	WORD $0x4e668167 // smlal2 v7.4s, v11.8h, v6.8h
+	WORD $0x4e668168 // smlal2 v8.4s, v11.8h, v6.8h
 	WORD $0xbd400d66 // ldr s6, [x11, #12]
-	WORD $0x0e6880aa // smlal v10.4s, v5.4h, v8.4h
-	WORD $0x4e6880a7 // smlal2 v7.4s, v5.8h, v8.8h
-	WORD $0x4ea78545 // add v5.4s, v10.4s, v7.4s
+	WORD $0x0e6780aa // smlal v10.4s, v5.4h, v7.4h
+	WORD $0x4e6780a8 // smlal2 v8.4s, v5.8h, v7.8h
+	WORD $0x4ea88545 // add v5.4s, v10.4s, v8.4s
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
 	WORD $0x9e6701e5 // fmov d5, x15
-	WORD $0x3dc04549 // ldr q9, [x10, #272]
-	WORD $0xad42a9c6 // ldp q6, q10, [x14, #80]
+	WORD $0xad42a1c6 // ldp q6, q8, [x14, #80]
 	WORD $0x4e0904a7 // dup v7.16b, v5.b[4]
+	WORD $0xad48314a // ldp q10, q12, [x10, #256]
 	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x6e26c0e8 // umull2 v8.8h, v7.16b, v6.16b
+	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
+	WORD $0x6e26c0e9 // umull2 v9.8h, v7.16b, v6.16b
 	WORD $0x2e26c0e6 // umull v6.8h, v7.8b, v6.8b
-	WORD $0x0e69c10b // smull v11.4s, v8.4h, v9.4h
-	WORD $0x4e69c108 // smull2 v8.4s, v8.8h, v9.8h
-	WORD $0x4e201d49 // and v9.16b, v10.16b, v0.16b
-	WORD $0x3dc0414a // ldr q10, [x10, #256]
-	WORD $0x2e29c0ec // umull v12.8h, v7.8b, v9.8b
-	WORD $0x6e29c0e7 // umull2 v7.8h, v7.16b, v9.16b
+	WORD $0x0e6cc12b // smull v11.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x2e28c0ec // umull v12.8h, v7.8b, v8.8b
+	WORD $0x6e28c0e7 // umull2 v7.8h, v7.16b, v8.16b
 	WORD $0x0e6a80cb // smlal v11.4s, v6.4h, v10.4h
-	WORD $0x4e6a80c8 // smlal2 v8.4s, v6.8h, v10.8h
-	WORD $0xad492546 // ldp q6, q9, [x10, #288]
+	WORD $0x4e6a80c9 // smlal2 v9.4s, v6.8h, v10.8h
+	WORD $0xad492146 // ldp q6, q8, [x10, #288]
 	WORD $0x0e66818b // smlal v11.4s, v12.4h, v6.4h
-	WORD $0x4e668188 // smlal2 v8.4s, v12.8h, v6.8h
-	WORD $0x0e6980eb // smlal v11.4s, v7.4h, v9.4h
-	WORD $0x4e6980e8 // smlal2 v8.4s, v7.8h, v9.8h
+	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
+	WORD $0x0e6880eb // smlal v11.4s, v7.4h, v8.4h
+	WORD $0x4e6880e9 // smlal2 v9.4s, v7.8h, v8.8h
 	WORD $0xbd401167 // ldr s7, [x11, #16]
-	WORD $0x4ea88566 // add v6.4s, v11.4s, v8.4s
+	WORD $0x4ea98566 // add v6.4s, v11.4s, v9.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
 	WORD $0x4e0b04a7 // dup v7.16b, v5.b[5]
-	WORD $0x3dc05549 // ldr q9, [x10, #336]
-	WORD $0xad42a9c6 // ldp q6, q10, [x14, #80]
+	WORD $0xad42a1c6 // ldp q6, q8, [x14, #80]
+	WORD $0xad4a314a // ldp q10, q12, [x10, #320]
 	WORD $0x6f0c04c6 // ushr v6.16b, v6.16b, #4
-	WORD $0x6e26c0e8 // umull2 v8.8h, v7.16b, v6.16b
+	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
+	WORD $0x6e26c0e9 // umull2 v9.8h, v7.16b, v6.16b
 	WORD $0x2e26c0e6 // umull v6.8h, v7.8b, v6.8b
-	WORD $0x0e69c10b // smull v11.4s, v8.4h, v9.4h
-	WORD $0x4e69c108 // smull2 v8.4s, v8.8h, v9.8h
-	WORD $0x6f0c0549 // ushr v9.16b, v10.16b, #4
-	WORD $0x3dc0514a // ldr q10, [x10, #320]
-	WORD $0x2e29c0ec // umull v12.8h, v7.8b, v9.8b
-	WORD $0x6e29c0e7 // umull2 v7.8h, v7.16b, v9.16b
+	WORD $0x0e6cc12b // smull v11.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x2e28c0ec // umull v12.8h, v7.8b, v8.8b
+	WORD $0x6e28c0e7 // umull2 v7.8h, v7.16b, v8.16b
 	WORD $0x0e6a80cb // smlal v11.4s, v6.4h, v10.4h
-	WORD $0x4e6a80c8 // smlal2 v8.4s, v6.8h, v10.8h
-	WORD $0xad4b2546 // ldp q6, q9, [x10, #352]
+	WORD $0x4e6a80c9 // smlal2 v9.4s, v6.8h, v10.8h
+	WORD $0xad4b2146 // ldp q6, q8, [x10, #352]
 	WORD $0x0e66818b // smlal v11.4s, v12.4h, v6.4h
-	WORD $0x4e668188 // smlal2 v8.4s, v12.8h, v6.8h
-	WORD $0x0e6980eb // smlal v11.4s, v7.4h, v9.4h
-	WORD $0x4e6980e8 // smlal2 v8.4s, v7.8h, v9.8h
+	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
+	WORD $0x0e6880eb // smlal v11.4s, v7.4h, v8.4h
+	WORD $0x4e6880e9 // smlal2 v9.4s, v7.8h, v8.8h
 	WORD $0xbd401567 // ldr s7, [x11, #20]
-	WORD $0x4ea88566 // add v6.4s, v11.4s, v8.4s
+	WORD $0x4ea98566 // add v6.4s, v11.4s, v9.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
 	WORD $0x4e0d04a7 // dup v7.16b, v5.b[6]
 	WORD $0x4e0f04a5 // dup v5.16b, v5.b[7]
-	WORD $0x3dc06549 // ldr q9, [x10, #400]
-	WORD $0xad43a9c6 // ldp q6, q10, [x14, #112]
+	WORD $0xad43a1c6 // ldp q6, q8, [x14, #112]
+	WORD $0xad4c314a // ldp q10, q12, [x10, #384]
 	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x6e26c0e8 // umull2 v8.8h, v7.16b, v6.16b
+	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
+	WORD $0x6e26c0e9 // umull2 v9.8h, v7.16b, v6.16b
 	WORD $0x2e26c0e6 // umull v6.8h, v7.8b, v6.8b
-	WORD $0x0e69c10b // smull v11.4s, v8.4h, v9.4h
-	WORD $0x4e69c108 // smull2 v8.4s, v8.8h, v9.8h
-	WORD $0x4e201d49 // and v9.16b, v10.16b, v0.16b
-	WORD $0x3dc0614a // ldr q10, [x10, #384]
-	WORD $0x2e29c0ec // umull v12.8h, v7.8b, v9.8b
-	WORD $0x6e29c0e7 // umull2 v7.8h, v7.16b, v9.16b
+	WORD $0x0e6cc12b // smull v11.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x2e28c0ec // umull v12.8h, v7.8b, v8.8b
+	WORD $0x6e28c0e7 // umull2 v7.8h, v7.16b, v8.16b
 	WORD $0x0e6a80cb // smlal v11.4s, v6.4h, v10.4h
-	WORD $0x4e6a80c8 // smlal2 v8.4s, v6.8h, v10.8h
-	WORD $0xad4d2546 // ldp q6, q9, [x10, #416]
+	WORD $0x4e6a80c9 // smlal2 v9.4s, v6.8h, v10.8h
+	WORD $0xad4d2146 // ldp q6, q8, [x10, #416]
 	WORD $0x0e66818b // smlal v11.4s, v12.4h, v6.4h
-	WORD $0x4e668188 // smlal2 v8.4s, v12.8h, v6.8h
-	WORD $0x0e6980eb // smlal v11.4s, v7.4h, v9.4h
-	WORD $0x4e6980e8 // smlal2 v8.4s, v7.8h, v9.8h
+	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
+	WORD $0x0e6880eb // smlal v11.4s, v7.4h, v8.4h
+	WORD $0x4e6880e9 // smlal2 v9.4s, v7.8h, v8.8h
 	WORD $0xbd401967 // ldr s7, [x11, #24]
-	WORD $0x4ea88566 // add v6.4s, v11.4s, v8.4s
+	WORD $0x4ea98566 // add v6.4s, v11.4s, v9.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
-	WORD $0x3dc07548 // ldr q8, [x10, #464]
-	WORD $0xad43a5c6 // ldp q6, q9, [x14, #112]
+	WORD $0xad439dc6 // ldp q6, q7, [x14, #112]
+	WORD $0xad4e2d49 // ldp q9, q11, [x10, #448]
 	WORD $0x6f0c04c6 // ushr v6.16b, v6.16b, #4
-	WORD $0x6e26c0a7 // umull2 v7.8h, v5.16b, v6.16b
+	WORD $0x6f0c04e7 // ushr v7.16b, v7.16b, #4
+	WORD $0x6e26c0a8 // umull2 v8.8h, v5.16b, v6.16b
 	WORD $0x2e26c0a6 // umull v6.8h, v5.8b, v6.8b
-	WORD $0x0e68c0ea // smull v10.4s, v7.4h, v8.4h
-	WORD $0x4e68c0e7 // smull2 v7.4s, v7.8h, v8.8h
-	WORD $0x6f0c0528 // ushr v8.16b, v9.16b, #4
-	WORD $0x3dc07149 // ldr q9, [x10, #448]
-	WORD $0x2e28c0ab // umull v11.8h, v5.8b, v8.8b
-	WORD $0x6e28c0a5 // umull2 v5.8h, v5.16b, v8.16b
+	WORD $0x0e6bc10a // smull v10.4s, v8.4h, v11.4h
+	WORD $0x4e6bc108 // smull2 v8.4s, v8.8h, v11.8h
+	WORD $0x2e27c0ab // umull v11.8h, v5.8b, v7.8b
+	WORD $0x6e27c0a5 // umull2 v5.8h, v5.16b, v7.16b
 	WORD $0x0e6980ca // smlal v10.4s, v6.4h, v9.4h
-	WORD $0x4e6980c7 // smlal2 v7.4s, v6.8h, v9.8h
-	WORD $0xad4f2146 // ldp q6, q8, [x10, #480]
+	WORD $0x4e6980c8 // smlal2 v8.4s, v6.8h, v9.8h
+	WORD $0xad4f1d46 // ldp q6, q7, [x10, #480]
 	WORD $0x9108014a // add x10, x10, #512
 	WORD $0x0e66816a // smlal v10.4s, v11.4h, v6.4h
-	WORD $0x4e668167 // smlal2 v7.4s, v11.8h, v6.8h
+	WORD $0x4e668168 // smlal2 v8.4s, v11.8h, v6.8h
 	WORD $0xbd401d66 // ldr s6, [x11, #28]
 	WORD $0x9100816b // add x11, x11, #32
-	WORD $0x0e6880aa // smlal v10.4s, v5.4h, v8.4h
-	WORD $0x4e6880a7 // smlal2 v7.4s, v5.8h, v8.8h
-	WORD $0x4ea78545 // add v5.4s, v10.4s, v7.4s
+	WORD $0x0e6780aa // smlal v10.4s, v5.4h, v7.4h
+	WORD $0x4e6780a8 // smlal2 v8.4s, v5.8h, v7.8h
+	WORD $0x4ea88545 // add v5.4s, v10.4s, v8.4s
 	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
 	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
 	WORD $0xfd4005c5 // ldr d5, [x14, #8]
@@ -1299,13 +1265,13 @@ TEXT ·dotQ4KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xacc11987 // ldp q7, q6, [x12], #32
 	WORD $0x4e24cce3 // fmla v3.4s, v7.4s, v4.4s
 	WORD $0x4e25ccc3 // fmla v3.4s, v6.4s, v5.4s
-	WORD $0x54ffe3ec // b.gt .LBB9_2
+	WORD $0x54ffe4ac // b.gt .LBB9_2
 	WORD $0x6e23d463 // faddp v3.4s, v3.4s, v3.4s
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0x8b1602b5 // add x21, x21, x22
 	WORD $0x7e30d863 // faddp s3, v3.2s
 	WORD $0xbc004683 // str s3, [x20], #4
-	WORD $0x54ffe28c // b.gt .LBB9_1
+	WORD $0x54ffe34c // b.gt .LBB9_1
 	WORD $0xd65f03c0 // ret
 	WORD $0x00000000; WORD $0xfffffffe // constant
 	WORD $0xfffffffc; WORD $0x30303030 // constant
@@ -1320,10 +1286,10 @@ TEXT ·dotQ5KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD nb+32(FP), R24
 	MOVD a+40(FP), R25
 	PCALIGN $64
-	WORD $0x4f00e600 // movi v0.16b, #16
-	WORD $0x4f00e5e1 // movi v1.16b, #15
-	WORD $0x10002388 // adr x8, .LCPI10_0
-	WORD $0x100023a9 // adr x9, .LCPI10_1
+	WORD $0x4f00e420 // movi v0.16b, #1
+	WORD $0x4f00e601 // movi v1.16b, #16
+	WORD $0x10002288 // adr x8, .LCPI10_0
+	WORD $0x100022a9 // adr x9, .LCPI10_1
 	WORD $0xfd400102 // ldr d2, [x8]
 	WORD $0x3200d7e8 // mov w8, #1061109567
 	WORD $0xfd400123 // ldr d3, [x9]
@@ -1336,238 +1302,230 @@ TEXT ·dotQ5KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xad40a1c5 // ldp q5, q8, [x14, #16]
 	WORD $0xd10005ad // sub x13, x13, #1
 	WORD $0xb94005cf // ldr w15, [x14, #4]
-	WORD $0xad41a5c7 // ldp q7, q9, [x14, #48]
+	WORD $0xad41a9c7 // ldp q7, q10, [x14, #48]
+	WORD $0xad40314b // ldp q11, q12, [x10]
 	WORD $0xf10005bf // cmp x13, #1
-	WORD $0x4f0c54a5 // shl v5.16b, v5.16b, #4
 	WORD $0x0a0801f0 // and w16, w15, w8
-	WORD $0x4f0c5508 // shl v8.16b, v8.16b, #4
-	WORD $0x1e270206 // fmov s6, w16
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
-	WORD $0xb9400dd0 // ldr w16, [x14, #12]
-	WORD $0x53027def // lsr w15, w15, #2
 	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
 	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
+	WORD $0x1e270206 // fmov s6, w16
+	WORD $0xb9400dd0 // ldr w16, [x14, #12]
+	WORD $0x53027def // lsr w15, w15, #2
+	WORD $0x6f0c54a7 // sli v7.16b, v5.16b, #4
+	WORD $0x6f0c550a // sli v10.16b, v8.16b, #4
 	WORD $0x1200ce10 // and w16, w16, #0xf0f0f0f
+	WORD $0x4e0104c5 // dup v5.16b, v6.b[0]
 	WORD $0x1204c5ef // and w15, w15, #0x30303030
 	WORD $0x2a0f020f // orr w15, w16, w15
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0x4e0104c7 // dup v7.16b, v6.b[0]
-	WORD $0x4ea91d08 // orr v8.16b, v8.16b, v9.16b
-	WORD $0xad402d49 // ldp q9, q11, [x10]
 	WORD $0xd3607def // lsl x15, x15, #32
-	WORD $0x4e25c0ea // smull2 v10.8h, v7.16b, v5.16b
-	WORD $0x0e25c0e5 // smull v5.8h, v7.8b, v5.8b
-	WORD $0x0e6bc14c // smull v12.4s, v10.4h, v11.4h
-	WORD $0x4e6bc14a // smull2 v10.4s, v10.8h, v11.8h
-	WORD $0x0e28c0eb // smull v11.8h, v7.8b, v8.8b
-	WORD $0x4e28c0e7 // smull2 v7.8h, v7.16b, v8.16b
-	WORD $0x0e6980ac // smlal v12.4s, v5.4h, v9.4h
-	WORD $0x4e6980aa // smlal2 v10.4s, v5.8h, v9.8h
-	WORD $0xad412145 // ldp q5, q8, [x10, #32]
-	WORD $0x0e65816c // smlal v12.4s, v11.4h, v5.4h
-	WORD $0x4e65816a // smlal2 v10.4s, v11.8h, v5.8h
-	WORD $0x0e6880ec // smlal v12.4s, v7.4h, v8.4h
-	WORD $0x4e6880ea // smlal2 v10.4s, v7.8h, v8.8h
+	WORD $0x4e27c0a9 // smull2 v9.8h, v5.16b, v7.16b
+	WORD $0x0e27c0a7 // smull v7.8h, v5.8b, v7.8b
+	WORD $0x0e6cc128 // smull v8.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x0e2ac0ac // smull v12.8h, v5.8b, v10.8b
+	WORD $0x4e2ac0a5 // smull2 v5.8h, v5.16b, v10.16b
+	WORD $0x0e6b80e8 // smlal v8.4s, v7.4h, v11.4h
+	WORD $0x4e6b80e9 // smlal2 v9.4s, v7.8h, v11.8h
+	WORD $0xad412947 // ldp q7, q10, [x10, #32]
+	WORD $0x0e678188 // smlal v8.4s, v12.4h, v7.4h
+	WORD $0x4e678189 // smlal2 v9.4s, v12.8h, v7.8h
+	WORD $0x0e6a80a8 // smlal v8.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a9 // smlal2 v9.4s, v5.8h, v10.8h
+	WORD $0x4ea98505 // add v5.4s, v8.4s, v9.4s
 	WORD $0xbd400168 // ldr s8, [x11]
-	WORD $0x4eaa8585 // add v5.4s, v12.4s, v10.4s
-	WORD $0x4e0304ca // dup v10.16b, v6.b[1]
 	WORD $0x4e21d8a7 // scvtf v7.4s, v5.4s
 	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
 	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	WORD $0xad40a1c7 // ldp q7, q8, [x14, #16]
-	WORD $0xad41adc9 // ldp q9, q11, [x14, #48]
+	WORD $0xad40a5c7 // ldp q7, q9, [x14, #16]
+	WORD $0xad41adc8 // ldp q8, q11, [x14, #48]
+	WORD $0xad42354c // ldp q12, q13, [x10, #64]
 	WORD $0x4f0b54e7 // shl v7.16b, v7.16b, #3
-	WORD $0x4f0b5508 // shl v8.16b, v8.16b, #3
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0x6f0c1568 // usra v8.16b, v11.16b, #4
-	WORD $0xad42314b // ldp q11, q12, [x10, #64]
-	WORD $0x4e27c149 // smull2 v9.8h, v10.16b, v7.16b
-	WORD $0x0e27c147 // smull v7.8h, v10.8b, v7.8b
-	WORD $0x0e6cc12d // smull v13.4s, v9.4h, v12.4h
-	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
-	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e6b80ed // smlal v13.4s, v7.4h, v11.4h
-	WORD $0x4e6b80e9 // smlal2 v9.4s, v7.8h, v11.8h
-	WORD $0x4e0504cb // dup v11.16b, v6.b[2]
-	WORD $0xad432947 // ldp q7, q10, [x10, #96]
-	WORD $0x4e0704c6 // dup v6.16b, v6.b[3]
-	WORD $0x0e67818d // smlal v13.4s, v12.4h, v7.4h
-	WORD $0x4e678189 // smlal2 v9.4s, v12.8h, v7.8h
-	WORD $0x0e6a810d // smlal v13.4s, v8.4h, v10.4h
-	WORD $0x4e6a8109 // smlal2 v9.4s, v8.8h, v10.8h
-	WORD $0xbd400568 // ldr s8, [x11, #4]
-	WORD $0x4ea985a7 // add v7.4s, v13.4s, v9.4s
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	WORD $0xad40a1c7 // ldp q7, q8, [x14, #16]
-	WORD $0xad42a9c9 // ldp q9, q10, [x14, #80]
-	WORD $0x4f0a54e7 // shl v7.16b, v7.16b, #2
-	WORD $0x4f0a5508 // shl v8.16b, v8.16b, #2
+	WORD $0x4f0b5529 // shl v9.16b, v9.16b, #3
+	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
 	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
-	WORD $0x4eaa1d08 // orr v8.16b, v8.16b, v10.16b
-	WORD $0xad44314a // ldp q10, q12, [x10, #128]
-	WORD $0x4e27c169 // smull2 v9.8h, v11.16b, v7.16b
-	WORD $0x0e27c167 // smull v7.8h, v11.8b, v7.8b
-	WORD $0x0e6cc12d // smull v13.4s, v9.4h, v12.4h
-	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
-	WORD $0x0e28c16c // smull v12.8h, v11.8b, v8.8b
-	WORD $0x4e28c168 // smull2 v8.8h, v11.16b, v8.16b
-	WORD $0x0e6a80ed // smlal v13.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xad452947 // ldp q7, q10, [x10, #160]
-	WORD $0x0e67818d // smlal v13.4s, v12.4h, v7.4h
-	WORD $0x4e678189 // smlal2 v9.4s, v12.8h, v7.8h
-	WORD $0x0e6a810d // smlal v13.4s, v8.4h, v10.4h
-	WORD $0x4e6a8109 // smlal2 v9.4s, v8.8h, v10.8h
-	WORD $0xbd400968 // ldr s8, [x11, #8]
-	WORD $0x4ea985a7 // add v7.4s, v13.4s, v9.4s
+	WORD $0x6f0c4507 // sri v7.16b, v8.16b, #4
+	WORD $0x4e0304c8 // dup v8.16b, v6.b[1]
+	WORD $0x6f0c4569 // sri v9.16b, v11.16b, #4
+	WORD $0x4e27c10a // smull2 v10.8h, v8.16b, v7.16b
+	WORD $0x0e27c107 // smull v7.8h, v8.8b, v7.8b
+	WORD $0x0e6dc14b // smull v11.4s, v10.4h, v13.4h
+	WORD $0x4e6dc14a // smull2 v10.4s, v10.8h, v13.8h
+	WORD $0x0e29c10d // smull v13.8h, v8.8b, v9.8b
+	WORD $0x4e29c108 // smull2 v8.8h, v8.16b, v9.16b
+	WORD $0x0e6c80eb // smlal v11.4s, v7.4h, v12.4h
+	WORD $0x4e6c80ea // smlal2 v10.4s, v7.8h, v12.8h
+	WORD $0xad432547 // ldp q7, q9, [x10, #96]
+	WORD $0x0e6781ab // smlal v11.4s, v13.4h, v7.4h
+	WORD $0x4e6781aa // smlal2 v10.4s, v13.8h, v7.8h
+	WORD $0x0e69810b // smlal v11.4s, v8.4h, v9.4h
+	WORD $0x4e69810a // smlal2 v10.4s, v8.8h, v9.8h
+	WORD $0xbd400568 // ldr s8, [x11, #4]
+	WORD $0x4eaa8567 // add v7.4s, v11.4s, v10.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	WORD $0xad40a1c7 // ldp q7, q8, [x14, #16]
-	WORD $0xad42a9c9 // ldp q9, q10, [x14, #80]
-	WORD $0x4e2784e7 // add v7.16b, v7.16b, v7.16b
-	WORD $0x4e288508 // add v8.16b, v8.16b, v8.16b
+	WORD $0xad40a5c7 // ldp q7, q9, [x14, #16]
+	WORD $0xad42adc8 // ldp q8, q11, [x14, #80]
+	WORD $0xad44354c // ldp q12, q13, [x10, #128]
+	WORD $0x6f0e04e7 // ushr v7.16b, v7.16b, #2
+	WORD $0x6f0e0529 // ushr v9.16b, v9.16b, #2
 	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0x6f0c1548 // usra v8.16b, v10.16b, #4
-	WORD $0xad462d4a // ldp q10, q11, [x10, #192]
-	WORD $0x6e27c0c9 // umull2 v9.8h, v6.16b, v7.16b
-	WORD $0x2e27c0c7 // umull v7.8h, v6.8b, v7.8b
-	WORD $0x0e6bc12c // smull v12.4s, v9.4h, v11.4h
-	WORD $0x4e6bc129 // smull2 v9.4s, v9.8h, v11.8h
-	WORD $0x2e28c0cb // umull v11.8h, v6.8b, v8.8b
-	WORD $0x6e28c0c6 // umull2 v6.8h, v6.16b, v8.16b
-	WORD $0x0e6a80ec // smlal v12.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
+	WORD $0x4e201d29 // and v9.16b, v9.16b, v0.16b
+	WORD $0x6f0c54e8 // sli v8.16b, v7.16b, #4
+	WORD $0x4e0504c7 // dup v7.16b, v6.b[2]
+	WORD $0x6f0c552b // sli v11.16b, v9.16b, #4
+	WORD $0x4e0704c6 // dup v6.16b, v6.b[3]
+	WORD $0x4e28c0ea // smull2 v10.8h, v7.16b, v8.16b
+	WORD $0x0e28c0e8 // smull v8.8h, v7.8b, v8.8b
+	WORD $0x0e6dc149 // smull v9.4s, v10.4h, v13.4h
+	WORD $0x4e6dc14a // smull2 v10.4s, v10.8h, v13.8h
+	WORD $0x0e2bc0ed // smull v13.8h, v7.8b, v11.8b
+	WORD $0x4e2bc0e7 // smull2 v7.8h, v7.16b, v11.16b
+	WORD $0x0e6c8109 // smlal v9.4s, v8.4h, v12.4h
+	WORD $0x4e6c810a // smlal2 v10.4s, v8.8h, v12.8h
+	WORD $0xad452d48 // ldp q8, q11, [x10, #160]
+	WORD $0x0e6881a9 // smlal v9.4s, v13.4h, v8.4h
+	WORD $0x4e6881aa // smlal2 v10.4s, v13.8h, v8.8h
+	WORD $0xbd400968 // ldr s8, [x11, #8]
+	WORD $0x0e6b80e9 // smlal v9.4s, v7.4h, v11.4h
+	WORD $0x4e6b80ea // smlal2 v10.4s, v7.8h, v11.8h
+	WORD $0x4eaa8527 // add v7.4s, v9.4s, v10.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
+	WORD $0xad40a5c7 // ldp q7, q9, [x14, #16]
+	WORD $0xad42a9c8 // ldp q8, q10, [x14, #80]
+	WORD $0xad46314b // ldp q11, q12, [x10, #192]
+	WORD $0x4e2784e7 // add v7.16b, v7.16b, v7.16b
+	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
+	WORD $0x6f0c4507 // sri v7.16b, v8.16b, #4
+	WORD $0x4e298528 // add v8.16b, v9.16b, v9.16b
+	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
+	WORD $0x4e27c0c9 // smull2 v9.8h, v6.16b, v7.16b
+	WORD $0x0e27c0c7 // smull v7.8h, v6.8b, v7.8b
+	WORD $0x6f0c4548 // sri v8.16b, v10.16b, #4
+	WORD $0x0e6cc12a // smull v10.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x0e28c0cc // smull v12.8h, v6.8b, v8.8b
+	WORD $0x4e28c0c6 // smull2 v6.8h, v6.16b, v8.16b
+	WORD $0x0e6b80ea // smlal v10.4s, v7.4h, v11.4h
+	WORD $0x4e6b80e9 // smlal2 v9.4s, v7.8h, v11.8h
 	WORD $0xad472147 // ldp q7, q8, [x10, #224]
-	WORD $0x0e67816c // smlal v12.4s, v11.4h, v7.4h
-	WORD $0x4e678169 // smlal2 v9.4s, v11.8h, v7.8h
+	WORD $0x0e67818a // smlal v10.4s, v12.4h, v7.4h
+	WORD $0x4e678189 // smlal2 v9.4s, v12.8h, v7.8h
 	WORD $0xbd400d67 // ldr s7, [x11, #12]
-	WORD $0x0e6880cc // smlal v12.4s, v6.4h, v8.4h
+	WORD $0x0e6880ca // smlal v10.4s, v6.4h, v8.4h
 	WORD $0x4e6880c9 // smlal2 v9.4s, v6.8h, v8.8h
-	WORD $0x4ea98586 // add v6.4s, v12.4s, v9.4s
+	WORD $0x4ea98546 // add v6.4s, v10.4s, v9.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
 	WORD $0xad40a5c6 // ldp q6, q9, [x14, #16]
-	WORD $0xad43a1c7 // ldp q7, q8, [x14, #112]
-	WORD $0x4e201cca // and v10.16b, v6.16b, v0.16b
+	WORD $0xad43adc8 // ldp q8, q11, [x14, #112]
+	WORD $0xad48354c // ldp q12, q13, [x10, #256]
+	WORD $0x6f0c04c6 // ushr v6.16b, v6.16b, #4
+	WORD $0x6f0c0529 // ushr v9.16b, v9.16b, #4
+	WORD $0x4e201cc7 // and v7.16b, v6.16b, v0.16b
 	WORD $0x9e6701e6 // fmov d6, x15
 	WORD $0x4e201d29 // and v9.16b, v9.16b, v0.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4e0904cb // dup v11.16b, v6.b[4]
-	WORD $0x4ea71d47 // orr v7.16b, v10.16b, v7.16b
-	WORD $0x4ea81d28 // orr v8.16b, v9.16b, v8.16b
-	WORD $0xad483149 // ldp q9, q12, [x10, #256]
-	WORD $0x6e27c16a // umull2 v10.8h, v11.16b, v7.16b
-	WORD $0x2e27c167 // umull v7.8h, v11.8b, v7.8b
-	WORD $0x0e6cc14d // smull v13.4s, v10.4h, v12.4h
-	WORD $0x4e6cc14a // smull2 v10.4s, v10.8h, v12.8h
-	WORD $0x2e28c16c // umull v12.8h, v11.8b, v8.8b
-	WORD $0x6e28c168 // umull2 v8.8h, v11.16b, v8.16b
-	WORD $0x0e6980ed // smlal v13.4s, v7.4h, v9.4h
-	WORD $0x4e6980ea // smlal2 v10.4s, v7.8h, v9.8h
-	WORD $0xad492547 // ldp q7, q9, [x10, #288]
-	WORD $0x0e67818d // smlal v13.4s, v12.4h, v7.4h
-	WORD $0x4e67818a // smlal2 v10.4s, v12.8h, v7.8h
-	WORD $0x0e69810d // smlal v13.4s, v8.4h, v9.4h
-	WORD $0x4e69810a // smlal2 v10.4s, v8.8h, v9.8h
+	WORD $0x6f0c54e8 // sli v8.16b, v7.16b, #4
+	WORD $0x4e0904c7 // dup v7.16b, v6.b[4]
+	WORD $0x6f0c552b // sli v11.16b, v9.16b, #4
+	WORD $0x4e28c0ea // smull2 v10.8h, v7.16b, v8.16b
+	WORD $0x0e28c0e8 // smull v8.8h, v7.8b, v8.8b
+	WORD $0x0e6dc149 // smull v9.4s, v10.4h, v13.4h
+	WORD $0x4e6dc14a // smull2 v10.4s, v10.8h, v13.8h
+	WORD $0x0e2bc0ed // smull v13.8h, v7.8b, v11.8b
+	WORD $0x4e2bc0e7 // smull2 v7.8h, v7.16b, v11.16b
+	WORD $0x0e6c8109 // smlal v9.4s, v8.4h, v12.4h
+	WORD $0x4e6c810a // smlal2 v10.4s, v8.8h, v12.8h
+	WORD $0xad492d48 // ldp q8, q11, [x10, #288]
+	WORD $0x0e6881a9 // smlal v9.4s, v13.4h, v8.4h
+	WORD $0x4e6881aa // smlal2 v10.4s, v13.8h, v8.8h
 	WORD $0xbd401168 // ldr s8, [x11, #16]
-	WORD $0x4eaa85a7 // add v7.4s, v13.4s, v10.4s
-	WORD $0x4e0b04ca // dup v10.16b, v6.b[5]
+	WORD $0x0e6b80e9 // smlal v9.4s, v7.4h, v11.4h
+	WORD $0x4e6b80ea // smlal2 v10.4s, v7.8h, v11.8h
+	WORD $0x4eaa8527 // add v7.4s, v9.4s, v10.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	WORD $0xad40a1c7 // ldp q7, q8, [x14, #16]
-	WORD $0xad43adc9 // ldp q9, q11, [x14, #112]
+	WORD $0xad40a5c7 // ldp q7, q9, [x14, #16]
+	WORD $0xad43adc8 // ldp q8, q11, [x14, #112]
+	WORD $0xad4a354c // ldp q12, q13, [x10, #320]
 	WORD $0x6f0f04e7 // ushr v7.16b, v7.16b, #1
-	WORD $0x6f0f0508 // ushr v8.16b, v8.16b, #1
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0x6f0c1568 // usra v8.16b, v11.16b, #4
-	WORD $0xad4a314b // ldp q11, q12, [x10, #320]
-	WORD $0x6e27c149 // umull2 v9.8h, v10.16b, v7.16b
-	WORD $0x2e27c147 // umull v7.8h, v10.8b, v7.8b
-	WORD $0x0e6cc12d // smull v13.4s, v9.4h, v12.4h
-	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
-	WORD $0x2e28c14c // umull v12.8h, v10.8b, v8.8b
-	WORD $0x6e28c148 // umull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e6b80ed // smlal v13.4s, v7.4h, v11.4h
-	WORD $0x4e6b80e9 // smlal2 v9.4s, v7.8h, v11.8h
-	WORD $0x4e0d04cb // dup v11.16b, v6.b[6]
-	WORD $0xad4b2947 // ldp q7, q10, [x10, #352]
-	WORD $0x4e0f04c6 // dup v6.16b, v6.b[7]
-	WORD $0x0e67818d // smlal v13.4s, v12.4h, v7.4h
-	WORD $0x4e678189 // smlal2 v9.4s, v12.8h, v7.8h
-	WORD $0x0e6a810d // smlal v13.4s, v8.4h, v10.4h
-	WORD $0x4e6a8109 // smlal2 v9.4s, v8.8h, v10.8h
-	WORD $0xbd401568 // ldr s8, [x11, #20]
-	WORD $0x4ea985a7 // add v7.4s, v13.4s, v9.4s
-	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
-	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	WORD $0xad40a1c7 // ldp q7, q8, [x14, #16]
-	WORD $0xad44a9c9 // ldp q9, q10, [x14, #144]
-	WORD $0x6f0e04e7 // ushr v7.16b, v7.16b, #2
-	WORD $0x6f0e0508 // ushr v8.16b, v8.16b, #2
+	WORD $0x6f0f0529 // ushr v9.16b, v9.16b, #1
+	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
 	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
-	WORD $0x4eaa1d08 // orr v8.16b, v8.16b, v10.16b
-	WORD $0xad4c314a // ldp q10, q12, [x10, #384]
-	WORD $0x6e27c169 // umull2 v9.8h, v11.16b, v7.16b
-	WORD $0x2e27c167 // umull v7.8h, v11.8b, v7.8b
-	WORD $0x0e6cc12d // smull v13.4s, v9.4h, v12.4h
-	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
-	WORD $0x2e28c16c // umull v12.8h, v11.8b, v8.8b
-	WORD $0x6e28c168 // umull2 v8.8h, v11.16b, v8.16b
-	WORD $0x0e6a80ed // smlal v13.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xad4d2947 // ldp q7, q10, [x10, #416]
-	WORD $0x0e67818d // smlal v13.4s, v12.4h, v7.4h
-	WORD $0x4e678189 // smlal2 v9.4s, v12.8h, v7.8h
-	WORD $0x0e6a810d // smlal v13.4s, v8.4h, v10.4h
-	WORD $0x4e6a8109 // smlal2 v9.4s, v8.8h, v10.8h
-	WORD $0xbd401968 // ldr s8, [x11, #24]
-	WORD $0x4ea985a7 // add v7.4s, v13.4s, v9.4s
+	WORD $0x6f0c4507 // sri v7.16b, v8.16b, #4
+	WORD $0x4e0b04c8 // dup v8.16b, v6.b[5]
+	WORD $0x6f0c4569 // sri v9.16b, v11.16b, #4
+	WORD $0x4e27c10a // smull2 v10.8h, v8.16b, v7.16b
+	WORD $0x0e27c107 // smull v7.8h, v8.8b, v7.8b
+	WORD $0x0e6dc14b // smull v11.4s, v10.4h, v13.4h
+	WORD $0x4e6dc14a // smull2 v10.4s, v10.8h, v13.8h
+	WORD $0x0e29c10d // smull v13.8h, v8.8b, v9.8b
+	WORD $0x4e29c108 // smull2 v8.8h, v8.16b, v9.16b
+	WORD $0x0e6c80eb // smlal v11.4s, v7.4h, v12.4h
+	WORD $0x4e6c80ea // smlal2 v10.4s, v7.8h, v12.8h
+	WORD $0xad4b2547 // ldp q7, q9, [x10, #352]
+	WORD $0x0e6781ab // smlal v11.4s, v13.4h, v7.4h
+	WORD $0x4e6781aa // smlal2 v10.4s, v13.8h, v7.8h
+	WORD $0x0e69810b // smlal v11.4s, v8.4h, v9.4h
+	WORD $0x4e69810a // smlal2 v10.4s, v8.8h, v9.8h
+	WORD $0xbd401568 // ldr s8, [x11, #20]
+	WORD $0x4eaa8567 // add v7.4s, v11.4s, v10.4s
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	WORD $0xad40a1c7 // ldp q7, q8, [x14, #16]
-	WORD $0xad44a9c9 // ldp q9, q10, [x14, #144]
-	WORD $0x6f0d04e7 // ushr v7.16b, v7.16b, #3
-	WORD $0x6f0d0508 // ushr v8.16b, v8.16b, #3
+	WORD $0xad40a5c7 // ldp q7, q9, [x14, #16]
+	WORD $0xad44adc8 // ldp q8, q11, [x14, #144]
+	WORD $0xad4c354c // ldp q12, q13, [x10, #384]
+	WORD $0x6f0a04e7 // ushr v7.16b, v7.16b, #6
+	WORD $0x6f0a0529 // ushr v9.16b, v9.16b, #6
 	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0x6f0c1548 // usra v8.16b, v10.16b, #4
-	WORD $0xad4e2d4a // ldp q10, q11, [x10, #448]
-	WORD $0x6e27c0c9 // umull2 v9.8h, v6.16b, v7.16b
-	WORD $0x2e27c0c7 // umull v7.8h, v6.8b, v7.8b
-	WORD $0x0e6bc12c // smull v12.4s, v9.4h, v11.4h
-	WORD $0x4e6bc129 // smull2 v9.4s, v9.8h, v11.8h
-	WORD $0x2e28c0cb // umull v11.8h, v6.8b, v8.8b
-	WORD $0x6e28c0c6 // umull2 v6.8h, v6.16b, v8.16b
-	WORD $0x0e6a80ec // smlal v12.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
+	WORD $0x4e201d29 // and v9.16b, v9.16b, v0.16b
+	WORD $0x6f0c54e8 // sli v8.16b, v7.16b, #4
+	WORD $0x4e0d04c7 // dup v7.16b, v6.b[6]
+	WORD $0x6f0c552b // sli v11.16b, v9.16b, #4
+	WORD $0x4e0f04c6 // dup v6.16b, v6.b[7]
+	WORD $0x4e28c0ea // smull2 v10.8h, v7.16b, v8.16b
+	WORD $0x0e28c0e8 // smull v8.8h, v7.8b, v8.8b
+	WORD $0x0e6dc149 // smull v9.4s, v10.4h, v13.4h
+	WORD $0x4e6dc14a // smull2 v10.4s, v10.8h, v13.8h
+	WORD $0x0e2bc0ed // smull v13.8h, v7.8b, v11.8b
+	WORD $0x4e2bc0e7 // smull2 v7.8h, v7.16b, v11.16b
+	WORD $0x0e6c8109 // smlal v9.4s, v8.4h, v12.4h
+	WORD $0x4e6c810a // smlal2 v10.4s, v8.8h, v12.8h
+	WORD $0xad4d2d48 // ldp q8, q11, [x10, #416]
+	WORD $0x0e6881a9 // smlal v9.4s, v13.4h, v8.4h
+	WORD $0x4e6881aa // smlal2 v10.4s, v13.8h, v8.8h
+	WORD $0xbd401968 // ldr s8, [x11, #24]
+	WORD $0x0e6b80e9 // smlal v9.4s, v7.4h, v11.4h
+	WORD $0x4e6b80ea // smlal2 v10.4s, v7.8h, v11.8h
+	WORD $0x4eaa8527 // add v7.4s, v9.4s, v10.4s
+	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
+	WORD $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
+	WORD $0xad40a5c7 // ldp q7, q9, [x14, #16]
+	WORD $0xad44a9c8 // ldp q8, q10, [x14, #144]
+	WORD $0xad4e314b // ldp q11, q12, [x10, #448]
+	WORD $0x6f0d04e7 // ushr v7.16b, v7.16b, #3
+	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
+	WORD $0x6f0c4507 // sri v7.16b, v8.16b, #4
+	WORD $0x6f0d0528 // ushr v8.16b, v9.16b, #3
+	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
+	WORD $0x4e27c0c9 // smull2 v9.8h, v6.16b, v7.16b
+	WORD $0x0e27c0c7 // smull v7.8h, v6.8b, v7.8b
+	WORD $0x6f0c4548 // sri v8.16b, v10.16b, #4
+	WORD $0x0e6cc12a // smull v10.4s, v9.4h, v12.4h
+	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
+	WORD $0x0e28c0cc // smull v12.8h, v6.8b, v8.8b
+	WORD $0x4e28c0c6 // smull2 v6.8h, v6.16b, v8.16b
+	WORD $0x0e6b80ea // smlal v10.4s, v7.4h, v11.4h
+	WORD $0x4e6b80e9 // smlal2 v9.4s, v7.8h, v11.8h
 	WORD $0xad4f2147 // ldp q7, q8, [x10, #480]
 	WORD $0x9108014a // add x10, x10, #512
-	WORD $0x0e67816c // smlal v12.4s, v11.4h, v7.4h
-	WORD $0x4e678169 // smlal2 v9.4s, v11.8h, v7.8h
+	WORD $0x0e67818a // smlal v10.4s, v12.4h, v7.4h
+	WORD $0x4e678189 // smlal2 v9.4s, v12.8h, v7.8h
 	WORD $0xbd401d67 // ldr s7, [x11, #28]
 	WORD $0x9100816b // add x11, x11, #32
-	WORD $0x0e6880cc // smlal v12.4s, v6.4h, v8.4h
+	WORD $0x0e6880ca // smlal v10.4s, v6.4h, v8.4h
 	WORD $0x4e6880c9 // smlal2 v9.4s, v6.8h, v8.8h
-	WORD $0x4ea98586 // add v6.4s, v12.4s, v9.4s
+	WORD $0x4ea98546 // add v6.4s, v10.4s, v9.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
 	WORD $0xfd4005c6 // ldr d6, [x14, #8]
@@ -1597,13 +1555,13 @@ TEXT ·dotQ5KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xacc11d88 // ldp q8, q7, [x12], #32
 	WORD $0x4e25cd04 // fmla v4.4s, v8.4s, v5.4s
 	WORD $0x4e26cce4 // fmla v4.4s, v7.4s, v6.4s
-	WORD $0x54ffdf0c // b.gt .LBB10_2
+	WORD $0x54ffe00c // b.gt .LBB10_2
 	WORD $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0x8b1602b5 // add x21, x21, x22
 	WORD $0x7e30d884 // faddp s4, v4.2s
 	WORD $0xbc004684 // str s4, [x20], #4
-	WORD $0x54ffddac // b.gt .LBB10_1
+	WORD $0x54ffdeac // b.gt .LBB10_1
 	WORD $0xd65f03c0 // ret
 	WORD $0x00000000; WORD $0xfffffffe // constant
 	WORD $0xfffffffc; WORD $0x30303030 // constant
@@ -1618,276 +1576,267 @@ TEXT ·dotQ6KNEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD nb+32(FP), R24
 	MOVD a+40(FP), R25
 	PCALIGN $64
-	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x4f01e601 // movi v1.16b, #48
+	WORD $0x4f05e540 // movi v0.16b, #170
+	WORD $0x4f07e541 // movi v1.16b, #234
 	WORD $0x91000708 // add x8, x24, #1
-	WORD $0x4f07e402 // movi v2.16b, #224
-	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
+	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
 	WORD $0xa9402b29 // ldp x9, x10, [x25]
 	WORD $0xaa0803eb // mov x11, x8
 	WORD $0xaa1503ec // mov x12, x21
-	WORD $0xad441584 // ldp q4, q5, [x12, #128]
+	WORD $0xad441183 // ldp q3, q4, [x12, #128]
 	WORD $0xd100056b // sub x11, x11, #1
 	WORD $0xad401d86 // ldp q6, q7, [x12]
 	WORD $0xf100057f // cmp x11, #1
-	WORD $0x4f0c5484 // shl v4.16b, v4.16b, #4
+	WORD $0xad402929 // ldp q9, q10, [x9]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4f0e5463 // shl v3.16b, v3.16b, #6
+	WORD $0x4f0e5484 // shl v4.16b, v4.16b, #6
+	WORD $0x4f0a0465 // sshr v5.16b, v3.16b, #6
+	WORD $0x3dc03183 // ldr q3, [x12, #192]
+	WORD $0x4f0a0484 // sshr v4.16b, v4.16b, #6
+	WORD $0x6f0c54a6 // sli v6.16b, v5.16b, #4
+	WORD $0x4e010465 // dup v5.16b, v3.b[0]
+	WORD $0x6f0c5487 // sli v7.16b, v4.16b, #4
+	WORD $0x4e26c0a8 // smull2 v8.8h, v5.16b, v6.16b
+	WORD $0x0e26c0a4 // smull v4.8h, v5.8b, v6.8b
+	WORD $0x0e6ac105 // smull v5.4s, v8.4h, v10.4h
+	WORD $0x4e6ac106 // smull2 v6.4s, v8.8h, v10.8h
+	WORD $0x4e030468 // dup v8.16b, v3.b[1]
+	WORD $0x0e27c10a // smull v10.8h, v8.8b, v7.8b
+	WORD $0x4e27c107 // smull2 v7.8h, v8.16b, v7.16b
+	WORD $0x0e698085 // smlal v5.4s, v4.4h, v9.4h
+	WORD $0x4e698086 // smlal2 v6.4s, v4.8h, v9.8h
+	WORD $0xad412124 // ldp q4, q8, [x9, #32]
+	WORD $0x0e648145 // smlal v5.4s, v10.4h, v4.4h
+	WORD $0x4e648146 // smlal2 v6.4s, v10.8h, v4.8h
+	WORD $0x0e6880e5 // smlal v5.4s, v7.4h, v8.4h
+	WORD $0x4e6880e6 // smlal2 v6.4s, v7.8h, v8.8h
+	WORD $0x4ea684a4 // add v4.4s, v5.4s, v6.4s
+	WORD $0xbd400146 // ldr s6, [x10]
+	WORD $0x4e21d885 // scvtf v5.4s, v4.4s
+	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
+	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	WORD $0xad441985 // ldp q5, q6, [x12, #128]
+	WORD $0xad412187 // ldp q7, q8, [x12, #32]
+	WORD $0xad422d2a // ldp q10, q11, [x9, #64]
+	WORD $0x6e201ca5 // eor v5.16b, v5.16b, v0.16b
+	WORD $0x6e201cc6 // eor v6.16b, v6.16b, v0.16b
 	WORD $0x4f0c54a5 // shl v5.16b, v5.16b, #4
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x4ea61c86 // orr v6.16b, v4.16b, v6.16b
-	WORD $0x3dc03184 // ldr q4, [x12, #192]
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0xad401d2a // ldp q10, q7, [x9]
-	WORD $0x4e010488 // dup v8.16b, v4.b[0]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x4e26c109 // smull2 v9.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e67c128 // smull v8.4s, v9.4h, v7.4h
-	WORD $0x4e67c127 // smull2 v7.4s, v9.8h, v7.8h
-	WORD $0x4e030489 // dup v9.16b, v4.b[1]
-	WORD $0x0e25c12b // smull v11.8h, v9.8b, v5.8b
-	WORD $0x4e25c125 // smull2 v5.8h, v9.16b, v5.16b
-	WORD $0x0e6a80c8 // smlal v8.4s, v6.4h, v10.4h
-	WORD $0x4e6a80c7 // smlal2 v7.4s, v6.8h, v10.8h
-	WORD $0xad412526 // ldp q6, q9, [x9, #32]
-	WORD $0x0e668168 // smlal v8.4s, v11.4h, v6.4h
-	WORD $0x4e668167 // smlal2 v7.4s, v11.8h, v6.8h
-	WORD $0x0e6980a8 // smlal v8.4s, v5.4h, v9.4h
-	WORD $0x4e6980a7 // smlal2 v7.4s, v5.8h, v9.8h
-	WORD $0x4ea78505 // add v5.4s, v8.4s, v7.4s
-	WORD $0xbd400147 // ldr s7, [x10]
-	WORD $0x4e21d8a6 // scvtf v6.4s, v5.4s
-	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0xad441d86 // ldp q6, q7, [x12, #128]
-	WORD $0xad412588 // ldp q8, q9, [x12, #32]
+	WORD $0x4f0a04a5 // sshr v5.16b, v5.16b, #6
+	WORD $0x6f0c54a7 // sli v7.16b, v5.16b, #4
+	WORD $0x4f0c54c5 // shl v5.16b, v6.16b, #4
+	WORD $0x4e050466 // dup v6.16b, v3.b[2]
+	WORD $0x4f0a04a5 // sshr v5.16b, v5.16b, #6
+	WORD $0x4e27c0c9 // smull2 v9.8h, v6.16b, v7.16b
+	WORD $0x6f0c54a8 // sli v8.16b, v5.16b, #4
+	WORD $0x0e27c0c5 // smull v5.8h, v6.8b, v7.8b
+	WORD $0x0e6bc126 // smull v6.4s, v9.4h, v11.4h
+	WORD $0x4e6bc127 // smull2 v7.4s, v9.8h, v11.8h
+	WORD $0x4e070469 // dup v9.16b, v3.b[3]
+	WORD $0x0e28c12b // smull v11.8h, v9.8b, v8.8b
+	WORD $0x4e28c128 // smull2 v8.8h, v9.16b, v8.16b
+	WORD $0x0e6a80a6 // smlal v6.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a7 // smlal2 v7.4s, v5.8h, v10.8h
+	WORD $0xad432525 // ldp q5, q9, [x9, #96]
+	WORD $0x0e658166 // smlal v6.4s, v11.4h, v5.4h
+	WORD $0x4e658167 // smlal2 v7.4s, v11.8h, v5.8h
+	WORD $0x0e698106 // smlal v6.4s, v8.4h, v9.4h
+	WORD $0x4e698107 // smlal2 v7.4s, v8.8h, v9.8h
+	WORD $0x4ea784c5 // add v5.4s, v6.4s, v7.4s
+	WORD $0xbd400546 // ldr s6, [x10, #4]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	WORD $0xad441985 // ldp q5, q6, [x12, #128]
+	WORD $0xad402187 // ldp q7, q8, [x12]
+	WORD $0xad442d2a // ldp q10, q11, [x9, #128]
+	WORD $0x6e201ca5 // eor v5.16b, v5.16b, v0.16b
+	WORD $0x6e201cc6 // eor v6.16b, v6.16b, v0.16b
+	WORD $0x4f0a54a5 // shl v5.16b, v5.16b, #2
 	WORD $0x4f0a54c6 // shl v6.16b, v6.16b, #2
-	WORD $0x4f0a54e7 // shl v7.16b, v7.16b, #2
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x4e201d29 // and v9.16b, v9.16b, v0.16b
-	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x4ea81cc6 // orr v6.16b, v6.16b, v8.16b
-	WORD $0x4e050488 // dup v8.16b, v4.b[2]
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
-	WORD $0xad42252b // ldp q11, q9, [x9, #64]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e26c10a // smull2 v10.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e69c148 // smull v8.4s, v10.4h, v9.4h
-	WORD $0x4e69c149 // smull2 v9.4s, v10.8h, v9.8h
-	WORD $0x4e07048a // dup v10.16b, v4.b[3]
-	WORD $0x0e27c14c // smull v12.8h, v10.8b, v7.8b
-	WORD $0x4e27c147 // smull2 v7.8h, v10.16b, v7.16b
-	WORD $0x0e6b80c8 // smlal v8.4s, v6.4h, v11.4h
-	WORD $0x4e6b80c9 // smlal2 v9.4s, v6.8h, v11.8h
-	WORD $0xad432926 // ldp q6, q10, [x9, #96]
-	WORD $0x0e668188 // smlal v8.4s, v12.4h, v6.4h
-	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
-	WORD $0x0e6a80e8 // smlal v8.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xbd400547 // ldr s7, [x10, #4]
-	WORD $0x4ea98506 // add v6.4s, v8.4s, v9.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0xad441d86 // ldp q6, q7, [x12, #128]
-	WORD $0xad402588 // ldp q8, q9, [x12]
-	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x6f0c1506 // usra v6.16b, v8.16b, #4
-	WORD $0x4e090488 // dup v8.16b, v4.b[4]
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0xad44252b // ldp q11, q9, [x9, #128]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e26c10a // smull2 v10.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e69c148 // smull v8.4s, v10.4h, v9.4h
-	WORD $0x4e69c149 // smull2 v9.4s, v10.8h, v9.8h
-	WORD $0x4e0b048a // dup v10.16b, v4.b[5]
-	WORD $0x0e27c14c // smull v12.8h, v10.8b, v7.8b
-	WORD $0x4e27c147 // smull2 v7.8h, v10.16b, v7.16b
-	WORD $0x0e6b80c8 // smlal v8.4s, v6.4h, v11.4h
-	WORD $0x4e6b80c9 // smlal2 v9.4s, v6.8h, v11.8h
-	WORD $0xad452926 // ldp q6, q10, [x9, #160]
-	WORD $0x0e668188 // smlal v8.4s, v12.4h, v6.4h
-	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
-	WORD $0x0e6a80e8 // smlal v8.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xbd400947 // ldr s7, [x10, #8]
-	WORD $0x4ea98506 // add v6.4s, v8.4s, v9.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0xad441d86 // ldp q6, q7, [x12, #128]
-	WORD $0xad412588 // ldp q8, q9, [x12, #32]
-	WORD $0x6f0e04c6 // ushr v6.16b, v6.16b, #2
-	WORD $0x6f0e04e7 // ushr v7.16b, v7.16b, #2
-	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x6f0c1506 // usra v6.16b, v8.16b, #4
-	WORD $0x4e0d0488 // dup v8.16b, v4.b[6]
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0xad46252b // ldp q11, q9, [x9, #192]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e26c10a // smull2 v10.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e69c148 // smull v8.4s, v10.4h, v9.4h
-	WORD $0x4e69c149 // smull2 v9.4s, v10.8h, v9.8h
-	WORD $0x4e0f048a // dup v10.16b, v4.b[7]
-	WORD $0x0e27c14c // smull v12.8h, v10.8b, v7.8b
-	WORD $0x4e27c147 // smull2 v7.8h, v10.16b, v7.16b
-	WORD $0x0e6b80c8 // smlal v8.4s, v6.4h, v11.4h
-	WORD $0x4e6b80c9 // smlal2 v9.4s, v6.8h, v11.8h
-	WORD $0xad472926 // ldp q6, q10, [x9, #224]
-	WORD $0x0e668188 // smlal v8.4s, v12.4h, v6.4h
-	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
-	WORD $0x0e6a80e8 // smlal v8.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xbd400d47 // ldr s7, [x10, #12]
-	WORD $0x4ea98506 // add v6.4s, v8.4s, v9.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0xad451d86 // ldp q6, q7, [x12, #160]
-	WORD $0xad422588 // ldp q8, q9, [x12, #64]
-	WORD $0x4f0c54c6 // shl v6.16b, v6.16b, #4
-	WORD $0x4f0c54e7 // shl v7.16b, v7.16b, #4
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x4e201d29 // and v9.16b, v9.16b, v0.16b
-	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x4ea81cc6 // orr v6.16b, v6.16b, v8.16b
-	WORD $0x4e110488 // dup v8.16b, v4.b[8]
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
-	WORD $0xad48252b // ldp q11, q9, [x9, #256]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e26c10a // smull2 v10.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e69c148 // smull v8.4s, v10.4h, v9.4h
-	WORD $0x4e69c149 // smull2 v9.4s, v10.8h, v9.8h
-	WORD $0x4e13048a // dup v10.16b, v4.b[9]
-	WORD $0x0e27c14c // smull v12.8h, v10.8b, v7.8b
-	WORD $0x4e27c147 // smull2 v7.8h, v10.16b, v7.16b
-	WORD $0x0e6b80c8 // smlal v8.4s, v6.4h, v11.4h
-	WORD $0x4e6b80c9 // smlal2 v9.4s, v6.8h, v11.8h
-	WORD $0xad492926 // ldp q6, q10, [x9, #288]
-	WORD $0x0e668188 // smlal v8.4s, v12.4h, v6.4h
-	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
-	WORD $0x0e6a80e8 // smlal v8.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xbd401147 // ldr s7, [x10, #16]
-	WORD $0x4ea98506 // add v6.4s, v8.4s, v9.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0xad451d86 // ldp q6, q7, [x12, #160]
-	WORD $0xad432588 // ldp q8, q9, [x12, #96]
+	WORD $0x4f0e04a5 // sshr v5.16b, v5.16b, #2
+	WORD $0x4f0e04c6 // sshr v6.16b, v6.16b, #2
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x4e090467 // dup v7.16b, v3.b[4]
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x4e25c0e9 // smull2 v9.8h, v7.16b, v5.16b
+	WORD $0x0e25c0e5 // smull v5.8h, v7.8b, v5.8b
+	WORD $0x0e6bc127 // smull v7.4s, v9.4h, v11.4h
+	WORD $0x4e6bc128 // smull2 v8.4s, v9.8h, v11.8h
+	WORD $0x4e0b0469 // dup v9.16b, v3.b[5]
+	WORD $0x0e26c12b // smull v11.8h, v9.8b, v6.8b
+	WORD $0x4e26c126 // smull2 v6.8h, v9.16b, v6.16b
+	WORD $0x0e6a80a7 // smlal v7.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a8 // smlal2 v8.4s, v5.8h, v10.8h
+	WORD $0xad452525 // ldp q5, q9, [x9, #160]
+	WORD $0x0e658167 // smlal v7.4s, v11.4h, v5.4h
+	WORD $0x4e658168 // smlal2 v8.4s, v11.8h, v5.8h
+	WORD $0x0e6980c7 // smlal v7.4s, v6.4h, v9.4h
+	WORD $0x4e6980c8 // smlal2 v8.4s, v6.8h, v9.8h
+	WORD $0xbd400946 // ldr s6, [x10, #8]
+	WORD $0x4ea884e5 // add v5.4s, v7.4s, v8.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	WORD $0xad441985 // ldp q5, q6, [x12, #128]
+	WORD $0xad412187 // ldp q7, q8, [x12, #32]
+	WORD $0xad462d2a // ldp q10, q11, [x9, #192]
+	WORD $0x4f0e04a5 // sshr v5.16b, v5.16b, #2
+	WORD $0x4f0e04c6 // sshr v6.16b, v6.16b, #2
+	WORD $0x6e211ca5 // eor v5.16b, v5.16b, v1.16b
+	WORD $0x6e211cc6 // eor v6.16b, v6.16b, v1.16b
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x4e0d0467 // dup v7.16b, v3.b[6]
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x4e25c0e9 // smull2 v9.8h, v7.16b, v5.16b
+	WORD $0x0e25c0e5 // smull v5.8h, v7.8b, v5.8b
+	WORD $0x0e6bc127 // smull v7.4s, v9.4h, v11.4h
+	WORD $0x4e6bc128 // smull2 v8.4s, v9.8h, v11.8h
+	WORD $0x4e0f0469 // dup v9.16b, v3.b[7]
+	WORD $0x0e26c12b // smull v11.8h, v9.8b, v6.8b
+	WORD $0x4e26c126 // smull2 v6.8h, v9.16b, v6.16b
+	WORD $0x0e6a80a7 // smlal v7.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a8 // smlal2 v8.4s, v5.8h, v10.8h
+	WORD $0xad472525 // ldp q5, q9, [x9, #224]
+	WORD $0x0e658167 // smlal v7.4s, v11.4h, v5.4h
+	WORD $0x4e658168 // smlal2 v8.4s, v11.8h, v5.8h
+	WORD $0x0e6980c7 // smlal v7.4s, v6.4h, v9.4h
+	WORD $0x4e6980c8 // smlal2 v8.4s, v6.8h, v9.8h
+	WORD $0xbd400d46 // ldr s6, [x10, #12]
+	WORD $0x4ea884e5 // add v5.4s, v7.4s, v8.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	WORD $0xad451985 // ldp q5, q6, [x12, #160]
+	WORD $0xad422187 // ldp q7, q8, [x12, #64]
+	WORD $0xad482d2a // ldp q10, q11, [x9, #256]
+	WORD $0x6e201ca5 // eor v5.16b, v5.16b, v0.16b
+	WORD $0x6e201cc6 // eor v6.16b, v6.16b, v0.16b
+	WORD $0x4f0e54a5 // shl v5.16b, v5.16b, #6
+	WORD $0x4f0a04a5 // sshr v5.16b, v5.16b, #6
+	WORD $0x6f0c54a7 // sli v7.16b, v5.16b, #4
+	WORD $0x4f0e54c5 // shl v5.16b, v6.16b, #6
+	WORD $0x4e110466 // dup v6.16b, v3.b[8]
+	WORD $0x4f0a04a5 // sshr v5.16b, v5.16b, #6
+	WORD $0x4e27c0c9 // smull2 v9.8h, v6.16b, v7.16b
+	WORD $0x6f0c54a8 // sli v8.16b, v5.16b, #4
+	WORD $0x0e27c0c5 // smull v5.8h, v6.8b, v7.8b
+	WORD $0x0e6bc126 // smull v6.4s, v9.4h, v11.4h
+	WORD $0x4e6bc127 // smull2 v7.4s, v9.8h, v11.8h
+	WORD $0x4e130469 // dup v9.16b, v3.b[9]
+	WORD $0x0e28c12b // smull v11.8h, v9.8b, v8.8b
+	WORD $0x4e28c128 // smull2 v8.8h, v9.16b, v8.16b
+	WORD $0x0e6a80a6 // smlal v6.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a7 // smlal2 v7.4s, v5.8h, v10.8h
+	WORD $0xad492525 // ldp q5, q9, [x9, #288]
+	WORD $0x0e658166 // smlal v6.4s, v11.4h, v5.4h
+	WORD $0x4e658167 // smlal2 v7.4s, v11.8h, v5.8h
+	WORD $0x0e698106 // smlal v6.4s, v8.4h, v9.4h
+	WORD $0x4e698107 // smlal2 v7.4s, v8.8h, v9.8h
+	WORD $0x4ea784c5 // add v5.4s, v6.4s, v7.4s
+	WORD $0xbd401146 // ldr s6, [x10, #16]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	WORD $0xad451985 // ldp q5, q6, [x12, #160]
+	WORD $0xad432187 // ldp q7, q8, [x12, #96]
+	WORD $0xad4a2d2a // ldp q10, q11, [x9, #320]
+	WORD $0x6e201ca5 // eor v5.16b, v5.16b, v0.16b
+	WORD $0x6e201cc6 // eor v6.16b, v6.16b, v0.16b
+	WORD $0x4f0c54a5 // shl v5.16b, v5.16b, #4
+	WORD $0x4f0a04a5 // sshr v5.16b, v5.16b, #6
+	WORD $0x6f0c54a7 // sli v7.16b, v5.16b, #4
+	WORD $0x4f0c54c5 // shl v5.16b, v6.16b, #4
+	WORD $0x4e150466 // dup v6.16b, v3.b[10]
+	WORD $0x4f0a04a5 // sshr v5.16b, v5.16b, #6
+	WORD $0x4e27c0c9 // smull2 v9.8h, v6.16b, v7.16b
+	WORD $0x6f0c54a8 // sli v8.16b, v5.16b, #4
+	WORD $0x0e27c0c5 // smull v5.8h, v6.8b, v7.8b
+	WORD $0x0e6bc126 // smull v6.4s, v9.4h, v11.4h
+	WORD $0x4e6bc127 // smull2 v7.4s, v9.8h, v11.8h
+	WORD $0x4e170469 // dup v9.16b, v3.b[11]
+	WORD $0x0e28c12b // smull v11.8h, v9.8b, v8.8b
+	WORD $0x4e28c128 // smull2 v8.8h, v9.16b, v8.16b
+	WORD $0x0e6a80a6 // smlal v6.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a7 // smlal2 v7.4s, v5.8h, v10.8h
+	WORD $0xad4b2525 // ldp q5, q9, [x9, #352]
+	WORD $0x0e658166 // smlal v6.4s, v11.4h, v5.4h
+	WORD $0x4e658167 // smlal2 v7.4s, v11.8h, v5.8h
+	WORD $0x0e698106 // smlal v6.4s, v8.4h, v9.4h
+	WORD $0x4e698107 // smlal2 v7.4s, v8.8h, v9.8h
+	WORD $0x4ea784c5 // add v5.4s, v6.4s, v7.4s
+	WORD $0xbd401546 // ldr s6, [x10, #20]
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	WORD $0xad451985 // ldp q5, q6, [x12, #160]
+	WORD $0xad422187 // ldp q7, q8, [x12, #64]
+	WORD $0xad4c2d2a // ldp q10, q11, [x9, #384]
+	WORD $0x6e201ca5 // eor v5.16b, v5.16b, v0.16b
+	WORD $0x6e201cc6 // eor v6.16b, v6.16b, v0.16b
+	WORD $0x4f0a54a5 // shl v5.16b, v5.16b, #2
 	WORD $0x4f0a54c6 // shl v6.16b, v6.16b, #2
-	WORD $0x4f0a54e7 // shl v7.16b, v7.16b, #2
-	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
-	WORD $0x4e201d29 // and v9.16b, v9.16b, v0.16b
-	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x4ea81cc6 // orr v6.16b, v6.16b, v8.16b
-	WORD $0x4e150488 // dup v8.16b, v4.b[10]
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
-	WORD $0xad4a252b // ldp q11, q9, [x9, #320]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e26c10a // smull2 v10.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e69c148 // smull v8.4s, v10.4h, v9.4h
-	WORD $0x4e69c149 // smull2 v9.4s, v10.8h, v9.8h
-	WORD $0x4e17048a // dup v10.16b, v4.b[11]
-	WORD $0x0e27c14c // smull v12.8h, v10.8b, v7.8b
-	WORD $0x4e27c147 // smull2 v7.8h, v10.16b, v7.16b
-	WORD $0x0e6b80c8 // smlal v8.4s, v6.4h, v11.4h
-	WORD $0x4e6b80c9 // smlal2 v9.4s, v6.8h, v11.8h
-	WORD $0xad4b2926 // ldp q6, q10, [x9, #352]
-	WORD $0x0e668188 // smlal v8.4s, v12.4h, v6.4h
-	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
-	WORD $0x0e6a80e8 // smlal v8.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xbd401547 // ldr s7, [x10, #20]
-	WORD $0x4ea98506 // add v6.4s, v8.4s, v9.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0xad451d86 // ldp q6, q7, [x12, #160]
-	WORD $0xad422588 // ldp q8, q9, [x12, #64]
-	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x6f0c1506 // usra v6.16b, v8.16b, #4
-	WORD $0x4e190488 // dup v8.16b, v4.b[12]
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0xad4c252b // ldp q11, q9, [x9, #384]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e26c10a // smull2 v10.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e69c148 // smull v8.4s, v10.4h, v9.4h
-	WORD $0x4e69c149 // smull2 v9.4s, v10.8h, v9.8h
-	WORD $0x4e1b048a // dup v10.16b, v4.b[13]
-	WORD $0x0e27c14c // smull v12.8h, v10.8b, v7.8b
-	WORD $0x4e27c147 // smull2 v7.8h, v10.16b, v7.16b
-	WORD $0x0e6b80c8 // smlal v8.4s, v6.4h, v11.4h
-	WORD $0x4e6b80c9 // smlal2 v9.4s, v6.8h, v11.8h
-	WORD $0xad4d2926 // ldp q6, q10, [x9, #416]
-	WORD $0x0e668188 // smlal v8.4s, v12.4h, v6.4h
-	WORD $0x4e668189 // smlal2 v9.4s, v12.8h, v6.8h
-	WORD $0x0e6a80e8 // smlal v8.4s, v7.4h, v10.4h
-	WORD $0x4e6a80e9 // smlal2 v9.4s, v7.8h, v10.8h
-	WORD $0xbd401947 // ldr s7, [x10, #24]
-	WORD $0x4ea98506 // add v6.4s, v8.4s, v9.4s
-	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	WORD $0xad451d86 // ldp q6, q7, [x12, #160]
-	WORD $0xad432588 // ldp q8, q9, [x12, #96]
-	WORD $0x6f0e04c6 // ushr v6.16b, v6.16b, #2
-	WORD $0x6f0e04e7 // ushr v7.16b, v7.16b, #2
-	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x6f0c1506 // usra v6.16b, v8.16b, #4
-	WORD $0x4e1d0488 // dup v8.16b, v4.b[14]
-	WORD $0x6f0c1527 // usra v7.16b, v9.16b, #4
-	WORD $0x3dc07529 // ldr q9, [x9, #464]
-	WORD $0x4e1f0484 // dup v4.16b, v4.b[15]
-	WORD $0x4e2284c6 // add v6.16b, v6.16b, v2.16b
-	WORD $0x4e2284e7 // add v7.16b, v7.16b, v2.16b
-	WORD $0x4e26c10a // smull2 v10.8h, v8.16b, v6.16b
-	WORD $0x0e26c106 // smull v6.8h, v8.8b, v6.8b
-	WORD $0x0e27c08b // smull v11.8h, v4.8b, v7.8b
-	WORD $0x4e27c084 // smull2 v4.8h, v4.16b, v7.16b
-	WORD $0x0e69c148 // smull v8.4s, v10.4h, v9.4h
-	WORD $0x4e69c149 // smull2 v9.4s, v10.8h, v9.8h
-	WORD $0x3dc0712a // ldr q10, [x9, #448]
-	WORD $0x0e6a80c8 // smlal v8.4s, v6.4h, v10.4h
-	WORD $0x4e6a80c9 // smlal2 v9.4s, v6.8h, v10.8h
-	WORD $0xad4f1d26 // ldp q6, q7, [x9, #480]
+	WORD $0x4f0e04a5 // sshr v5.16b, v5.16b, #2
+	WORD $0x4f0e04c6 // sshr v6.16b, v6.16b, #2
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x4e190467 // dup v7.16b, v3.b[12]
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x4e25c0e9 // smull2 v9.8h, v7.16b, v5.16b
+	WORD $0x0e25c0e5 // smull v5.8h, v7.8b, v5.8b
+	WORD $0x0e6bc127 // smull v7.4s, v9.4h, v11.4h
+	WORD $0x4e6bc128 // smull2 v8.4s, v9.8h, v11.8h
+	WORD $0x4e1b0469 // dup v9.16b, v3.b[13]
+	WORD $0x0e26c12b // smull v11.8h, v9.8b, v6.8b
+	WORD $0x4e26c126 // smull2 v6.8h, v9.16b, v6.16b
+	WORD $0x0e6a80a7 // smlal v7.4s, v5.4h, v10.4h
+	WORD $0x4e6a80a8 // smlal2 v8.4s, v5.8h, v10.8h
+	WORD $0xad4d2525 // ldp q5, q9, [x9, #416]
+	WORD $0x0e658167 // smlal v7.4s, v11.4h, v5.4h
+	WORD $0x4e658168 // smlal2 v8.4s, v11.8h, v5.8h
+	WORD $0x0e6980c7 // smlal v7.4s, v6.4h, v9.4h
+	WORD $0x4e6980c8 // smlal2 v8.4s, v6.8h, v9.8h
+	WORD $0xbd401946 // ldr s6, [x10, #24]
+	WORD $0x4ea884e5 // add v5.4s, v7.4s, v8.4s
+	WORD $0x4e21d8a5 // scvtf v5.4s, v5.4s
+	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	WORD $0x3dc0752a // ldr q10, [x9, #464]
+	WORD $0xad451985 // ldp q5, q6, [x12, #160]
+	WORD $0xad432187 // ldp q7, q8, [x12, #96]
+	WORD $0x4f0e04a5 // sshr v5.16b, v5.16b, #2
+	WORD $0x4f0e04c6 // sshr v6.16b, v6.16b, #2
+	WORD $0x6e211ca5 // eor v5.16b, v5.16b, v1.16b
+	WORD $0x6e211cc6 // eor v6.16b, v6.16b, v1.16b
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x4e1d0467 // dup v7.16b, v3.b[14]
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x4e1f0463 // dup v3.16b, v3.b[15]
+	WORD $0x4e25c0e9 // smull2 v9.8h, v7.16b, v5.16b
+	WORD $0x0e25c0e5 // smull v5.8h, v7.8b, v5.8b
+	WORD $0x0e6ac127 // smull v7.4s, v9.4h, v10.4h
+	WORD $0x4e6ac128 // smull2 v8.4s, v9.8h, v10.8h
+	WORD $0x3dc07129 // ldr q9, [x9, #448]
+	WORD $0x0e26c06a // smull v10.8h, v3.8b, v6.8b
+	WORD $0x4e26c063 // smull2 v3.8h, v3.16b, v6.16b
+	WORD $0x0e6980a7 // smlal v7.4s, v5.4h, v9.4h
+	WORD $0x4e6980a8 // smlal2 v8.4s, v5.8h, v9.8h
+	WORD $0xad4f1925 // ldp q5, q6, [x9, #480]
 	WORD $0x91080129 // add x9, x9, #512
-	WORD $0x0e668168 // smlal v8.4s, v11.4h, v6.4h
-	WORD $0x4e668169 // smlal2 v9.4s, v11.8h, v6.8h
-	WORD $0xbd401d46 // ldr s6, [x10, #28]
+	WORD $0x0e658147 // smlal v7.4s, v10.4h, v5.4h
+	WORD $0x4e658148 // smlal2 v8.4s, v10.8h, v5.8h
+	WORD $0xbd401d45 // ldr s5, [x10, #28]
 	WORD $0x9100814a // add x10, x10, #32
-	WORD $0x0e678088 // smlal v8.4s, v4.4h, v7.4h
-	WORD $0x4e678089 // smlal2 v9.4s, v4.8h, v7.8h
-	WORD $0x4ea98504 // add v4.4s, v8.4s, v9.4s
-	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x4f861085 // fmla v5.4s, v4.4s, v6.s[0]
-	WORD $0x7d41a184 // ldr h4, [x12, #208]
+	WORD $0x0e668067 // smlal v7.4s, v3.4h, v6.4h
+	WORD $0x4e668068 // smlal2 v8.4s, v3.8h, v6.8h
+	WORD $0x4ea884e3 // add v3.4s, v7.4s, v8.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x4f851064 // fmla v4.4s, v3.4s, v5.s[0]
+	WORD $0x7d41a183 // ldr h3, [x12, #208]
 	WORD $0x9103498c // add x12, x12, #210
-	WORD $0x1ee24084 // fcvt s4, h4
-	WORD $0x4f8410a3 // fmla v3.4s, v5.4s, v4.s[0]
-	WORD $0x54ffe02c // b.gt .LBB11_2
-	WORD $0x6e23d463 // faddp v3.4s, v3.4s, v3.4s
+	WORD $0x1ee24063 // fcvt s3, h3
+	WORD $0x4f831082 // fmla v2.4s, v4.4s, v3.s[0]
+	WORD $0x54ffe12c // b.gt .LBB11_2
+	WORD $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0x7e30d863 // faddp s3, v3.2s
-	WORD $0xbc004683 // str s3, [x20], #4
-	WORD $0x54ffdeec // b.gt .LBB11_1
+	WORD $0x7e30d842 // faddp s2, v2.2s
+	WORD $0xbc004682 // str s2, [x20], #4
+	WORD $0x54ffdfec // b.gt .LBB11_1
 	WORD $0xd65f03c0 // ret
 
 // func dotIQ4XSNEON(y *float32, w *byte, stride int, rows int, nb int, a *Act)
@@ -1899,13 +1848,13 @@ TEXT ·dotIQ4XSNEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD nb+32(FP), R24
 	MOVD a+40(FP), R25
 	PCALIGN $64
-	WORD $0x4f0085e1 // movi v1.8h, #15
-	WORD $0x4f018602 // movi v2.8h, #48
-	WORD $0x100020c8 // adr x8, .LCPI12_0
+	WORD $0x4f0085e0 // movi v0.8h, #15
+	WORD $0x4f018601 // movi v1.8h, #48
+	WORD $0x10001ec8 // adr x8, .LCPI12_0
+	WORD $0x0f07e402 // movi v2.8b, #224
 	WORD $0x4f00e5e3 // movi v3.16b, #15
-	WORD $0x6f00d460 // mvni v0.4s, #3, msl #16
-	WORD $0x10001fe9 // adr x9, .LCPI12_1
-	WORD $0x6f0087e4 // mvni v4.8h, #31
+	WORD $0x10001de9 // adr x9, .LCPI12_1
+	WORD $0x6f00d464 // mvni v4.4s, #3, msl #16
 	WORD $0x3dc00105 // ldr q5, [x8]
 	WORD $0x3dc00126 // ldr q6, [x9]
 	WORD $0x91000708 // add x8, x24, #1
@@ -1922,246 +1871,230 @@ TEXT ·dotIQ4XSNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x4d40c5a9 // ld1r { v9.8h }, [x13]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
-	WORD $0xad40312e // ldp q14, q12, [x9]
+	WORD $0xad403d2d // ldp q13, q15, [x9]
 	WORD $0x2f08a508 // ushll v8.8h, v8.8b, #0
 	WORD $0x6e654529 // ushl v9.8h, v9.8h, v5.8h
-	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
 	WORD $0x4e483908 // zip1 v8.8h, v8.8h, v8.8h
-	WORD $0x4e221d29 // and v9.16b, v9.16b, v2.16b
-	WORD $0x6e604508 // ushl v8.8h, v8.8h, v0.8h
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
+	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
+	WORD $0x6e644508 // ushl v8.8h, v8.8h, v4.8h
+	WORD $0x4e201d08 // and v8.16b, v8.16b, v0.16b
 	WORD $0x4ea81d28 // orr v8.16b, v9.16b, v8.16b
-	WORD $0x4f08a569 // sshll2 v9.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4e648508 // add v8.8h, v8.8h, v4.8h
-	WORD $0x4f488129 // mul v9.8h, v9.8h, v8.h[0]
-	WORD $0x4f48816b // mul v11.8h, v11.8h, v8.h[0]
-	WORD $0x0e6cc12d // smull v13.4s, v9.4h, v12.4h
-	WORD $0x4e6cc129 // smull2 v9.4s, v9.8h, v12.8h
-	WORD $0x0f08a54c // sshll v12.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f48818c // mul v12.8h, v12.8h, v8.h[0]
-	WORD $0x0e6e816d // smlal v13.4s, v11.4h, v14.4h
-	WORD $0x4e6e8169 // smlal2 v9.4s, v11.8h, v14.8h
-	WORD $0x4f48814a // mul v10.8h, v10.8h, v8.h[0]
-	WORD $0xad41392b // ldp q11, q14, [x9, #32]
-	WORD $0x0e6b818d // smlal v13.4s, v12.4h, v11.4h
-	WORD $0x4e6b8189 // smlal2 v9.4s, v12.8h, v11.8h
+	WORD $0x0e212908 // xtn v8.8b, v8.8h
+	WORD $0x0e228509 // add v9.8b, v8.8b, v2.8b
+	WORD $0x4e0b00c8 // tbl v8.16b, { v6.16b }, v11.16b
+	WORD $0x4e01052b // dup v11.16b, v9.b[0]
+	WORD $0x4e28c16c // smull2 v12.8h, v11.16b, v8.16b
+	WORD $0x0e28c168 // smull v8.8h, v11.8b, v8.8b
+	WORD $0x0e6fc18e // smull v14.4s, v12.4h, v15.4h
+	WORD $0x4e6fc18c // smull2 v12.4s, v12.8h, v15.8h
+	WORD $0x0e2ac16f // smull v15.8h, v11.8b, v10.8b
+	WORD $0x4e2ac16a // smull2 v10.8h, v11.16b, v10.16b
+	WORD $0x0e6d810e // smlal v14.4s, v8.4h, v13.4h
+	WORD $0x4e6d810c // smlal2 v12.4s, v8.8h, v13.8h
+	WORD $0xad412d28 // ldp q8, q11, [x9, #32]
+	WORD $0x0e6881ee // smlal v14.4s, v15.4h, v8.4h
+	WORD $0x4e6881ec // smlal2 v12.4s, v15.8h, v8.8h
+	WORD $0x0e6b814e // smlal v14.4s, v10.4h, v11.4h
+	WORD $0x4e6b814c // smlal2 v12.4s, v10.8h, v11.8h
 	WORD $0xbd40014b // ldr s11, [x10]
-	WORD $0x0e6e814d // smlal v13.4s, v10.4h, v14.4h
-	WORD $0x4e6e8149 // smlal2 v9.4s, v10.8h, v14.8h
-	WORD $0x4ea985a9 // add v9.4s, v13.4s, v9.4s
-	WORD $0x4e21d92a // scvtf v10.4s, v9.4s
-	WORD $0x6f00e409 // movi v9.2d, #0000000000000000
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD $0x4eac85c8 // add v8.4s, v14.4s, v12.4s
+	WORD $0x4e03052c // dup v12.16b, v9.b[1]
+	WORD $0x4e21d90a // scvtf v10.4s, v8.4s
+	WORD $0x6f00e408 // movi v8.2d, #0000000000000000
+	WORD $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD $0x3cc1818a // ldur q10, [x12, #24]
-	WORD $0xad42352f // ldp q15, q13, [x9, #64]
+	WORD $0x3dc0152e // ldr q14, [x9, #80]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
 	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
-	WORD $0x4f08a56c // sshll2 v12.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4f58818c // mul v12.8h, v12.8h, v8.h[1]
-	WORD $0x4f58816b // mul v11.8h, v11.8h, v8.h[1]
-	WORD $0x0e6dc18e // smull v14.4s, v12.4h, v13.4h
-	WORD $0x4e6dc18c // smull2 v12.4s, v12.8h, v13.8h
-	WORD $0x0f08a54d // sshll v13.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f5881ad // mul v13.8h, v13.8h, v8.h[1]
-	WORD $0x0e6f816e // smlal v14.4s, v11.4h, v15.4h
-	WORD $0x4e6f816c // smlal2 v12.4s, v11.8h, v15.8h
-	WORD $0x4f58814a // mul v10.8h, v10.8h, v8.h[1]
-	WORD $0xad433d2b // ldp q11, q15, [x9, #96]
-	WORD $0x0e6b81ae // smlal v14.4s, v13.4h, v11.4h
-	WORD $0x4e6b81ac // smlal2 v12.4s, v13.8h, v11.8h
+	WORD $0x4e2bc18d // smull2 v13.8h, v12.16b, v11.16b
+	WORD $0x0e2bc18b // smull v11.8h, v12.8b, v11.8b
+	WORD $0x0e2ac190 // smull v16.8h, v12.8b, v10.8b
+	WORD $0x4e2ac18a // smull2 v10.8h, v12.16b, v10.16b
+	WORD $0x0e6ec1af // smull v15.4s, v13.4h, v14.4h
+	WORD $0x4e6ec1ad // smull2 v13.4s, v13.8h, v14.8h
+	WORD $0x3dc0112e // ldr q14, [x9, #64]
+	WORD $0x0e6e816f // smlal v15.4s, v11.4h, v14.4h
+	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
+	WORD $0xad43312b // ldp q11, q12, [x9, #96]
+	WORD $0x0e6b820f // smlal v15.4s, v16.4h, v11.4h
+	WORD $0x4e6b820d // smlal2 v13.4s, v16.8h, v11.8h
 	WORD $0xbd40054b // ldr s11, [x10, #4]
-	WORD $0x0e6f814e // smlal v14.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0x4eac85ca // add v10.4s, v14.4s, v12.4s
+	WORD $0x0e6c814f // smlal v15.4s, v10.4h, v12.4h
+	WORD $0x4e6c814d // smlal2 v13.4s, v10.8h, v12.8h
+	WORD $0x4e05052c // dup v12.16b, v9.b[2]
+	WORD $0x4ead85ea // add v10.4s, v15.4s, v13.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD $0x3cc2818a // ldur q10, [x12, #40]
-	WORD $0xad44352f // ldp q15, q13, [x9, #128]
+	WORD $0x3dc0252e // ldr q14, [x9, #144]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
 	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
-	WORD $0x4f08a56c // sshll2 v12.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4f68818c // mul v12.8h, v12.8h, v8.h[2]
-	WORD $0x4f68816b // mul v11.8h, v11.8h, v8.h[2]
-	WORD $0x0e6dc18e // smull v14.4s, v12.4h, v13.4h
-	WORD $0x4e6dc18c // smull2 v12.4s, v12.8h, v13.8h
-	WORD $0x0f08a54d // sshll v13.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f6881ad // mul v13.8h, v13.8h, v8.h[2]
-	WORD $0x0e6f816e // smlal v14.4s, v11.4h, v15.4h
-	WORD $0x4e6f816c // smlal2 v12.4s, v11.8h, v15.8h
-	WORD $0x4f68814a // mul v10.8h, v10.8h, v8.h[2]
-	WORD $0xad453d2b // ldp q11, q15, [x9, #160]
-	WORD $0x0e6b81ae // smlal v14.4s, v13.4h, v11.4h
-	WORD $0x4e6b81ac // smlal2 v12.4s, v13.8h, v11.8h
+	WORD $0x4e2bc18d // smull2 v13.8h, v12.16b, v11.16b
+	WORD $0x0e2bc18b // smull v11.8h, v12.8b, v11.8b
+	WORD $0x0e2ac190 // smull v16.8h, v12.8b, v10.8b
+	WORD $0x4e2ac18a // smull2 v10.8h, v12.16b, v10.16b
+	WORD $0x0e6ec1af // smull v15.4s, v13.4h, v14.4h
+	WORD $0x4e6ec1ad // smull2 v13.4s, v13.8h, v14.8h
+	WORD $0x3dc0212e // ldr q14, [x9, #128]
+	WORD $0x0e6e816f // smlal v15.4s, v11.4h, v14.4h
+	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
+	WORD $0xad45312b // ldp q11, q12, [x9, #160]
+	WORD $0x0e6b820f // smlal v15.4s, v16.4h, v11.4h
+	WORD $0x4e6b820d // smlal2 v13.4s, v16.8h, v11.8h
 	WORD $0xbd40094b // ldr s11, [x10, #8]
-	WORD $0x0e6f814e // smlal v14.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0x4eac85ca // add v10.4s, v14.4s, v12.4s
+	WORD $0x0e6c814f // smlal v15.4s, v10.4h, v12.4h
+	WORD $0x4e6c814d // smlal2 v13.4s, v10.8h, v12.8h
+	WORD $0x4e07052c // dup v12.16b, v9.b[3]
+	WORD $0x4ead85ea // add v10.4s, v15.4s, v13.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD $0x3cc3818a // ldur q10, [x12, #56]
-	WORD $0xad46352f // ldp q15, q13, [x9, #192]
+	WORD $0x3dc0352e // ldr q14, [x9, #208]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
 	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
-	WORD $0x4f08a56c // sshll2 v12.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4f78818c // mul v12.8h, v12.8h, v8.h[3]
-	WORD $0x4f78816b // mul v11.8h, v11.8h, v8.h[3]
-	WORD $0x0e6dc18e // smull v14.4s, v12.4h, v13.4h
-	WORD $0x4e6dc18c // smull2 v12.4s, v12.8h, v13.8h
-	WORD $0x0f08a54d // sshll v13.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f7881ad // mul v13.8h, v13.8h, v8.h[3]
-	WORD $0x0e6f816e // smlal v14.4s, v11.4h, v15.4h
-	WORD $0x4e6f816c // smlal2 v12.4s, v11.8h, v15.8h
-	WORD $0x4f78814a // mul v10.8h, v10.8h, v8.h[3]
-	WORD $0xad473d2b // ldp q11, q15, [x9, #224]
-	WORD $0x0e6b81ae // smlal v14.4s, v13.4h, v11.4h
-	WORD $0x4e6b81ac // smlal2 v12.4s, v13.8h, v11.8h
+	WORD $0x4e2bc18d // smull2 v13.8h, v12.16b, v11.16b
+	WORD $0x0e2bc18b // smull v11.8h, v12.8b, v11.8b
+	WORD $0x0e2ac190 // smull v16.8h, v12.8b, v10.8b
+	WORD $0x4e2ac18a // smull2 v10.8h, v12.16b, v10.16b
+	WORD $0x0e6ec1af // smull v15.4s, v13.4h, v14.4h
+	WORD $0x4e6ec1ad // smull2 v13.4s, v13.8h, v14.8h
+	WORD $0x3dc0312e // ldr q14, [x9, #192]
+	WORD $0x0e6e816f // smlal v15.4s, v11.4h, v14.4h
+	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
+	WORD $0xad47312b // ldp q11, q12, [x9, #224]
+	WORD $0x0e6b820f // smlal v15.4s, v16.4h, v11.4h
+	WORD $0x4e6b820d // smlal2 v13.4s, v16.8h, v11.8h
 	WORD $0xbd400d4b // ldr s11, [x10, #12]
-	WORD $0x0e6f814e // smlal v14.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0x4eac85ca // add v10.4s, v14.4s, v12.4s
+	WORD $0x0e6c814f // smlal v15.4s, v10.4h, v12.4h
+	WORD $0x4e6c814d // smlal2 v13.4s, v10.8h, v12.8h
+	WORD $0x4e09052c // dup v12.16b, v9.b[4]
+	WORD $0x4ead85ea // add v10.4s, v15.4s, v13.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD $0x3cc4818a // ldur q10, [x12, #72]
-	WORD $0xad48352f // ldp q15, q13, [x9, #256]
+	WORD $0x3dc0452e // ldr q14, [x9, #272]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
 	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
-	WORD $0x4f08a56c // sshll2 v12.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4f48898c // mul v12.8h, v12.8h, v8.h[4]
-	WORD $0x4f48896b // mul v11.8h, v11.8h, v8.h[4]
-	WORD $0x0e6dc18e // smull v14.4s, v12.4h, v13.4h
-	WORD $0x4e6dc18c // smull2 v12.4s, v12.8h, v13.8h
-	WORD $0x0f08a54d // sshll v13.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f4889ad // mul v13.8h, v13.8h, v8.h[4]
-	WORD $0x0e6f816e // smlal v14.4s, v11.4h, v15.4h
-	WORD $0x4e6f816c // smlal2 v12.4s, v11.8h, v15.8h
-	WORD $0x4f48894a // mul v10.8h, v10.8h, v8.h[4]
-	WORD $0xad493d2b // ldp q11, q15, [x9, #288]
-	WORD $0x0e6b81ae // smlal v14.4s, v13.4h, v11.4h
-	WORD $0x4e6b81ac // smlal2 v12.4s, v13.8h, v11.8h
+	WORD $0x4e2bc18d // smull2 v13.8h, v12.16b, v11.16b
+	WORD $0x0e2bc18b // smull v11.8h, v12.8b, v11.8b
+	WORD $0x0e2ac190 // smull v16.8h, v12.8b, v10.8b
+	WORD $0x4e2ac18a // smull2 v10.8h, v12.16b, v10.16b
+	WORD $0x0e6ec1af // smull v15.4s, v13.4h, v14.4h
+	WORD $0x4e6ec1ad // smull2 v13.4s, v13.8h, v14.8h
+	WORD $0x3dc0412e // ldr q14, [x9, #256]
+	WORD $0x0e6e816f // smlal v15.4s, v11.4h, v14.4h
+	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
+	WORD $0xad49312b // ldp q11, q12, [x9, #288]
+	WORD $0x0e6b820f // smlal v15.4s, v16.4h, v11.4h
+	WORD $0x4e6b820d // smlal2 v13.4s, v16.8h, v11.8h
 	WORD $0xbd40114b // ldr s11, [x10, #16]
-	WORD $0x0e6f814e // smlal v14.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0x4eac85ca // add v10.4s, v14.4s, v12.4s
+	WORD $0x0e6c814f // smlal v15.4s, v10.4h, v12.4h
+	WORD $0x4e6c814d // smlal2 v13.4s, v10.8h, v12.8h
+	WORD $0x4e0b052c // dup v12.16b, v9.b[5]
+	WORD $0x4ead85ea // add v10.4s, v15.4s, v13.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD $0x3cc5818a // ldur q10, [x12, #88]
-	WORD $0xad4a352f // ldp q15, q13, [x9, #320]
+	WORD $0x3dc0552e // ldr q14, [x9, #336]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
 	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
-	WORD $0x4f08a56c // sshll2 v12.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4f58898c // mul v12.8h, v12.8h, v8.h[5]
-	WORD $0x4f58896b // mul v11.8h, v11.8h, v8.h[5]
-	WORD $0x0e6dc18e // smull v14.4s, v12.4h, v13.4h
-	WORD $0x4e6dc18c // smull2 v12.4s, v12.8h, v13.8h
-	WORD $0x0f08a54d // sshll v13.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f5889ad // mul v13.8h, v13.8h, v8.h[5]
-	WORD $0x0e6f816e // smlal v14.4s, v11.4h, v15.4h
-	WORD $0x4e6f816c // smlal2 v12.4s, v11.8h, v15.8h
-	WORD $0x4f58894a // mul v10.8h, v10.8h, v8.h[5]
-	WORD $0xad4b3d2b // ldp q11, q15, [x9, #352]
-	WORD $0x0e6b81ae // smlal v14.4s, v13.4h, v11.4h
-	WORD $0x4e6b81ac // smlal2 v12.4s, v13.8h, v11.8h
+	WORD $0x4e2bc18d // smull2 v13.8h, v12.16b, v11.16b
+	WORD $0x0e2bc18b // smull v11.8h, v12.8b, v11.8b
+	WORD $0x0e2ac190 // smull v16.8h, v12.8b, v10.8b
+	WORD $0x4e2ac18a // smull2 v10.8h, v12.16b, v10.16b
+	WORD $0x0e6ec1af // smull v15.4s, v13.4h, v14.4h
+	WORD $0x4e6ec1ad // smull2 v13.4s, v13.8h, v14.8h
+	WORD $0x3dc0512e // ldr q14, [x9, #320]
+	WORD $0x0e6e816f // smlal v15.4s, v11.4h, v14.4h
+	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
+	WORD $0xad4b312b // ldp q11, q12, [x9, #352]
+	WORD $0x0e6b820f // smlal v15.4s, v16.4h, v11.4h
+	WORD $0x4e6b820d // smlal2 v13.4s, v16.8h, v11.8h
 	WORD $0xbd40154b // ldr s11, [x10, #20]
-	WORD $0x0e6f814e // smlal v14.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0x4eac85ca // add v10.4s, v14.4s, v12.4s
+	WORD $0x0e6c814f // smlal v15.4s, v10.4h, v12.4h
+	WORD $0x4e6c814d // smlal2 v13.4s, v10.8h, v12.8h
+	WORD $0x4e0d052c // dup v12.16b, v9.b[6]
+	WORD $0x4e0f0529 // dup v9.16b, v9.b[7]
+	WORD $0x4ead85ea // add v10.4s, v15.4s, v13.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD $0x3cc6818a // ldur q10, [x12, #104]
-	WORD $0xad4c352f // ldp q15, q13, [x9, #384]
+	WORD $0x3dc0652e // ldr q14, [x9, #400]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
 	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
-	WORD $0x4f08a56c // sshll2 v12.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4f68898c // mul v12.8h, v12.8h, v8.h[6]
-	WORD $0x4f68896b // mul v11.8h, v11.8h, v8.h[6]
-	WORD $0x0e6dc18e // smull v14.4s, v12.4h, v13.4h
-	WORD $0x4e6dc18c // smull2 v12.4s, v12.8h, v13.8h
-	WORD $0x0f08a54d // sshll v13.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f6889ad // mul v13.8h, v13.8h, v8.h[6]
-	WORD $0x0e6f816e // smlal v14.4s, v11.4h, v15.4h
-	WORD $0x4e6f816c // smlal2 v12.4s, v11.8h, v15.8h
-	WORD $0x4f68894a // mul v10.8h, v10.8h, v8.h[6]
-	WORD $0xad4d3d2b // ldp q11, q15, [x9, #416]
-	WORD $0x0e6b81ae // smlal v14.4s, v13.4h, v11.4h
-	WORD $0x4e6b81ac // smlal2 v12.4s, v13.8h, v11.8h
+	WORD $0x4e2bc18d // smull2 v13.8h, v12.16b, v11.16b
+	WORD $0x0e2bc18b // smull v11.8h, v12.8b, v11.8b
+	WORD $0x0e2ac190 // smull v16.8h, v12.8b, v10.8b
+	WORD $0x4e2ac18a // smull2 v10.8h, v12.16b, v10.16b
+	WORD $0x0e6ec1af // smull v15.4s, v13.4h, v14.4h
+	WORD $0x4e6ec1ad // smull2 v13.4s, v13.8h, v14.8h
+	WORD $0x3dc0612e // ldr q14, [x9, #384]
+	WORD $0x0e6e816f // smlal v15.4s, v11.4h, v14.4h
+	WORD $0x4e6e816d // smlal2 v13.4s, v11.8h, v14.8h
+	WORD $0xad4d312b // ldp q11, q12, [x9, #416]
+	WORD $0x0e6b820f // smlal v15.4s, v16.4h, v11.4h
+	WORD $0x4e6b820d // smlal2 v13.4s, v16.8h, v11.8h
 	WORD $0xbd40194b // ldr s11, [x10, #24]
-	WORD $0x0e6f814e // smlal v14.4s, v10.4h, v15.4h
-	WORD $0x4e6f814c // smlal2 v12.4s, v10.8h, v15.8h
-	WORD $0x4eac85ca // add v10.4s, v14.4s, v12.4s
+	WORD $0x0e6c814f // smlal v15.4s, v10.4h, v12.4h
+	WORD $0x4e6c814d // smlal2 v13.4s, v10.8h, v12.8h
+	WORD $0x4ead85ea // add v10.4s, v15.4s, v13.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
-	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	WORD $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
 	WORD $0x3cc7818a // ldur q10, [x12, #120]
-	WORD $0xad4e352f // ldp q15, q13, [x9, #448]
+	WORD $0xad4e3d2d // ldp q13, q15, [x9, #448]
 	WORD $0x4e231d4b // and v11.16b, v10.16b, v3.16b
 	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
 	WORD $0x4e0b00cb // tbl v11.16b, { v6.16b }, v11.16b
 	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
-	WORD $0x4f08a56c // sshll2 v12.8h, v11.16b, #0
-	WORD $0x0f08a56b // sshll v11.8h, v11.8b, #0
-	WORD $0x4f78898c // mul v12.8h, v12.8h, v8.h[7]
-	WORD $0x4f78896b // mul v11.8h, v11.8h, v8.h[7]
-	WORD $0x0e6dc18e // smull v14.4s, v12.4h, v13.4h
-	WORD $0x4e6dc18c // smull2 v12.4s, v12.8h, v13.8h
-	WORD $0x0f08a54d // sshll v13.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4f7889ad // mul v13.8h, v13.8h, v8.h[7]
-	WORD $0x0e6f816e // smlal v14.4s, v11.4h, v15.4h
-	WORD $0x4e6f816c // smlal2 v12.4s, v11.8h, v15.8h
-	WORD $0x4f788948 // mul v8.8h, v10.8h, v8.h[7]
+	WORD $0x4e2bc12c // smull2 v12.8h, v9.16b, v11.16b
+	WORD $0x0e2bc12b // smull v11.8h, v9.8b, v11.8b
+	WORD $0x0e6fc18e // smull v14.4s, v12.4h, v15.4h
+	WORD $0x4e6fc18c // smull2 v12.4s, v12.8h, v15.8h
+	WORD $0x0e2ac12f // smull v15.8h, v9.8b, v10.8b
+	WORD $0x4e2ac129 // smull2 v9.8h, v9.16b, v10.16b
+	WORD $0x0e6d816e // smlal v14.4s, v11.4h, v13.4h
+	WORD $0x4e6d816c // smlal2 v12.4s, v11.8h, v13.8h
 	WORD $0xad4f292b // ldp q11, q10, [x9, #480]
 	WORD $0x91080129 // add x9, x9, #512
-	WORD $0x0e6b81ae // smlal v14.4s, v13.4h, v11.4h
-	WORD $0x4e6b81ac // smlal2 v12.4s, v13.8h, v11.8h
-	WORD $0x0e6a810e // smlal v14.4s, v8.4h, v10.4h
-	WORD $0x4e6a810c // smlal2 v12.4s, v8.8h, v10.8h
+	WORD $0x0e6b81ee // smlal v14.4s, v15.4h, v11.4h
+	WORD $0x4e6b81ec // smlal2 v12.4s, v15.8h, v11.8h
+	WORD $0x0e6a812e // smlal v14.4s, v9.4h, v10.4h
+	WORD $0x4e6a812c // smlal2 v12.4s, v9.8h, v10.8h
 	WORD $0xbd401d4a // ldr s10, [x10, #28]
 	WORD $0x9100814a // add x10, x10, #32
-	WORD $0x4eac85c8 // add v8.4s, v14.4s, v12.4s
-	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x4f8a1109 // fmla v9.4s, v8.4s, v10.s[0]
-	WORD $0x7c488588 // ldr h8, [x12], #136
-	WORD $0x1ee24108 // fcvt s8, h8
-	WORD $0x4f881127 // fmla v7.4s, v9.4s, v8.s[0]
-	WORD $0x54ffe28c // b.gt .LBB12_2
+	WORD $0x4eac85c9 // add v9.4s, v14.4s, v12.4s
+	WORD $0x4e21d929 // scvtf v9.4s, v9.4s
+	WORD $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
+	WORD $0x7c488589 // ldr h9, [x12], #136
+	WORD $0x1ee24129 // fcvt s9, h9
+	WORD $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
+	WORD $0x54ffe4ac // b.gt .LBB12_2
 	WORD $0x6e27d4e7 // faddp v7.4s, v7.4s, v7.4s
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0x8b1602b5 // add x21, x21, x22
 	WORD $0x7e30d8e7 // faddp s7, v7.2s
 	WORD $0xbc004687 // str s7, [x20], #4
-	WORD $0x54ffe14c // b.gt .LBB12_1
+	WORD $0x54ffe36c // b.gt .LBB12_1
 	WORD $0xd65f03c0 // ret
 	WORD $0x00000000; WORD $0x00000000 // constant
-	WORD $0xbfad9881; WORD $0xf6eaddcf // constant
-	WORD $0x26190d01; WORD $0x71594535 // constant
-	WORD $0x00020004; WORD $0xfffe0000 // constant
-	WORD $0xfffafffc; WORD $0xfff6fff8 // constant
+	WORD $0x00000000; WORD $0xbfad9881 // constant
+	WORD $0xf6eaddcf; WORD $0x26190d01 // constant
+	WORD $0x71594535; WORD $0x00020004 // constant
+	WORD $0xfffe0000; WORD $0xfffafffc // constant
+	WORD $0xfff6fff8 // constant
 
 // func wordsQ4_0NEON(q *int16, d *float32, m *float32, w *byte, nb int)
 TEXT ·wordsQ4_0NEON(SB), NOSPLIT|NOFRAME, $0-40
@@ -2173,12 +2106,12 @@ TEXT ·wordsQ4_0NEON(SB), NOSPLIT|NOFRAME, $0-40
 	PCALIGN $64
 	WORD $0x4f00e5e0 // movi v0.16b, #15
 	WORD $0x4f07e701 // movi v1.16b, #248
-	WORD $0x91000ae8 // add x8, x23, #2
-	WORD $0x91000709 // add x9, x24, #1
-	WORD $0x3dc00103 // ldr q3, [x8]
+	WORD $0x91000708 // add x8, x24, #1
+	WORD $0x91000ae9 // add x9, x23, #2
+	WORD $0x3dc00123 // ldr q3, [x9]
 	WORD $0x4f07e702 // movi v2.16b, #248
-	WORD $0xd1000529 // sub x9, x9, #1
-	WORD $0xf100053f // cmp x9, #1
+	WORD $0xd1000508 // sub x8, x8, #1
+	WORD $0xf100051f // cmp x8, #1
 	WORD $0x4e201c64 // and v4.16b, v3.16b, v0.16b
 	WORD $0x6f0c1462 // usra v2.16b, v3.16b, #4
 	WORD $0x4e218483 // add v3.16b, v4.16b, v1.16b
@@ -2188,8 +2121,8 @@ TEXT ·wordsQ4_0NEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0x4f08a463 // sshll2 v3.8h, v3.16b, #0
 	WORD $0xad010a84 // stp q4, q2, [x20, #32]
 	WORD $0xac820e85 // stp q5, q3, [x20], #64
-	WORD $0x7c5fe102 // ldur h2, [x8, #-2]
-	WORD $0x91004908 // add x8, x8, #18
+	WORD $0x7c5fe122 // ldur h2, [x9, #-2]
+	WORD $0x91004929 // add x9, x9, #18
 	WORD $0x1ee24042 // fcvt s2, h2
 	WORD $0xbc0046a2 // str s2, [x21], #4
 	WORD $0x54fffdec // b.gt .LBB13_1
@@ -2204,11 +2137,11 @@ TEXT ·wordsQ4_1NEON(SB), NOSPLIT|NOFRAME, $0-40
 	MOVD nb+32(FP), R24
 	PCALIGN $64
 	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x910012e8 // add x8, x23, #4
-	WORD $0x91000709 // add x9, x24, #1
-	WORD $0x3dc00101 // ldr q1, [x8]
-	WORD $0xd1000529 // sub x9, x9, #1
-	WORD $0xf100053f // cmp x9, #1
+	WORD $0x91000708 // add x8, x24, #1
+	WORD $0x910012e9 // add x9, x23, #4
+	WORD $0x3dc00121 // ldr q1, [x9]
+	WORD $0xd1000508 // sub x8, x8, #1
+	WORD $0xf100051f // cmp x8, #1
 	WORD $0x4e201c22 // and v2.16b, v1.16b, v0.16b
 	WORD $0x6f0c0421 // ushr v1.16b, v1.16b, #4
 	WORD $0x2f08a443 // ushll v3.8h, v2.8b, #0
@@ -2218,9 +2151,9 @@ TEXT ·wordsQ4_1NEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0xad000a83 // stp q3, q2, [x20]
 	WORD $0xad010684 // stp q4, q1, [x20, #32]
 	WORD $0x91010294 // add x20, x20, #64
-	WORD $0x7c5fc101 // ldur h1, [x8, #-4]
-	WORD $0x7c5fe102 // ldur h2, [x8, #-2]
-	WORD $0x91005108 // add x8, x8, #20
+	WORD $0x7c5fc121 // ldur h1, [x9, #-4]
+	WORD $0x7c5fe122 // ldur h2, [x9, #-2]
+	WORD $0x91005129 // add x9, x9, #20
 	WORD $0x1ee24021 // fcvt s1, h1
 	WORD $0x1ee24042 // fcvt s2, h2
 	WORD $0xbc0046a1 // str s1, [x21], #4
@@ -2236,52 +2169,44 @@ TEXT ·wordsQ5_0NEON(SB), NOSPLIT|NOFRAME, $0-40
 	MOVD w+24(FP), R23
 	MOVD nb+32(FP), R24
 	PCALIGN $64
-	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x4f00e601 // movi v1.16b, #16
-	WORD $0x10000548 // adr x8, .LCPI15_0
-	WORD $0x4f07e602 // movi v2.16b, #240
-	WORD $0x3dc00103 // ldr q3, [x8]
-	WORD $0x91000ee8 // add x8, x23, #3
-	WORD $0x91000709 // add x9, x24, #1
-	WORD $0xd100050a // sub x10, x8, #1
-	WORD $0xaa0803eb // mov x11, x8
-	WORD $0x3cc03104 // ldur q4, [x8, #3]
-	WORD $0x0ddfc165 // ld1r { v5.8b }, [x11], #1
-	WORD $0x0d40c146 // ld1r { v6.8b }, [x10]
-	WORD $0x9100090a // add x10, x8, #2
-	WORD $0x0d40c168 // ld1r { v8.8b }, [x11]
-	WORD $0xd1000529 // sub x9, x9, #1
-	WORD $0x0d40c147 // ld1r { v7.8b }, [x10]
-	WORD $0xf100053f // cmp x9, #1
-	WORD $0x6e1804a6 // mov v6.d[1], v5.d[0]
-	WORD $0x6e1804e8 // mov v8.d[1], v7.d[0]
-	WORD $0x4e201c87 // and v7.16b, v4.16b, v0.16b
-	WORD $0x4e231cc5 // and v5.16b, v6.16b, v3.16b
-	WORD $0x4e231d06 // and v6.16b, v8.16b, v3.16b
-	WORD $0x4e2098a5 // cmeq v5.16b, v5.16b, #0
-	WORD $0x4e2098c6 // cmeq v6.16b, v6.16b, #0
-	WORD $0x4e651c25 // bic v5.16b, v1.16b, v5.16b
-	WORD $0x4e661c26 // bic v6.16b, v1.16b, v6.16b
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0x6f0c1486 // usra v6.16b, v4.16b, #4
-	WORD $0x4e2284a4 // add v4.16b, v5.16b, v2.16b
-	WORD $0x4e2284c5 // add v5.16b, v6.16b, v2.16b
-	WORD $0x0f08a486 // sshll v6.8h, v4.8b, #0
-	WORD $0x4f08a484 // sshll2 v4.8h, v4.16b, #0
-	WORD $0x0f08a4a7 // sshll v7.8h, v5.8b, #0
+	WORD $0x10000408 // adr x8, .LCPI15_0
+	WORD $0x100004e9 // adr x9, .LCPI15_1
+	WORD $0x1000044a // adr x10, .LCPI15_2
+	WORD $0x3dc00100 // ldr q0, [x8]
+	WORD $0x3dc00121 // ldr q1, [x9]
+	WORD $0x3dc00142 // ldr q2, [x10]
+	WORD $0x91000708 // add x8, x24, #1
+	WORD $0xb84022e9 // ldur w9, [x23, #2]
+	WORD $0x3cc062e5 // ldur q5, [x23, #6]
+	WORD $0xd1000508 // sub x8, x8, #1
+	WORD $0xf100051f // cmp x8, #1
+	WORD $0x2a2903e9 // mvn w9, w9
+	WORD $0x4e040d23 // dup v3.4s, w9
+	WORD $0x4e000064 // tbl v4.16b, { v3.16b }, v0.16b
+	WORD $0x4e020063 // tbl v3.16b, { v3.16b }, v2.16b
+	WORD $0x4e218c84 // cmtst v4.16b, v4.16b, v1.16b
+	WORD $0x4e218c63 // cmtst v3.16b, v3.16b, v1.16b
+	WORD $0x6f0c44a3 // sri v3.16b, v5.16b, #4
+	WORD $0x6f0c5485 // sli v5.16b, v4.16b, #4
+	WORD $0x0f08a4a4 // sshll v4.8h, v5.8b, #0
 	WORD $0x4f08a4a5 // sshll2 v5.8h, v5.16b, #0
-	WORD $0xad001286 // stp q6, q4, [x20]
-	WORD $0xad011687 // stp q7, q5, [x20, #32]
+	WORD $0x0f08a466 // sshll v6.8h, v3.8b, #0
+	WORD $0x4f08a463 // sshll2 v3.8h, v3.16b, #0
+	WORD $0xad001684 // stp q4, q5, [x20]
+	WORD $0xad010e86 // stp q6, q3, [x20, #32]
 	WORD $0x91010294 // add x20, x20, #64
-	WORD $0x7c5fd104 // ldur h4, [x8, #-3]
-	WORD $0x91005908 // add x8, x8, #22
-	WORD $0x1ee24084 // fcvt s4, h4
-	WORD $0xbc0046a4 // str s4, [x21], #4
-	WORD $0x54fffbcc // b.gt .LBB15_1
+	WORD $0x7d4002e3 // ldr h3, [x23]
+	WORD $0x91005af7 // add x23, x23, #22
+	WORD $0x1ee24063 // fcvt s3, h3
+	WORD $0xbc0046a3 // str s3, [x21], #4
+	WORD $0x54fffd2c // b.gt .LBB15_1
 	WORD $0xd65f03c0 // ret
-	WORD $0x00000000; WORD $0x08040201 // constant
-	WORD $0x80402010; WORD $0x08040201 // constant
-	WORD $0x80402010 // constant
+	WORD $0x00000000; WORD $0x00000000 // constant
+	WORD $0x01010101; WORD $0x01010101 // constant
+	WORD $0x02020202; WORD $0x02020202 // constant
+	WORD $0x03030303; WORD $0x03030303 // constant
+	WORD $0x08040201; WORD $0x80402010 // constant
+	WORD $0x08040201; WORD $0x80402010 // constant
 
 // func wordsQ5_1NEON(q *int16, d *float32, m *float32, w *byte, nb int)
 TEXT ·wordsQ5_1NEON(SB), NOSPLIT|NOFRAME, $0-40
@@ -2291,52 +2216,52 @@ TEXT ·wordsQ5_1NEON(SB), NOSPLIT|NOFRAME, $0-40
 	MOVD w+24(FP), R23
 	MOVD nb+32(FP), R24
 	PCALIGN $64
-	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x4f00e601 // movi v1.16b, #16
-	WORD $0x10000548 // adr x8, .LCPI16_0
-	WORD $0x3dc00102 // ldr q2, [x8]
+	WORD $0x4f00e620 // movi v0.16b, #17
+	WORD $0x100004e8 // adr x8, .LCPI16_0
+	WORD $0x100005c9 // adr x9, .LCPI16_1
+	WORD $0x1000052a // adr x10, .LCPI16_2
+	WORD $0x3dc00101 // ldr q1, [x8]
+	WORD $0x3dc00122 // ldr q2, [x9]
+	WORD $0x3dc00143 // ldr q3, [x10]
 	WORD $0x91000708 // add x8, x24, #1
 	WORD $0x910012e9 // add x9, x23, #4
 	WORD $0xaa0903ea // mov x10, x9
-	WORD $0x3cc04123 // ldur q3, [x9, #4]
-	WORD $0x91000d2b // add x11, x9, #3
-	WORD $0x0ddfc144 // ld1r { v4.8b }, [x10], #1
-	WORD $0x0d40c145 // ld1r { v5.8b }, [x10]
-	WORD $0x9100092a // add x10, x9, #2
-	WORD $0x0d40c166 // ld1r { v6.8b }, [x11]
 	WORD $0xd1000508 // sub x8, x8, #1
-	WORD $0x0d40c147 // ld1r { v7.8b }, [x10]
+	WORD $0x4ddfc944 // ld1r { v4.4s }, [x10], #4
+	WORD $0x3dc00145 // ldr q5, [x10]
 	WORD $0xf100051f // cmp x8, #1
-	WORD $0x6e1804a4 // mov v4.d[1], v5.d[0]
-	WORD $0x6e1804c7 // mov v7.d[1], v6.d[0]
-	WORD $0x4e201c66 // and v6.16b, v3.16b, v0.16b
+	WORD $0x4e010086 // tbl v6.16b, { v4.16b }, v1.16b
+	WORD $0x4e030084 // tbl v4.16b, { v4.16b }, v3.16b
+	WORD $0x4e221cc6 // and v6.16b, v6.16b, v2.16b
 	WORD $0x4e221c84 // and v4.16b, v4.16b, v2.16b
-	WORD $0x4e221ce5 // and v5.16b, v7.16b, v2.16b
+	WORD $0x4e2098c6 // cmeq v6.16b, v6.16b, #0
 	WORD $0x4e209884 // cmeq v4.16b, v4.16b, #0
-	WORD $0x4e2098a5 // cmeq v5.16b, v5.16b, #0
-	WORD $0x4e641c24 // bic v4.16b, v1.16b, v4.16b
-	WORD $0x4e651c25 // bic v5.16b, v1.16b, v5.16b
-	WORD $0x4ea61c84 // orr v4.16b, v4.16b, v6.16b
-	WORD $0x6f0c1465 // usra v5.16b, v3.16b, #4
-	WORD $0x2f08a483 // ushll v3.8h, v4.8b, #0
-	WORD $0x6f08a484 // ushll2 v4.8h, v4.16b, #0
-	WORD $0x2f08a4a6 // ushll v6.8h, v5.8b, #0
-	WORD $0x6f08a4a5 // ushll2 v5.8h, v5.16b, #0
-	WORD $0xad001283 // stp q3, q4, [x20]
-	WORD $0xad011686 // stp q6, q5, [x20, #32]
+	WORD $0x4e661c06 // bic v6.16b, v0.16b, v6.16b
+	WORD $0x4e641c04 // bic v4.16b, v0.16b, v4.16b
+	WORD $0x6f0c44a4 // sri v4.16b, v5.16b, #4
+	WORD $0x6f0c54c5 // sli v5.16b, v6.16b, #4
+	WORD $0x0f08a4a6 // sshll v6.8h, v5.8b, #0
+	WORD $0x4f08a4a5 // sshll2 v5.8h, v5.16b, #0
+	WORD $0x0f08a487 // sshll v7.8h, v4.8b, #0
+	WORD $0x4f08a484 // sshll2 v4.8h, v4.16b, #0
+	WORD $0xad001686 // stp q6, q5, [x20]
+	WORD $0xad011287 // stp q7, q4, [x20, #32]
 	WORD $0x91010294 // add x20, x20, #64
-	WORD $0x7c5fc123 // ldur h3, [x9, #-4]
-	WORD $0x7c5fe124 // ldur h4, [x9, #-2]
+	WORD $0x7c5fc124 // ldur h4, [x9, #-4]
+	WORD $0x7c5fe125 // ldur h5, [x9, #-2]
 	WORD $0x91006129 // add x9, x9, #24
-	WORD $0x1ee24063 // fcvt s3, h3
 	WORD $0x1ee24084 // fcvt s4, h4
-	WORD $0xbc0046a3 // str s3, [x21], #4
-	WORD $0xbc0046c4 // str s4, [x22], #4
-	WORD $0x54fffbac // b.gt .LBB16_1
+	WORD $0x1ee240a5 // fcvt s5, h5
+	WORD $0xbc0046a4 // str s4, [x21], #4
+	WORD $0xbc0046c5 // str s5, [x22], #4
+	WORD $0x54fffc6c // b.gt .LBB16_1
 	WORD $0xd65f03c0 // ret
-	WORD $0x00000000; WORD $0x08040201 // constant
-	WORD $0x80402010; WORD $0x08040201 // constant
-	WORD $0x80402010 // constant
+	WORD $0x00000000; WORD $0x00000000 // constant
+	WORD $0x01010101; WORD $0x01010101 // constant
+	WORD $0x02020202; WORD $0x02020202 // constant
+	WORD $0x03030303; WORD $0x03030303 // constant
+	WORD $0x08040201; WORD $0x80402010 // constant
+	WORD $0x08040201; WORD $0x80402010 // constant
 
 // func wordsQ8_0NEON(q *int16, d *float32, m *float32, w *byte, nb int)
 TEXT ·wordsQ8_0NEON(SB), NOSPLIT|NOFRAME, $0-40
@@ -2375,12 +2300,12 @@ TEXT ·wordsIQ4NLNEON(SB), NOSPLIT|NOFRAME, $0-40
 	PCALIGN $64
 	WORD $0x4f00e5e0 // movi v0.16b, #15
 	WORD $0x10000368 // adr x8, .LCPI18_0
-	WORD $0x91000709 // add x9, x24, #1
+	WORD $0x91000ae9 // add x9, x23, #2
 	WORD $0x3dc00101 // ldr q1, [x8]
-	WORD $0x91000ae8 // add x8, x23, #2
-	WORD $0x3dc00102 // ldr q2, [x8]
-	WORD $0xd1000529 // sub x9, x9, #1
-	WORD $0xf100053f // cmp x9, #1
+	WORD $0x91000708 // add x8, x24, #1
+	WORD $0x3dc00122 // ldr q2, [x9]
+	WORD $0xd1000508 // sub x8, x8, #1
+	WORD $0xf100051f // cmp x8, #1
 	WORD $0x4e201c43 // and v3.16b, v2.16b, v0.16b
 	WORD $0x6f0c0442 // ushr v2.16b, v2.16b, #4
 	WORD $0x4e030023 // tbl v3.16b, { v1.16b }, v3.16b
@@ -2392,8 +2317,8 @@ TEXT ·wordsIQ4NLNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0xad000e84 // stp q4, q3, [x20]
 	WORD $0xad010a85 // stp q5, q2, [x20, #32]
 	WORD $0x91010294 // add x20, x20, #64
-	WORD $0x7c5fe102 // ldur h2, [x8, #-2]
-	WORD $0x91004908 // add x8, x8, #18
+	WORD $0x7c5fe122 // ldur h2, [x9, #-2]
+	WORD $0x91004929 // add x9, x9, #18
 	WORD $0x1ee24042 // fcvt s2, h2
 	WORD $0xbc0046a2 // str s2, [x21], #4
 	WORD $0x54fffdcc // b.gt .LBB18_1
@@ -2413,12 +2338,12 @@ TEXT ·wordsMXFP4NEON(SB), NOSPLIT|NOFRAME, $0-40
 	PCALIGN $64
 	WORD $0x4f00e5e0 // movi v0.16b, #15
 	WORD $0x100003e8 // adr x8, .LCPI19_0
-	WORD $0x91000709 // add x9, x24, #1
+	WORD $0x910006e9 // add x9, x23, #1
 	WORD $0x3dc00101 // ldr q1, [x8]
-	WORD $0x910006e8 // add x8, x23, #1
+	WORD $0x91000708 // add x8, x24, #1
 	WORD $0x52a0040a // mov w10, #2097152
-	WORD $0x3dc00102 // ldr q2, [x8]
-	WORD $0xd1000529 // sub x9, x9, #1
+	WORD $0x3dc00122 // ldr q2, [x9]
+	WORD $0xd1000508 // sub x8, x8, #1
 	WORD $0x4e201c43 // and v3.16b, v2.16b, v0.16b
 	WORD $0x6f0c0442 // ushr v2.16b, v2.16b, #4
 	WORD $0x4e030023 // tbl v3.16b, { v1.16b }, v3.16b
@@ -2430,14 +2355,14 @@ TEXT ·wordsMXFP4NEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0xad000e84 // stp q4, q3, [x20]
 	WORD $0xad010a85 // stp q5, q2, [x20, #32]
 	WORD $0x91010294 // add x20, x20, #64
-	WORD $0x385ff10b // ldurb w11, [x8, #-1]
-	WORD $0x91004508 // add x8, x8, #17
+	WORD $0x385ff12b // ldurb w11, [x9, #-1]
+	WORD $0x91004529 // add x9, x9, #17
 	WORD $0x5309216c // lsl w12, w11, #23
 	WORD $0x1acb214d // lsl w13, w10, w11
 	WORD $0x7100097f // cmp w11, #2
 	WORD $0x5160018b // sub w11, w12, #2048, lsl #12
 	WORD $0x1a8b31ab // csel w11, w13, w11, lo
-	WORD $0xf100053f // cmp x9, #1
+	WORD $0xf100051f // cmp x8, #1
 	WORD $0xb80046ab // str w11, [x21], #4
 	WORD $0x54fffd4c // b.gt .LBB19_1
 	WORD $0xd65f03c0 // ret
@@ -2602,195 +2527,175 @@ TEXT ·wordsQ3KNEON(SB), NOSPLIT|NOFRAME, $0-40
 	PCALIGN $64
 	WORD $0x0f00e5e0 // movi v0.8b, #15
 	WORD $0x4f00e481 // movi v1.16b, #4
-	WORD $0x100017c8 // adr x8, .LCPI21_0
+	WORD $0x10001548 // adr x8, .LCPI21_0
 	WORD $0x4f01e602 // movi v2.16b, #48
 	WORD $0x4f07e403 // movi v3.16b, #224
-	WORD $0x3dc00106 // ldr q6, [x8]
-	WORD $0x4f00e464 // movi v4.16b, #3
-	WORD $0x4f07e785 // movi v5.16b, #252
+	WORD $0x3dc0010a // ldr q10, [x8]
+	WORD $0x4f00e424 // movi v4.16b, #1
+	WORD $0x4f00e445 // movi v5.16b, #2
 	WORD $0x91000708 // add x8, x24, #1
+	WORD $0x4f00e506 // movi v6.16b, #8
+	WORD $0x4f00e607 // movi v7.16b, #16
+	WORD $0x4f01e408 // movi v8.16b, #32
+	WORD $0x4f02e409 // movi v9.16b, #64
 	WORD $0x9101a2e9 // add x9, x23, #104
-	WORD $0xfd4032e8 // ldr d8, [x23, #96]
+	WORD $0xfd4032ec // ldr d12, [x23, #96]
 	WORD $0xd1000508 // sub x8, x8, #1
-	WORD $0x4d40c927 // ld1r { v7.4s }, [x9]
-	WORD $0xad4132eb // ldp q11, q12, [x23, #32]
-	WORD $0x0e201d09 // and v9.8b, v8.8b, v0.8b
-	WORD $0x2f0c0508 // ushr v8.8b, v8.8b, #4
+	WORD $0x4d40c92b // ld1r { v11.4s }, [x9]
 	WORD $0xf100051f // cmp x8, #1
-	WORD $0x6ea644e7 // ushl v7.4s, v7.4s, v6.4s
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x6e180509 // mov v9.d[1], v8.d[0]
-	WORD $0xad4022ea // ldp q10, q8, [x23]
-	WORD $0x4f0c54e7 // shl v7.16b, v7.16b, #4
-	WORD $0x4f0a554a // shl v10.16b, v10.16b, #2
-	WORD $0x4f0a5508 // shl v8.16b, v8.16b, #2
-	WORD $0x4e221ce7 // and v7.16b, v7.16b, v2.16b
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4ea91ce7 // orr v7.16b, v7.16b, v9.16b
-	WORD $0x4e241d89 // and v9.16b, v12.16b, v4.16b
-	WORD $0x4eab1d4a // orr v10.16b, v10.16b, v11.16b
-	WORD $0x4e2384e7 // add v7.16b, v7.16b, v3.16b
-	WORD $0x4ea91d08 // orr v8.16b, v8.16b, v9.16b
-	WORD $0x4e258549 // add v9.16b, v10.16b, v5.16b
-	WORD $0x4e0104ea // dup v10.16b, v7.b[0]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e0304eb // dup v11.16b, v7.b[1]
-	WORD $0x0e29c14c // smull v12.8h, v10.8b, v9.8b
-	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
-	WORD $0x0e28c16a // smull v10.8h, v11.8b, v8.8b
-	WORD $0x4e28c168 // smull2 v8.8h, v11.16b, v8.16b
-	WORD $0xad00268c // stp q12, q9, [x20]
-	WORD $0xad01228a // stp q10, q8, [x20, #32]
-	WORD $0xad402ee8 // ldp q8, q11, [x23]
-	WORD $0xad412ae9 // ldp q9, q10, [x23, #32]
-	WORD $0x4e288508 // add v8.16b, v8.16b, v8.16b
-	WORD $0x4e2b856b // add v11.16b, v11.16b, v11.16b
-	WORD $0x6f0e0529 // ushr v9.16b, v9.16b, #2
-	WORD $0x6f0e054a // ushr v10.16b, v10.16b, #2
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x4e241d29 // and v9.16b, v9.16b, v4.16b
-	WORD $0x4e241d4a // and v10.16b, v10.16b, v4.16b
-	WORD $0x4ea91d08 // orr v8.16b, v8.16b, v9.16b
-	WORD $0x4eaa1d69 // orr v9.16b, v11.16b, v10.16b
-	WORD $0x4e0504ea // dup v10.16b, v7.b[2]
-	WORD $0x4e0704eb // dup v11.16b, v7.b[3]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e29c16a // smull v10.8h, v11.8b, v9.8b
-	WORD $0x4e29c169 // smull2 v9.8h, v11.16b, v9.16b
-	WORD $0xad02228c // stp q12, q8, [x20, #64]
-	WORD $0xad03268a // stp q10, q9, [x20, #96]
-	WORD $0xad4126e8 // ldp q8, q9, [x23, #32]
-	WORD $0xad402eea // ldp q10, q11, [x23]
-	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
-	WORD $0x6f0c0529 // ushr v9.16b, v9.16b, #4
-	WORD $0x4e211d4a // and v10.16b, v10.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x4e241d08 // and v8.16b, v8.16b, v4.16b
-	WORD $0x4e241d29 // and v9.16b, v9.16b, v4.16b
-	WORD $0x4ea81d48 // orr v8.16b, v10.16b, v8.16b
-	WORD $0x4ea91d69 // orr v9.16b, v11.16b, v9.16b
-	WORD $0x4e0904ea // dup v10.16b, v7.b[4]
-	WORD $0x4e0b04eb // dup v11.16b, v7.b[5]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e29c16a // smull v10.8h, v11.8b, v9.8b
-	WORD $0x4e29c169 // smull2 v9.8h, v11.16b, v9.16b
-	WORD $0xad04228c // stp q12, q8, [x20, #128]
-	WORD $0xad05268a // stp q10, q9, [x20, #160]
-	WORD $0xad4026e8 // ldp q8, q9, [x23]
-	WORD $0xad412eea // ldp q10, q11, [x23, #32]
-	WORD $0x6f0f0508 // ushr v8.16b, v8.16b, #1
-	WORD $0x6f0f0529 // ushr v9.16b, v9.16b, #1
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
-	WORD $0x6f0a1548 // usra v8.16b, v10.16b, #6
-	WORD $0x6f0a1569 // usra v9.16b, v11.16b, #6
-	WORD $0x4e0d04ea // dup v10.16b, v7.b[6]
-	WORD $0x4e0f04eb // dup v11.16b, v7.b[7]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e29c16a // smull v10.8h, v11.8b, v9.8b
-	WORD $0x4e29c169 // smull2 v9.8h, v11.16b, v9.16b
-	WORD $0xad06228c // stp q12, q8, [x20, #192]
-	WORD $0xad07268a // stp q10, q9, [x20, #224]
-	WORD $0xad4026e8 // ldp q8, q9, [x23]
-	WORD $0xad422eea // ldp q10, q11, [x23, #64]
-	WORD $0x6f0e0508 // ushr v8.16b, v8.16b, #2
-	WORD $0x6f0e0529 // ushr v9.16b, v9.16b, #2
-	WORD $0x4e241d4a // and v10.16b, v10.16b, v4.16b
-	WORD $0x4e241d6b // and v11.16b, v11.16b, v4.16b
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
-	WORD $0x4eaa1d08 // orr v8.16b, v8.16b, v10.16b
-	WORD $0x4eab1d29 // orr v9.16b, v9.16b, v11.16b
-	WORD $0x4e1104ea // dup v10.16b, v7.b[8]
-	WORD $0x4e1304eb // dup v11.16b, v7.b[9]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e29c16a // smull v10.8h, v11.8b, v9.8b
-	WORD $0x4e29c169 // smull2 v9.8h, v11.16b, v9.16b
-	WORD $0xad08228c // stp q12, q8, [x20, #256]
-	WORD $0xad09268a // stp q10, q9, [x20, #288]
-	WORD $0xad402ee8 // ldp q8, q11, [x23]
-	WORD $0xad422ae9 // ldp q9, q10, [x23, #64]
-	WORD $0x6f0d0508 // ushr v8.16b, v8.16b, #3
-	WORD $0x6f0d056b // ushr v11.16b, v11.16b, #3
-	WORD $0x6f0e0529 // ushr v9.16b, v9.16b, #2
-	WORD $0x6f0e054a // ushr v10.16b, v10.16b, #2
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x4e241d29 // and v9.16b, v9.16b, v4.16b
-	WORD $0x4e241d4a // and v10.16b, v10.16b, v4.16b
-	WORD $0x4ea91d08 // orr v8.16b, v8.16b, v9.16b
-	WORD $0x4eaa1d69 // orr v9.16b, v11.16b, v10.16b
-	WORD $0x4e1504ea // dup v10.16b, v7.b[10]
-	WORD $0x4e1704eb // dup v11.16b, v7.b[11]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e29c16a // smull v10.8h, v11.8b, v9.8b
-	WORD $0x4e29c169 // smull2 v9.8h, v11.16b, v9.16b
-	WORD $0xad0a228c // stp q12, q8, [x20, #320]
-	WORD $0xad0b268a // stp q10, q9, [x20, #352]
-	WORD $0xad402ee8 // ldp q8, q11, [x23]
-	WORD $0xad422ae9 // ldp q9, q10, [x23, #64]
-	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
-	WORD $0x6f0c056b // ushr v11.16b, v11.16b, #4
-	WORD $0x6f0c0529 // ushr v9.16b, v9.16b, #4
-	WORD $0x6f0c054a // ushr v10.16b, v10.16b, #4
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4e211d6b // and v11.16b, v11.16b, v1.16b
-	WORD $0x4e241d29 // and v9.16b, v9.16b, v4.16b
-	WORD $0x4e241d4a // and v10.16b, v10.16b, v4.16b
-	WORD $0x4ea91d08 // orr v8.16b, v8.16b, v9.16b
-	WORD $0x4eaa1d69 // orr v9.16b, v11.16b, v10.16b
-	WORD $0x4e1904ea // dup v10.16b, v7.b[12]
-	WORD $0x4e1b04eb // dup v11.16b, v7.b[13]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e29c16a // smull v10.8h, v11.8b, v9.8b
-	WORD $0x4e29c169 // smull2 v9.8h, v11.16b, v9.16b
-	WORD $0xad0c228c // stp q12, q8, [x20, #384]
-	WORD $0xad0d268a // stp q10, q9, [x20, #416]
-	WORD $0xad4026e8 // ldp q8, q9, [x23]
-	WORD $0xad422eea // ldp q10, q11, [x23, #64]
-	WORD $0x6f0b0508 // ushr v8.16b, v8.16b, #5
-	WORD $0x6f0b0529 // ushr v9.16b, v9.16b, #5
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
-	WORD $0x4e211d29 // and v9.16b, v9.16b, v1.16b
-	WORD $0x6f0a1548 // usra v8.16b, v10.16b, #6
-	WORD $0x6f0a1569 // usra v9.16b, v11.16b, #6
-	WORD $0x4e1d04ea // dup v10.16b, v7.b[14]
-	WORD $0x4e1f04e7 // dup v7.16b, v7.b[15]
-	WORD $0x4e258508 // add v8.16b, v8.16b, v5.16b
-	WORD $0x4e258529 // add v9.16b, v9.16b, v5.16b
-	WORD $0x0e28c14b // smull v11.8h, v10.8b, v8.8b
-	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
-	WORD $0x0e29c0ea // smull v10.8h, v7.8b, v9.8b
-	WORD $0x4e29c0e7 // smull2 v7.8h, v7.16b, v9.16b
-	WORD $0xad0e228b // stp q11, q8, [x20, #448]
-	WORD $0xad0f1e8a // stp q10, q7, [x20, #480]
-	WORD $0x7d40dae7 // ldr h7, [x23, #108]
+	WORD $0x0e201d8d // and v13.8b, v12.8b, v0.8b
+	WORD $0x2f0c058c // ushr v12.8b, v12.8b, #4
+	WORD $0x6eaa456b // ushl v11.4s, v11.4s, v10.4s
+	WORD $0x6e18058d // mov v13.d[1], v12.d[0]
+	WORD $0xad403aec // ldp q12, q14, [x23]
+	WORD $0x4f0c556b // shl v11.16b, v11.16b, #4
+	WORD $0x4e241d8c // and v12.16b, v12.16b, v4.16b
+	WORD $0x4e221d6b // and v11.16b, v11.16b, v2.16b
+	WORD $0x4e20998c // cmeq v12.16b, v12.16b, #0
+	WORD $0x4ead1d6b // orr v11.16b, v11.16b, v13.16b
+	WORD $0x4e241dcd // and v13.16b, v14.16b, v4.16b
+	WORD $0xad413eee // ldp q14, q15, [x23, #32]
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x4e23856b // add v11.16b, v11.16b, v3.16b
+	WORD $0x6f0a558e // sli v14.16b, v12.16b, #2
+	WORD $0x6f0a55af // sli v15.16b, v13.16b, #2
+	WORD $0x4e01056c // dup v12.16b, v11.b[0]
+	WORD $0x4e03056d // dup v13.16b, v11.b[1]
+	WORD $0x0e2ec190 // smull v16.8h, v12.8b, v14.8b
+	WORD $0x4e2ec18c // smull2 v12.8h, v12.16b, v14.16b
+	WORD $0x0e2fc1ae // smull v14.8h, v13.8b, v15.8b
+	WORD $0x4e2fc1ad // smull2 v13.8h, v13.16b, v15.16b
+	WORD $0xad003290 // stp q16, q12, [x20]
+	WORD $0xad01368e // stp q14, q13, [x20, #32]
+	WORD $0xad4036ec // ldp q12, q13, [x23]
+	WORD $0xad413eee // ldp q14, q15, [x23, #32]
+	WORD $0x4e251d8c // and v12.16b, v12.16b, v5.16b
+	WORD $0x4e251dad // and v13.16b, v13.16b, v5.16b
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x6f0e05ef // ushr v15.16b, v15.16b, #2
+	WORD $0x4e20998c // cmeq v12.16b, v12.16b, #0
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x6f0a558e // sli v14.16b, v12.16b, #2
+	WORD $0x6f0a55af // sli v15.16b, v13.16b, #2
+	WORD $0x4e05056c // dup v12.16b, v11.b[2]
+	WORD $0x4e07056d // dup v13.16b, v11.b[3]
+	WORD $0x0e2ec190 // smull v16.8h, v12.8b, v14.8b
+	WORD $0x4e2ec18c // smull2 v12.8h, v12.16b, v14.16b
+	WORD $0x0e2fc1ae // smull v14.8h, v13.8b, v15.8b
+	WORD $0x4e2fc1ad // smull2 v13.8h, v13.16b, v15.16b
+	WORD $0xad023290 // stp q16, q12, [x20, #64]
+	WORD $0xad03368e // stp q14, q13, [x20, #96]
+	WORD $0xad4036ec // ldp q12, q13, [x23]
+	WORD $0xad413eee // ldp q14, q15, [x23, #32]
+	WORD $0x4e211d8c // and v12.16b, v12.16b, v1.16b
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	WORD $0x4e20998c // cmeq v12.16b, v12.16b, #0
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x6f0a558e // sli v14.16b, v12.16b, #2
+	WORD $0x6f0a55af // sli v15.16b, v13.16b, #2
+	WORD $0x4e09056c // dup v12.16b, v11.b[4]
+	WORD $0x4e0b056d // dup v13.16b, v11.b[5]
+	WORD $0x0e2ec190 // smull v16.8h, v12.8b, v14.8b
+	WORD $0x4e2ec18c // smull2 v12.8h, v12.16b, v14.16b
+	WORD $0x0e2fc1ae // smull v14.8h, v13.8b, v15.8b
+	WORD $0x4e2fc1ad // smull2 v13.8h, v13.16b, v15.16b
+	WORD $0xad043290 // stp q16, q12, [x20, #128]
+	WORD $0xad05368e // stp q14, q13, [x20, #160]
+	WORD $0xad4036ec // ldp q12, q13, [x23]
+	WORD $0xad413eee // ldp q14, q15, [x23, #32]
+	WORD $0x4e261d8c // and v12.16b, v12.16b, v6.16b
+	WORD $0x4e261dad // and v13.16b, v13.16b, v6.16b
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x6f0a05ef // ushr v15.16b, v15.16b, #6
+	WORD $0x4e20998c // cmeq v12.16b, v12.16b, #0
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x6f0a558e // sli v14.16b, v12.16b, #2
+	WORD $0x6f0a55af // sli v15.16b, v13.16b, #2
+	WORD $0x4e0d056c // dup v12.16b, v11.b[6]
+	WORD $0x4e0f056d // dup v13.16b, v11.b[7]
+	WORD $0x0e2ec190 // smull v16.8h, v12.8b, v14.8b
+	WORD $0x4e2ec18c // smull2 v12.8h, v12.16b, v14.16b
+	WORD $0x0e2fc1ae // smull v14.8h, v13.8b, v15.8b
+	WORD $0x4e2fc1ad // smull2 v13.8h, v13.16b, v15.16b
+	WORD $0xad063290 // stp q16, q12, [x20, #192]
+	WORD $0xad07368e // stp q14, q13, [x20, #224]
+	WORD $0xad4036ec // ldp q12, q13, [x23]
+	WORD $0xad423eee // ldp q14, q15, [x23, #64]
+	WORD $0x4e271d8c // and v12.16b, v12.16b, v7.16b
+	WORD $0x4e271dad // and v13.16b, v13.16b, v7.16b
+	WORD $0x4e20998c // cmeq v12.16b, v12.16b, #0
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x6f0a558e // sli v14.16b, v12.16b, #2
+	WORD $0x6f0a55af // sli v15.16b, v13.16b, #2
+	WORD $0x4e11056c // dup v12.16b, v11.b[8]
+	WORD $0x4e13056d // dup v13.16b, v11.b[9]
+	WORD $0x0e2ec190 // smull v16.8h, v12.8b, v14.8b
+	WORD $0x4e2ec18c // smull2 v12.8h, v12.16b, v14.16b
+	WORD $0x0e2fc1ae // smull v14.8h, v13.8b, v15.8b
+	WORD $0x4e2fc1ad // smull2 v13.8h, v13.16b, v15.16b
+	WORD $0xad083290 // stp q16, q12, [x20, #256]
+	WORD $0xad09368e // stp q14, q13, [x20, #288]
+	WORD $0xad4036ec // ldp q12, q13, [x23]
+	WORD $0xad423eee // ldp q14, q15, [x23, #64]
+	WORD $0x4e281d8c // and v12.16b, v12.16b, v8.16b
+	WORD $0x4e281dad // and v13.16b, v13.16b, v8.16b
+	WORD $0x6f0e05ce // ushr v14.16b, v14.16b, #2
+	WORD $0x6f0e05ef // ushr v15.16b, v15.16b, #2
+	WORD $0x4e20998c // cmeq v12.16b, v12.16b, #0
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x6f0a558e // sli v14.16b, v12.16b, #2
+	WORD $0x6f0a55af // sli v15.16b, v13.16b, #2
+	WORD $0x4e15056c // dup v12.16b, v11.b[10]
+	WORD $0x4e17056d // dup v13.16b, v11.b[11]
+	WORD $0x0e2ec190 // smull v16.8h, v12.8b, v14.8b
+	WORD $0x4e2ec18c // smull2 v12.8h, v12.16b, v14.16b
+	WORD $0x0e2fc1ae // smull v14.8h, v13.8b, v15.8b
+	WORD $0x4e2fc1ad // smull2 v13.8h, v13.16b, v15.16b
+	WORD $0xad0a3290 // stp q16, q12, [x20, #320]
+	WORD $0xad0b368e // stp q14, q13, [x20, #352]
+	WORD $0xad4036ec // ldp q12, q13, [x23]
+	WORD $0xad423eee // ldp q14, q15, [x23, #64]
+	WORD $0x4e291d8c // and v12.16b, v12.16b, v9.16b
+	WORD $0x4e291dad // and v13.16b, v13.16b, v9.16b
+	WORD $0x6f0c05ce // ushr v14.16b, v14.16b, #4
+	WORD $0x6f0c05ef // ushr v15.16b, v15.16b, #4
+	WORD $0x4e20998c // cmeq v12.16b, v12.16b, #0
+	WORD $0x4e2099ad // cmeq v13.16b, v13.16b, #0
+	WORD $0x6f0a558e // sli v14.16b, v12.16b, #2
+	WORD $0x6f0a55af // sli v15.16b, v13.16b, #2
+	WORD $0x4e19056c // dup v12.16b, v11.b[12]
+	WORD $0x4e1b056d // dup v13.16b, v11.b[13]
+	WORD $0x0e2ec190 // smull v16.8h, v12.8b, v14.8b
+	WORD $0x4e2ec18c // smull2 v12.8h, v12.16b, v14.16b
+	WORD $0x0e2fc1ae // smull v14.8h, v13.8b, v15.8b
+	WORD $0x4e2fc1ad // smull2 v13.8h, v13.16b, v15.16b
+	WORD $0xad0c3290 // stp q16, q12, [x20, #384]
+	WORD $0xad0d368e // stp q14, q13, [x20, #416]
+	WORD $0xad403eec // ldp q12, q15, [x23]
+	WORD $0xad423aed // ldp q13, q14, [x23, #64]
+	WORD $0x6e20898c // cmge v12.16b, v12.16b, #0
+	WORD $0x6e2089ef // cmge v15.16b, v15.16b, #0
+	WORD $0x6f0a05ad // ushr v13.16b, v13.16b, #6
+	WORD $0x6f0a05ce // ushr v14.16b, v14.16b, #6
+	WORD $0x6f0a558d // sli v13.16b, v12.16b, #2
+	WORD $0x6f0a55ee // sli v14.16b, v15.16b, #2
+	WORD $0x4e1d056c // dup v12.16b, v11.b[14]
+	WORD $0x4e1f056b // dup v11.16b, v11.b[15]
+	WORD $0x0e2dc18f // smull v15.8h, v12.8b, v13.8b
+	WORD $0x4e2dc18c // smull2 v12.8h, v12.16b, v13.16b
+	WORD $0x0e2ec16d // smull v13.8h, v11.8b, v14.8b
+	WORD $0x4e2ec16b // smull2 v11.8h, v11.16b, v14.16b
+	WORD $0xad0e328f // stp q15, q12, [x20, #448]
+	WORD $0xad0f2e8d // stp q13, q11, [x20, #480]
+	WORD $0x7d40daeb // ldr h11, [x23, #108]
 	WORD $0x9101baf7 // add x23, x23, #110
 	WORD $0x91080294 // add x20, x20, #512
-	WORD $0x1ee240e7 // fcvt s7, h7
-	WORD $0x4e0404e7 // dup v7.4s, v7.s[0]
-	WORD $0xac811ea7 // stp q7, q7, [x21], #32
-	WORD $0x54ffe96c // b.gt .LBB21_1
+	WORD $0x1ee2416b // fcvt s11, h11
+	WORD $0x4e04056b // dup v11.4s, v11.s[0]
+	WORD $0xac812eab // stp q11, q11, [x21], #32
+	WORD $0x54ffec6c // b.gt .LBB21_1
 	WORD $0xd65f03c0 // ret
 	WORD $0x00000000; WORD $0xfffffffe // constant
 	WORD $0xfffffffc; WORD $0xfffffffa // constant
@@ -2830,27 +2735,27 @@ TEXT ·wordsQ4KNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
 	WORD $0x0e25c0c8 // smull v8.8h, v6.8b, v5.8b
 	WORD $0x4e25c0c5 // smull2 v5.8h, v6.16b, v5.16b
-	WORD $0x4e030466 // dup v6.16b, v3.b[1]
 	WORD $0xad001287 // stp q7, q4, [x20]
 	WORD $0xad011688 // stp q8, q5, [x20, #32]
-	WORD $0xad7e9544 // ldp q4, q5, [x10, #-48]
+	WORD $0x4e030465 // dup v5.16b, v3.b[1]
+	WORD $0xad7e9944 // ldp q4, q6, [x10, #-48]
 	WORD $0x6f0c0484 // ushr v4.16b, v4.16b, #4
-	WORD $0x6f0c04a5 // ushr v5.16b, v5.16b, #4
-	WORD $0x0e24c0c7 // smull v7.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0c8 // smull v8.8h, v6.8b, v5.8b
-	WORD $0x4e25c0c5 // smull2 v5.8h, v6.16b, v5.16b
-	WORD $0x4e050466 // dup v6.16b, v3.b[2]
-	WORD $0x4e070463 // dup v3.16b, v3.b[3]
+	WORD $0x6f0c04c6 // ushr v6.16b, v6.16b, #4
+	WORD $0x0e24c0a7 // smull v7.8h, v5.8b, v4.8b
+	WORD $0x4e24c0a4 // smull2 v4.8h, v5.16b, v4.16b
+	WORD $0x0e26c0a8 // smull v8.8h, v5.8b, v6.8b
+	WORD $0x4e26c0a5 // smull2 v5.8h, v5.16b, v6.16b
 	WORD $0xad021287 // stp q7, q4, [x20, #64]
 	WORD $0xad031688 // stp q8, q5, [x20, #96]
-	WORD $0xad7f9544 // ldp q4, q5, [x10, #-16]
+	WORD $0x4e050465 // dup v5.16b, v3.b[2]
+	WORD $0xad7f9944 // ldp q4, q6, [x10, #-16]
+	WORD $0x4e070463 // dup v3.16b, v3.b[3]
 	WORD $0x4e201c84 // and v4.16b, v4.16b, v0.16b
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x0e24c0c7 // smull v7.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0c8 // smull v8.8h, v6.8b, v5.8b
-	WORD $0x4e25c0c5 // smull2 v5.8h, v6.16b, v5.16b
+	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
+	WORD $0x0e24c0a7 // smull v7.8h, v5.8b, v4.8b
+	WORD $0x4e24c0a4 // smull2 v4.8h, v5.16b, v4.16b
+	WORD $0x0e26c0a8 // smull v8.8h, v5.8b, v6.8b
+	WORD $0x4e26c0a5 // smull2 v5.8h, v5.16b, v6.16b
 	WORD $0xad041287 // stp q7, q4, [x20, #128]
 	WORD $0xad051688 // stp q8, q5, [x20, #160]
 	WORD $0xad7f9544 // ldp q4, q5, [x10, #-16]
@@ -2863,35 +2768,35 @@ TEXT ·wordsQ4KNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0xad061286 // stp q6, q4, [x20, #192]
 	WORD $0x9e670164 // fmov d4, x11
 	WORD $0xad070e87 // stp q7, q3, [x20, #224]
-	WORD $0xad409543 // ldp q3, q5, [x10, #16]
-	WORD $0x4e090486 // dup v6.16b, v4.b[4]
+	WORD $0xad409943 // ldp q3, q6, [x10, #16]
+	WORD $0x4e090485 // dup v5.16b, v4.b[4]
 	WORD $0x4e201c63 // and v3.16b, v3.16b, v0.16b
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x2e23c0c7 // umull v7.8h, v6.8b, v3.8b
-	WORD $0x6e23c0c3 // umull2 v3.8h, v6.16b, v3.16b
-	WORD $0x2e25c0c8 // umull v8.8h, v6.8b, v5.8b
-	WORD $0x6e25c0c5 // umull2 v5.8h, v6.16b, v5.16b
-	WORD $0x4e0b0486 // dup v6.16b, v4.b[5]
+	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
+	WORD $0x2e23c0a7 // umull v7.8h, v5.8b, v3.8b
+	WORD $0x6e23c0a3 // umull2 v3.8h, v5.16b, v3.16b
+	WORD $0x2e26c0a8 // umull v8.8h, v5.8b, v6.8b
+	WORD $0x6e26c0a5 // umull2 v5.8h, v5.16b, v6.16b
 	WORD $0xad080e87 // stp q7, q3, [x20, #256]
 	WORD $0xad091688 // stp q8, q5, [x20, #288]
-	WORD $0xad409543 // ldp q3, q5, [x10, #16]
+	WORD $0x4e0b0485 // dup v5.16b, v4.b[5]
+	WORD $0xad409943 // ldp q3, q6, [x10, #16]
 	WORD $0x6f0c0463 // ushr v3.16b, v3.16b, #4
-	WORD $0x6f0c04a5 // ushr v5.16b, v5.16b, #4
-	WORD $0x2e23c0c7 // umull v7.8h, v6.8b, v3.8b
-	WORD $0x6e23c0c3 // umull2 v3.8h, v6.16b, v3.16b
-	WORD $0x2e25c0c8 // umull v8.8h, v6.8b, v5.8b
-	WORD $0x6e25c0c5 // umull2 v5.8h, v6.16b, v5.16b
-	WORD $0x4e0d0486 // dup v6.16b, v4.b[6]
-	WORD $0x4e0f0484 // dup v4.16b, v4.b[7]
+	WORD $0x6f0c04c6 // ushr v6.16b, v6.16b, #4
+	WORD $0x2e23c0a7 // umull v7.8h, v5.8b, v3.8b
+	WORD $0x6e23c0a3 // umull2 v3.8h, v5.16b, v3.16b
+	WORD $0x2e26c0a8 // umull v8.8h, v5.8b, v6.8b
+	WORD $0x6e26c0a5 // umull2 v5.8h, v5.16b, v6.16b
 	WORD $0xad0a0e87 // stp q7, q3, [x20, #320]
 	WORD $0xad0b1688 // stp q8, q5, [x20, #352]
-	WORD $0xad419543 // ldp q3, q5, [x10, #48]
+	WORD $0x4e0d0485 // dup v5.16b, v4.b[6]
+	WORD $0xad419943 // ldp q3, q6, [x10, #48]
+	WORD $0x4e0f0484 // dup v4.16b, v4.b[7]
 	WORD $0x4e201c63 // and v3.16b, v3.16b, v0.16b
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x2e23c0c7 // umull v7.8h, v6.8b, v3.8b
-	WORD $0x6e23c0c3 // umull2 v3.8h, v6.16b, v3.16b
-	WORD $0x2e25c0c8 // umull v8.8h, v6.8b, v5.8b
-	WORD $0x6e25c0c5 // umull2 v5.8h, v6.16b, v5.16b
+	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
+	WORD $0x2e23c0a7 // umull v7.8h, v5.8b, v3.8b
+	WORD $0x6e23c0a3 // umull2 v3.8h, v5.16b, v3.16b
+	WORD $0x2e26c0a8 // umull v8.8h, v5.8b, v6.8b
+	WORD $0x6e26c0a5 // umull2 v5.8h, v5.16b, v6.16b
 	WORD $0xad0c0e87 // stp q7, q3, [x20, #384]
 	WORD $0xad0d1688 // stp q8, q5, [x20, #416]
 	WORD $0xad419543 // ldp q3, q5, [x10, #48]
@@ -2944,10 +2849,10 @@ TEXT ·wordsQ5KNEON(SB), NOSPLIT|NOFRAME, $0-40
 	MOVD w+24(FP), R23
 	MOVD nb+32(FP), R24
 	PCALIGN $64
-	WORD $0x4f00e600 // movi v0.16b, #16
-	WORD $0x4f00e5e1 // movi v1.16b, #15
-	WORD $0x100015c8 // adr x8, .LCPI23_0
-	WORD $0x100015e9 // adr x9, .LCPI23_1
+	WORD $0x4f00e420 // movi v0.16b, #1
+	WORD $0x4f00e601 // movi v1.16b, #16
+	WORD $0x100014c8 // adr x8, .LCPI23_0
+	WORD $0x100014e9 // adr x9, .LCPI23_1
 	WORD $0xfd400102 // ldr d2, [x8]
 	WORD $0x3200d7e8 // mov w8, #1061109567
 	WORD $0xfd400123 // ldr d3, [x9]
@@ -2956,139 +2861,131 @@ TEXT ·wordsQ5KNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0xad7e1544 // ldp q4, q5, [x10, #-64]
 	WORD $0xd1000529 // sub x9, x9, #1
 	WORD $0xb85b414b // ldur w11, [x10, #-76]
+	WORD $0xad7f2147 // ldp q7, q8, [x10, #-32]
 	WORD $0xf100053f // cmp x9, #1
-	WORD $0x4f0c5486 // shl v6.16b, v4.16b, #4
-	WORD $0xad7f1d44 // ldp q4, q7, [x10, #-32]
-	WORD $0x4f0c54a5 // shl v5.16b, v5.16b, #4
 	WORD $0x0a08016c // and w12, w11, w8
-	WORD $0x53027d6b // lsr w11, w11, #2
-	WORD $0x4e211c88 // and v8.16b, v4.16b, v1.16b
-	WORD $0x1e270184 // fmov s4, w12
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
+	WORD $0x4e201c86 // and v6.16b, v4.16b, v0.16b
 	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
+	WORD $0x1e270184 // fmov s4, w12
 	WORD $0xb85bc14c // ldur w12, [x10, #-68]
-	WORD $0x1204c56b // and w11, w11, #0x30303030
-	WORD $0x4e010489 // dup v9.16b, v4.b[0]
-	WORD $0x4ea81cc6 // orr v6.16b, v6.16b, v8.16b
+	WORD $0x53027d6b // lsr w11, w11, #2
+	WORD $0x6f0c54c7 // sli v7.16b, v6.16b, #4
+	WORD $0x6f0c54a8 // sli v8.16b, v5.16b, #4
 	WORD $0x1200cd8c // and w12, w12, #0xf0f0f0f
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
+	WORD $0x4e010486 // dup v6.16b, v4.b[0]
+	WORD $0x1204c56b // and w11, w11, #0x30303030
 	WORD $0x2a0b018b // orr w11, w12, w11
 	WORD $0xd3607d6b // lsl x11, x11, #32
-	WORD $0x0e26c127 // smull v7.8h, v9.8b, v6.8b
-	WORD $0x4e26c126 // smull2 v6.8h, v9.16b, v6.16b
-	WORD $0x0e25c128 // smull v8.8h, v9.8b, v5.8b
-	WORD $0x4e25c125 // smull2 v5.8h, v9.16b, v5.16b
-	WORD $0xad001a87 // stp q7, q6, [x20]
-	WORD $0xad011688 // stp q8, q5, [x20, #32]
-	WORD $0x4e030488 // dup v8.16b, v4.b[1]
+	WORD $0x0e27c0c5 // smull v5.8h, v6.8b, v7.8b
+	WORD $0x4e27c0c7 // smull2 v7.8h, v6.16b, v7.16b
+	WORD $0x0e28c0c9 // smull v9.8h, v6.8b, v8.8b
+	WORD $0x4e28c0c6 // smull2 v6.8h, v6.16b, v8.16b
+	WORD $0xad001e85 // stp q5, q7, [x20]
+	WORD $0xad011a89 // stp q9, q6, [x20, #32]
 	WORD $0xad7e1945 // ldp q5, q6, [x10, #-64]
-	WORD $0xad7f2547 // ldp q7, q9, [x10, #-32]
+	WORD $0xad7f2147 // ldp q7, q8, [x10, #-32]
 	WORD $0x4f0b54a5 // shl v5.16b, v5.16b, #3
 	WORD $0x4f0b54c6 // shl v6.16b, v6.16b, #3
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x6f0c1526 // usra v6.16b, v9.16b, #4
-	WORD $0x0e25c107 // smull v7.8h, v8.8b, v5.8b
-	WORD $0x4e25c105 // smull2 v5.8h, v8.16b, v5.16b
-	WORD $0x0e26c109 // smull v9.8h, v8.8b, v6.8b
-	WORD $0x4e26c106 // smull2 v6.8h, v8.16b, v6.16b
-	WORD $0xad021687 // stp q7, q5, [x20, #64]
+	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
+	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x4e030487 // dup v7.16b, v4.b[1]
+	WORD $0x0e25c0e8 // smull v8.8h, v7.8b, v5.8b
+	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
+	WORD $0x0e26c0e9 // smull v9.8h, v7.8b, v6.8b
+	WORD $0x4e26c0e6 // smull2 v6.8h, v7.16b, v6.16b
+	WORD $0xad021688 // stp q8, q5, [x20, #64]
 	WORD $0xad031a89 // stp q9, q6, [x20, #96]
-	WORD $0x4e050489 // dup v9.16b, v4.b[2]
 	WORD $0xad7e1945 // ldp q5, q6, [x10, #-64]
-	WORD $0x4e070484 // dup v4.16b, v4.b[3]
 	WORD $0xad402147 // ldp q7, q8, [x10]
-	WORD $0x4f0a54a5 // shl v5.16b, v5.16b, #2
-	WORD $0x4f0a54c6 // shl v6.16b, v6.16b, #2
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
+	WORD $0x6f0e04a5 // ushr v5.16b, v5.16b, #2
+	WORD $0x6f0e04c6 // ushr v6.16b, v6.16b, #2
 	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
 	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0x4ea81cc6 // orr v6.16b, v6.16b, v8.16b
-	WORD $0x0e25c127 // smull v7.8h, v9.8b, v5.8b
-	WORD $0x4e25c125 // smull2 v5.8h, v9.16b, v5.16b
-	WORD $0x0e26c128 // smull v8.8h, v9.8b, v6.8b
-	WORD $0x4e26c126 // smull2 v6.8h, v9.16b, v6.16b
-	WORD $0xad041687 // stp q7, q5, [x20, #128]
-	WORD $0xad051a88 // stp q8, q6, [x20, #160]
+	WORD $0x6f0c54a7 // sli v7.16b, v5.16b, #4
+	WORD $0x6f0c54c8 // sli v8.16b, v6.16b, #4
+	WORD $0x4e050485 // dup v5.16b, v4.b[2]
+	WORD $0x4e070484 // dup v4.16b, v4.b[3]
+	WORD $0x0e27c0a6 // smull v6.8h, v5.8b, v7.8b
+	WORD $0x4e27c0a7 // smull2 v7.8h, v5.16b, v7.16b
+	WORD $0x0e28c0a9 // smull v9.8h, v5.8b, v8.8b
+	WORD $0x4e28c0a5 // smull2 v5.8h, v5.16b, v8.16b
+	WORD $0xad041e86 // stp q6, q7, [x20, #128]
+	WORD $0xad051689 // stp q9, q5, [x20, #160]
 	WORD $0xad7e1945 // ldp q5, q6, [x10, #-64]
 	WORD $0xad402147 // ldp q7, q8, [x10]
 	WORD $0x4e2584a5 // add v5.16b, v5.16b, v5.16b
 	WORD $0x4e2684c6 // add v6.16b, v6.16b, v6.16b
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x6f0c1506 // usra v6.16b, v8.16b, #4
-	WORD $0x2e25c087 // umull v7.8h, v4.8b, v5.8b
-	WORD $0x6e25c085 // umull2 v5.8h, v4.16b, v5.16b
-	WORD $0x2e26c088 // umull v8.8h, v4.8b, v6.8b
-	WORD $0x6e26c084 // umull2 v4.8h, v4.16b, v6.16b
-	WORD $0xad061687 // stp q7, q5, [x20, #192]
-	WORD $0xad071288 // stp q8, q4, [x20, #224]
-	WORD $0xad7e1d44 // ldp q4, q7, [x10, #-64]
-	WORD $0xad411945 // ldp q5, q6, [x10, #32]
-	WORD $0x4e201c88 // and v8.16b, v4.16b, v0.16b
-	WORD $0x9e670164 // fmov d4, x11
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
 	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
 	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
-	WORD $0x4e090489 // dup v9.16b, v4.b[4]
-	WORD $0x4ea51d05 // orr v5.16b, v8.16b, v5.16b
-	WORD $0x4ea61ce6 // orr v6.16b, v7.16b, v6.16b
-	WORD $0x2e25c127 // umull v7.8h, v9.8b, v5.8b
-	WORD $0x6e25c125 // umull2 v5.8h, v9.16b, v5.16b
-	WORD $0x2e26c128 // umull v8.8h, v9.8b, v6.8b
-	WORD $0x6e26c126 // umull2 v6.8h, v9.16b, v6.16b
-	WORD $0xad081687 // stp q7, q5, [x20, #256]
-	WORD $0xad091a88 // stp q8, q6, [x20, #288]
-	WORD $0x4e0b0488 // dup v8.16b, v4.b[5]
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x0e25c087 // smull v7.8h, v4.8b, v5.8b
+	WORD $0x4e25c085 // smull2 v5.8h, v4.16b, v5.16b
+	WORD $0x0e26c088 // smull v8.8h, v4.8b, v6.8b
+	WORD $0x4e26c084 // smull2 v4.8h, v4.16b, v6.16b
+	WORD $0xad061687 // stp q7, q5, [x20, #192]
+	WORD $0xad071288 // stp q8, q4, [x20, #224]
+	WORD $0xad7e1544 // ldp q4, q5, [x10, #-64]
+	WORD $0xad412147 // ldp q7, q8, [x10, #32]
+	WORD $0x6f0c0484 // ushr v4.16b, v4.16b, #4
+	WORD $0x6f0c04a5 // ushr v5.16b, v5.16b, #4
+	WORD $0x4e201c86 // and v6.16b, v4.16b, v0.16b
+	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
+	WORD $0x9e670164 // fmov d4, x11
+	WORD $0x6f0c54c7 // sli v7.16b, v6.16b, #4
+	WORD $0x6f0c54a8 // sli v8.16b, v5.16b, #4
+	WORD $0x4e090486 // dup v6.16b, v4.b[4]
+	WORD $0x0e27c0c5 // smull v5.8h, v6.8b, v7.8b
+	WORD $0x4e27c0c7 // smull2 v7.8h, v6.16b, v7.16b
+	WORD $0x0e28c0c9 // smull v9.8h, v6.8b, v8.8b
+	WORD $0x4e28c0c6 // smull2 v6.8h, v6.16b, v8.16b
+	WORD $0xad081e85 // stp q5, q7, [x20, #256]
+	WORD $0xad091a89 // stp q9, q6, [x20, #288]
 	WORD $0xad7e1945 // ldp q5, q6, [x10, #-64]
-	WORD $0xad412547 // ldp q7, q9, [x10, #32]
+	WORD $0xad412147 // ldp q7, q8, [x10, #32]
 	WORD $0x6f0f04a5 // ushr v5.16b, v5.16b, #1
 	WORD $0x6f0f04c6 // ushr v6.16b, v6.16b, #1
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x6f0c1526 // usra v6.16b, v9.16b, #4
-	WORD $0x2e25c107 // umull v7.8h, v8.8b, v5.8b
-	WORD $0x6e25c105 // umull2 v5.8h, v8.16b, v5.16b
-	WORD $0x2e26c109 // umull v9.8h, v8.8b, v6.8b
-	WORD $0x6e26c106 // umull2 v6.8h, v8.16b, v6.16b
-	WORD $0xad0a1687 // stp q7, q5, [x20, #320]
+	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
+	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x4e0b0487 // dup v7.16b, v4.b[5]
+	WORD $0x0e25c0e8 // smull v8.8h, v7.8b, v5.8b
+	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
+	WORD $0x0e26c0e9 // smull v9.8h, v7.8b, v6.8b
+	WORD $0x4e26c0e6 // smull2 v6.8h, v7.16b, v6.16b
+	WORD $0xad0a1688 // stp q8, q5, [x20, #320]
 	WORD $0xad0b1a89 // stp q9, q6, [x20, #352]
-	WORD $0x4e0d0489 // dup v9.16b, v4.b[6]
 	WORD $0xad7e1945 // ldp q5, q6, [x10, #-64]
-	WORD $0x4e0f0484 // dup v4.16b, v4.b[7]
 	WORD $0xad422147 // ldp q7, q8, [x10, #64]
-	WORD $0x6f0e04a5 // ushr v5.16b, v5.16b, #2
-	WORD $0x6f0e04c6 // ushr v6.16b, v6.16b, #2
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
-	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
+	WORD $0x6f0a04a5 // ushr v5.16b, v5.16b, #6
+	WORD $0x6f0a04c6 // ushr v6.16b, v6.16b, #6
 	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
 	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0x4ea81cc6 // orr v6.16b, v6.16b, v8.16b
-	WORD $0x2e25c127 // umull v7.8h, v9.8b, v5.8b
-	WORD $0x6e25c125 // umull2 v5.8h, v9.16b, v5.16b
-	WORD $0x2e26c128 // umull v8.8h, v9.8b, v6.8b
-	WORD $0x6e26c126 // umull2 v6.8h, v9.16b, v6.16b
-	WORD $0xad0c1687 // stp q7, q5, [x20, #384]
-	WORD $0xad0d1a88 // stp q8, q6, [x20, #416]
+	WORD $0x6f0c54a7 // sli v7.16b, v5.16b, #4
+	WORD $0x6f0c54c8 // sli v8.16b, v6.16b, #4
+	WORD $0x4e0d0485 // dup v5.16b, v4.b[6]
+	WORD $0x4e0f0484 // dup v4.16b, v4.b[7]
+	WORD $0x0e27c0a6 // smull v6.8h, v5.8b, v7.8b
+	WORD $0x4e27c0a7 // smull2 v7.8h, v5.16b, v7.16b
+	WORD $0x0e28c0a9 // smull v9.8h, v5.8b, v8.8b
+	WORD $0x4e28c0a5 // smull2 v5.8h, v5.16b, v8.16b
+	WORD $0xad0c1e86 // stp q6, q7, [x20, #384]
+	WORD $0xad0d1689 // stp q9, q5, [x20, #416]
 	WORD $0xad7e1945 // ldp q5, q6, [x10, #-64]
 	WORD $0xad422147 // ldp q7, q8, [x10, #64]
 	WORD $0x6f0d04a5 // ushr v5.16b, v5.16b, #3
 	WORD $0x6f0d04c6 // ushr v6.16b, v6.16b, #3
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x6f0c1506 // usra v6.16b, v8.16b, #4
-	WORD $0x2e25c087 // umull v7.8h, v4.8b, v5.8b
-	WORD $0x6e25c085 // umull2 v5.8h, v4.16b, v5.16b
-	WORD $0x2e26c088 // umull v8.8h, v4.8b, v6.8b
-	WORD $0x6e26c084 // umull2 v4.8h, v4.16b, v6.16b
+	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
+	WORD $0x4e211cc6 // and v6.16b, v6.16b, v1.16b
+	WORD $0x6f0c44e5 // sri v5.16b, v7.16b, #4
+	WORD $0x6f0c4506 // sri v6.16b, v8.16b, #4
+	WORD $0x0e25c087 // smull v7.8h, v4.8b, v5.8b
+	WORD $0x4e25c085 // smull2 v5.8h, v4.16b, v5.16b
+	WORD $0x0e26c088 // smull v8.8h, v4.8b, v6.8b
+	WORD $0x4e26c084 // smull2 v4.8h, v4.16b, v6.16b
 	WORD $0xad0e1687 // stp q7, q5, [x20, #448]
 	WORD $0xad0f1288 // stp q8, q4, [x20, #480]
 	WORD $0x7c5b0144 // ldur h4, [x10, #-80]
@@ -3118,7 +3015,7 @@ TEXT ·wordsQ5KNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0x4f8590c6 // fmul v6.4s, v6.4s, v5.s[0]
 	WORD $0x4f859084 // fmul v4.4s, v4.4s, v5.s[0]
 	WORD $0xac8112c6 // stp q6, q4, [x22], #32
-	WORD $0x54ffeb6c // b.gt .LBB23_1
+	WORD $0x54ffec6c // b.gt .LBB23_1
 	WORD $0xd65f03c0 // ret
 	WORD $0xfffffffe; WORD $0xfffffffc // constant
 	WORD $0x30303030; WORD $0x0f0f0f0f // constant
@@ -3131,169 +3028,160 @@ TEXT ·wordsQ6KNEON(SB), NOSPLIT|NOFRAME, $0-40
 	MOVD w+24(FP), R23
 	MOVD nb+32(FP), R24
 	PCALIGN $64
-	WORD $0x4f00e5e0 // movi v0.16b, #15
-	WORD $0x4f01e601 // movi v1.16b, #48
+	WORD $0x4f05e540 // movi v0.16b, #170
+	WORD $0x4f07e541 // movi v1.16b, #234
 	WORD $0x91000708 // add x8, x24, #1
-	WORD $0x4f07e402 // movi v2.16b, #224
 	WORD $0x9101c2e9 // add x9, x23, #112
-	WORD $0xad409123 // ldp q3, q4, [x9, #16]
+	WORD $0xad408d22 // ldp q2, q3, [x9, #16]
 	WORD $0xd1000508 // sub x8, x8, #1
 	WORD $0xad7c9925 // ldp q5, q6, [x9, #-112]
 	WORD $0xf100051f // cmp x8, #1
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	WORD $0x4f0e5442 // shl v2.16b, v2.16b, #6
+	WORD $0x4f0e5463 // shl v3.16b, v3.16b, #6
+	WORD $0x4f0a0444 // sshr v4.16b, v2.16b, #6
+	WORD $0x4f0a0463 // sshr v3.16b, v3.16b, #6
+	WORD $0x3dc01522 // ldr q2, [x9, #80]
+	WORD $0x6f0c5485 // sli v5.16b, v4.16b, #4
+	WORD $0x6f0c5466 // sli v6.16b, v3.16b, #4
+	WORD $0x4e010444 // dup v4.16b, v2.b[0]
+	WORD $0x4e030443 // dup v3.16b, v2.b[1]
+	WORD $0x0e25c087 // smull v7.8h, v4.8b, v5.8b
+	WORD $0x4e25c084 // smull2 v4.8h, v4.16b, v5.16b
+	WORD $0x0e26c065 // smull v5.8h, v3.8b, v6.8b
+	WORD $0x4e26c063 // smull2 v3.8h, v3.16b, v6.16b
+	WORD $0xad001287 // stp q7, q4, [x20]
+	WORD $0xad010e85 // stp q5, q3, [x20, #32]
+	WORD $0xad409123 // ldp q3, q4, [x9, #16]
+	WORD $0xad7d9925 // ldp q5, q6, [x9, #-80]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
 	WORD $0x4f0c5463 // shl v3.16b, v3.16b, #4
 	WORD $0x4f0c5484 // shl v4.16b, v4.16b, #4
-	WORD $0x4e201ca5 // and v5.16b, v5.16b, v0.16b
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4e211c63 // and v3.16b, v3.16b, v1.16b
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4ea51c65 // orr v5.16b, v3.16b, v5.16b
-	WORD $0x4ea61c84 // orr v4.16b, v4.16b, v6.16b
-	WORD $0x3dc01523 // ldr q3, [x9, #80]
-	WORD $0x4e010466 // dup v6.16b, v3.b[0]
-	WORD $0x4e030467 // dup v7.16b, v3.b[1]
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x0e25c0c8 // smull v8.8h, v6.8b, v5.8b
-	WORD $0x4e25c0c5 // smull2 v5.8h, v6.16b, v5.16b
-	WORD $0x0e24c0e6 // smull v6.8h, v7.8b, v4.8b
-	WORD $0x4e24c0e4 // smull2 v4.8h, v7.16b, v4.16b
-	WORD $0xad001688 // stp q8, q5, [x20]
-	WORD $0xad011286 // stp q6, q4, [x20, #32]
-	WORD $0xad409524 // ldp q4, q5, [x9, #16]
-	WORD $0xad7d9d26 // ldp q6, q7, [x9, #-80]
-	WORD $0x4f0a5484 // shl v4.16b, v4.16b, #2
-	WORD $0x4f0a54a5 // shl v5.16b, v5.16b, #2
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x4ea61c84 // orr v4.16b, v4.16b, v6.16b
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0x4e050466 // dup v6.16b, v3.b[2]
-	WORD $0x4e070467 // dup v7.16b, v3.b[3]
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x0e24c0c8 // smull v8.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0e6 // smull v6.8h, v7.8b, v5.8b
-	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
-	WORD $0xad021288 // stp q8, q4, [x20, #64]
-	WORD $0xad031686 // stp q6, q5, [x20, #96]
-	WORD $0xad409524 // ldp q4, q5, [x9, #16]
-	WORD $0xad7c9d26 // ldp q6, q7, [x9, #-112]
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x6f0c14c4 // usra v4.16b, v6.16b, #4
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x4e090466 // dup v6.16b, v3.b[4]
-	WORD $0x4e0b0467 // dup v7.16b, v3.b[5]
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x0e24c0c8 // smull v8.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0e6 // smull v6.8h, v7.8b, v5.8b
-	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
-	WORD $0xad041288 // stp q8, q4, [x20, #128]
-	WORD $0xad051686 // stp q6, q5, [x20, #160]
-	WORD $0xad409524 // ldp q4, q5, [x9, #16]
-	WORD $0xad7d9d26 // ldp q6, q7, [x9, #-80]
-	WORD $0x6f0e0484 // ushr v4.16b, v4.16b, #2
-	WORD $0x6f0e04a5 // ushr v5.16b, v5.16b, #2
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x6f0c14c4 // usra v4.16b, v6.16b, #4
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x4e0d0466 // dup v6.16b, v3.b[6]
-	WORD $0x4e0f0467 // dup v7.16b, v3.b[7]
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x0e24c0c8 // smull v8.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0e6 // smull v6.8h, v7.8b, v5.8b
-	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
-	WORD $0xad061288 // stp q8, q4, [x20, #192]
-	WORD $0xad071686 // stp q6, q5, [x20, #224]
-	WORD $0xad419524 // ldp q4, q5, [x9, #48]
-	WORD $0xad7e9d26 // ldp q6, q7, [x9, #-48]
-	WORD $0x4f0c5484 // shl v4.16b, v4.16b, #4
-	WORD $0x4f0c54a5 // shl v5.16b, v5.16b, #4
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x4ea61c84 // orr v4.16b, v4.16b, v6.16b
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0x4e110466 // dup v6.16b, v3.b[8]
-	WORD $0x4e130467 // dup v7.16b, v3.b[9]
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x0e24c0c8 // smull v8.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0e6 // smull v6.8h, v7.8b, v5.8b
-	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
-	WORD $0xad081288 // stp q8, q4, [x20, #256]
-	WORD $0xad091686 // stp q6, q5, [x20, #288]
-	WORD $0xad419524 // ldp q4, q5, [x9, #48]
-	WORD $0xad7f9d26 // ldp q6, q7, [x9, #-16]
-	WORD $0x4f0a5484 // shl v4.16b, v4.16b, #2
-	WORD $0x4f0a54a5 // shl v5.16b, v5.16b, #2
-	WORD $0x4e201cc6 // and v6.16b, v6.16b, v0.16b
-	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x4ea61c84 // orr v4.16b, v4.16b, v6.16b
-	WORD $0x4ea71ca5 // orr v5.16b, v5.16b, v7.16b
-	WORD $0x4e150466 // dup v6.16b, v3.b[10]
-	WORD $0x4e170467 // dup v7.16b, v3.b[11]
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x0e24c0c8 // smull v8.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0e6 // smull v6.8h, v7.8b, v5.8b
-	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
-	WORD $0xad0a1288 // stp q8, q4, [x20, #320]
-	WORD $0xad0b1686 // stp q6, q5, [x20, #352]
-	WORD $0xad419524 // ldp q4, q5, [x9, #48]
-	WORD $0xad7e9d26 // ldp q6, q7, [x9, #-48]
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x6f0c14c4 // usra v4.16b, v6.16b, #4
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x4e190466 // dup v6.16b, v3.b[12]
-	WORD $0x4e1b0467 // dup v7.16b, v3.b[13]
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x0e24c0c8 // smull v8.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c0e6 // smull v6.8h, v7.8b, v5.8b
-	WORD $0x4e25c0e5 // smull2 v5.8h, v7.16b, v5.16b
-	WORD $0xad0c1288 // stp q8, q4, [x20, #384]
-	WORD $0xad0d1686 // stp q6, q5, [x20, #416]
-	WORD $0xad419524 // ldp q4, q5, [x9, #48]
-	WORD $0xad7f9d26 // ldp q6, q7, [x9, #-16]
-	WORD $0x6f0e0484 // ushr v4.16b, v4.16b, #2
-	WORD $0x6f0e04a5 // ushr v5.16b, v5.16b, #2
-	WORD $0x4e211c84 // and v4.16b, v4.16b, v1.16b
-	WORD $0x4e211ca5 // and v5.16b, v5.16b, v1.16b
-	WORD $0x6f0c14c4 // usra v4.16b, v6.16b, #4
-	WORD $0x6f0c14e5 // usra v5.16b, v7.16b, #4
-	WORD $0x4e1d0466 // dup v6.16b, v3.b[14]
-	WORD $0x4e1f0463 // dup v3.16b, v3.b[15]
-	WORD $0x4e228484 // add v4.16b, v4.16b, v2.16b
-	WORD $0x4e2284a5 // add v5.16b, v5.16b, v2.16b
-	WORD $0x0e24c0c7 // smull v7.8h, v6.8b, v4.8b
-	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
-	WORD $0x0e25c066 // smull v6.8h, v3.8b, v5.8b
+	WORD $0x4f0a0463 // sshr v3.16b, v3.16b, #6
+	WORD $0x4f0a0484 // sshr v4.16b, v4.16b, #6
+	WORD $0x6f0c5465 // sli v5.16b, v3.16b, #4
+	WORD $0x6f0c5486 // sli v6.16b, v4.16b, #4
+	WORD $0x4e050443 // dup v3.16b, v2.b[2]
+	WORD $0x4e070444 // dup v4.16b, v2.b[3]
+	WORD $0x0e25c067 // smull v7.8h, v3.8b, v5.8b
 	WORD $0x4e25c063 // smull2 v3.8h, v3.16b, v5.16b
-	WORD $0xad0e1287 // stp q7, q4, [x20, #448]
-	WORD $0xad0f0e86 // stp q6, q3, [x20, #480]
-	WORD $0x7d40c123 // ldr h3, [x9, #96]
+	WORD $0x0e26c085 // smull v5.8h, v4.8b, v6.8b
+	WORD $0x4e26c084 // smull2 v4.8h, v4.16b, v6.16b
+	WORD $0xad020e87 // stp q7, q3, [x20, #64]
+	WORD $0xad031285 // stp q5, q4, [x20, #96]
+	WORD $0xad409123 // ldp q3, q4, [x9, #16]
+	WORD $0xad7c9925 // ldp q5, q6, [x9, #-112]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4f0a5463 // shl v3.16b, v3.16b, #2
+	WORD $0x4f0a5484 // shl v4.16b, v4.16b, #2
+	WORD $0x4f0e0463 // sshr v3.16b, v3.16b, #2
+	WORD $0x4f0e0484 // sshr v4.16b, v4.16b, #2
+	WORD $0x6f0c44a3 // sri v3.16b, v5.16b, #4
+	WORD $0x6f0c44c4 // sri v4.16b, v6.16b, #4
+	WORD $0x4e090445 // dup v5.16b, v2.b[4]
+	WORD $0x4e0b0446 // dup v6.16b, v2.b[5]
+	WORD $0x0e23c0a7 // smull v7.8h, v5.8b, v3.8b
+	WORD $0x4e23c0a3 // smull2 v3.8h, v5.16b, v3.16b
+	WORD $0x0e24c0c5 // smull v5.8h, v6.8b, v4.8b
+	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
+	WORD $0xad040e87 // stp q7, q3, [x20, #128]
+	WORD $0xad051285 // stp q5, q4, [x20, #160]
+	WORD $0xad409123 // ldp q3, q4, [x9, #16]
+	WORD $0xad7d9925 // ldp q5, q6, [x9, #-80]
+	WORD $0x4f0e0463 // sshr v3.16b, v3.16b, #2
+	WORD $0x4f0e0484 // sshr v4.16b, v4.16b, #2
+	WORD $0x6e211c63 // eor v3.16b, v3.16b, v1.16b
+	WORD $0x6e211c84 // eor v4.16b, v4.16b, v1.16b
+	WORD $0x6f0c44a3 // sri v3.16b, v5.16b, #4
+	WORD $0x6f0c44c4 // sri v4.16b, v6.16b, #4
+	WORD $0x4e0d0445 // dup v5.16b, v2.b[6]
+	WORD $0x4e0f0446 // dup v6.16b, v2.b[7]
+	WORD $0x0e23c0a7 // smull v7.8h, v5.8b, v3.8b
+	WORD $0x4e23c0a3 // smull2 v3.8h, v5.16b, v3.16b
+	WORD $0x0e24c0c5 // smull v5.8h, v6.8b, v4.8b
+	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
+	WORD $0xad060e87 // stp q7, q3, [x20, #192]
+	WORD $0xad071285 // stp q5, q4, [x20, #224]
+	WORD $0xad419123 // ldp q3, q4, [x9, #48]
+	WORD $0xad7e9925 // ldp q5, q6, [x9, #-48]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4f0e5463 // shl v3.16b, v3.16b, #6
+	WORD $0x4f0e5484 // shl v4.16b, v4.16b, #6
+	WORD $0x4f0a0463 // sshr v3.16b, v3.16b, #6
+	WORD $0x4f0a0484 // sshr v4.16b, v4.16b, #6
+	WORD $0x6f0c5465 // sli v5.16b, v3.16b, #4
+	WORD $0x6f0c5486 // sli v6.16b, v4.16b, #4
+	WORD $0x4e110443 // dup v3.16b, v2.b[8]
+	WORD $0x4e130444 // dup v4.16b, v2.b[9]
+	WORD $0x0e25c067 // smull v7.8h, v3.8b, v5.8b
+	WORD $0x4e25c063 // smull2 v3.8h, v3.16b, v5.16b
+	WORD $0x0e26c085 // smull v5.8h, v4.8b, v6.8b
+	WORD $0x4e26c084 // smull2 v4.8h, v4.16b, v6.16b
+	WORD $0xad080e87 // stp q7, q3, [x20, #256]
+	WORD $0xad091285 // stp q5, q4, [x20, #288]
+	WORD $0xad419123 // ldp q3, q4, [x9, #48]
+	WORD $0xad7f9925 // ldp q5, q6, [x9, #-16]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4f0c5463 // shl v3.16b, v3.16b, #4
+	WORD $0x4f0c5484 // shl v4.16b, v4.16b, #4
+	WORD $0x4f0a0463 // sshr v3.16b, v3.16b, #6
+	WORD $0x4f0a0484 // sshr v4.16b, v4.16b, #6
+	WORD $0x6f0c5465 // sli v5.16b, v3.16b, #4
+	WORD $0x6f0c5486 // sli v6.16b, v4.16b, #4
+	WORD $0x4e150443 // dup v3.16b, v2.b[10]
+	WORD $0x4e170444 // dup v4.16b, v2.b[11]
+	WORD $0x0e25c067 // smull v7.8h, v3.8b, v5.8b
+	WORD $0x4e25c063 // smull2 v3.8h, v3.16b, v5.16b
+	WORD $0x0e26c085 // smull v5.8h, v4.8b, v6.8b
+	WORD $0x4e26c084 // smull2 v4.8h, v4.16b, v6.16b
+	WORD $0xad0a0e87 // stp q7, q3, [x20, #320]
+	WORD $0xad0b1285 // stp q5, q4, [x20, #352]
+	WORD $0xad419123 // ldp q3, q4, [x9, #48]
+	WORD $0xad7e9925 // ldp q5, q6, [x9, #-48]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4f0a5463 // shl v3.16b, v3.16b, #2
+	WORD $0x4f0a5484 // shl v4.16b, v4.16b, #2
+	WORD $0x4f0e0463 // sshr v3.16b, v3.16b, #2
+	WORD $0x4f0e0484 // sshr v4.16b, v4.16b, #2
+	WORD $0x6f0c44a3 // sri v3.16b, v5.16b, #4
+	WORD $0x6f0c44c4 // sri v4.16b, v6.16b, #4
+	WORD $0x4e190445 // dup v5.16b, v2.b[12]
+	WORD $0x4e1b0446 // dup v6.16b, v2.b[13]
+	WORD $0x0e23c0a7 // smull v7.8h, v5.8b, v3.8b
+	WORD $0x4e23c0a3 // smull2 v3.8h, v5.16b, v3.16b
+	WORD $0x0e24c0c5 // smull v5.8h, v6.8b, v4.8b
+	WORD $0x4e24c0c4 // smull2 v4.8h, v6.16b, v4.16b
+	WORD $0xad0c0e87 // stp q7, q3, [x20, #384]
+	WORD $0xad0d1285 // stp q5, q4, [x20, #416]
+	WORD $0xad419123 // ldp q3, q4, [x9, #48]
+	WORD $0xad7f9925 // ldp q5, q6, [x9, #-16]
+	WORD $0x4f0e0463 // sshr v3.16b, v3.16b, #2
+	WORD $0x4f0e0484 // sshr v4.16b, v4.16b, #2
+	WORD $0x6e211c63 // eor v3.16b, v3.16b, v1.16b
+	WORD $0x6e211c84 // eor v4.16b, v4.16b, v1.16b
+	WORD $0x6f0c44a3 // sri v3.16b, v5.16b, #4
+	WORD $0x6f0c44c4 // sri v4.16b, v6.16b, #4
+	WORD $0x4e1d0445 // dup v5.16b, v2.b[14]
+	WORD $0x4e1f0442 // dup v2.16b, v2.b[15]
+	WORD $0x0e23c0a6 // smull v6.8h, v5.8b, v3.8b
+	WORD $0x4e23c0a3 // smull2 v3.8h, v5.16b, v3.16b
+	WORD $0x0e24c045 // smull v5.8h, v2.8b, v4.8b
+	WORD $0x4e24c042 // smull2 v2.8h, v2.16b, v4.16b
+	WORD $0xad0e0e86 // stp q6, q3, [x20, #448]
+	WORD $0xad0f0a85 // stp q5, q2, [x20, #480]
+	WORD $0x7d40c122 // ldr h2, [x9, #96]
 	WORD $0x91080294 // add x20, x20, #512
 	WORD $0x91034929 // add x9, x9, #210
-	WORD $0x1ee24063 // fcvt s3, h3
-	WORD $0x4e040463 // dup v3.4s, v3.s[0]
-	WORD $0xac810ea3 // stp q3, q3, [x21], #32
-	WORD $0x54ffec6c // b.gt .LBB24_1
+	WORD $0x1ee24042 // fcvt s2, h2
+	WORD $0x4e040442 // dup v2.4s, v2.s[0]
+	WORD $0xac810aa2 // stp q2, q2, [x21], #32
+	WORD $0x54ffed6c // b.gt .LBB24_1
 	WORD $0xd65f03c0 // ret
 
 // func wordsIQ4XSNEON(q *int16, d *float32, m *float32, w *byte, nb int)
@@ -3304,148 +3192,125 @@ TEXT ·wordsIQ4XSNEON(SB), NOSPLIT|NOFRAME, $0-40
 	MOVD w+24(FP), R23
 	MOVD nb+32(FP), R24
 	PCALIGN $64
-	WORD $0x4f0085e1 // movi v1.8h, #15
-	WORD $0x4f018602 // movi v2.8h, #48
-	WORD $0x10001348 // adr x8, .LCPI25_0
+	WORD $0x4f0085e0 // movi v0.8h, #15
+	WORD $0x4f018601 // movi v1.8h, #48
+	WORD $0x100010c8 // adr x8, .LCPI25_0
+	WORD $0x0f07e402 // movi v2.8b, #224
 	WORD $0x4f00e5e3 // movi v3.16b, #15
-	WORD $0x6f00d460 // mvni v0.4s, #3, msl #16
-	WORD $0x10001269 // adr x9, .LCPI25_1
-	WORD $0x6f0087e4 // mvni v4.8h, #31
+	WORD $0x10000fe9 // adr x9, .LCPI25_1
+	WORD $0x6f00d464 // mvni v4.4s, #3, msl #16
 	WORD $0x3dc00105 // ldr q5, [x8]
 	WORD $0x3dc00126 // ldr q6, [x9]
 	WORD $0x91000708 // add x8, x24, #1
 	WORD $0x910012e9 // add x9, x23, #4
-	WORD $0x3cc082e9 // ldur q9, [x23, #8]
 	WORD $0xd1000508 // sub x8, x8, #1
 	WORD $0x0d40c927 // ld1r { v7.2s }, [x9]
 	WORD $0x91000ae9 // add x9, x23, #2
 	WORD $0xf100051f // cmp x8, #1
 	WORD $0x4d40c528 // ld1r { v8.8h }, [x9]
-	WORD $0x4e231d2a // and v10.16b, v9.16b, v3.16b
-	WORD $0x6f0c0529 // ushr v9.16b, v9.16b, #4
 	WORD $0x2f08a4e7 // ushll v7.8h, v7.8b, #0
 	WORD $0x6e654508 // ushl v8.8h, v8.8h, v5.8h
-	WORD $0x4e0a00ca // tbl v10.16b, { v6.16b }, v10.16b
 	WORD $0x4e4738e7 // zip1 v7.8h, v7.8h, v7.8h
-	WORD $0x4e221d08 // and v8.16b, v8.16b, v2.16b
-	WORD $0x6e6044e7 // ushl v7.8h, v7.8h, v0.8h
-	WORD $0x4e211ce7 // and v7.16b, v7.16b, v1.16b
+	WORD $0x4e211d08 // and v8.16b, v8.16b, v1.16b
+	WORD $0x6e6444e7 // ushl v7.8h, v7.8h, v4.8h
+	WORD $0x4e201ce7 // and v7.16b, v7.16b, v0.16b
 	WORD $0x4ea71d07 // orr v7.16b, v8.16b, v7.16b
-	WORD $0x4e0900c8 // tbl v8.16b, { v6.16b }, v9.16b
-	WORD $0x0f08a549 // sshll v9.8h, v10.8b, #0
-	WORD $0x4f08a54a // sshll2 v10.8h, v10.16b, #0
-	WORD $0x4e6484e7 // add v7.8h, v7.8h, v4.8h
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f478129 // mul v9.8h, v9.8h, v7.h[0]
-	WORD $0x4f47814a // mul v10.8h, v10.8h, v7.h[0]
-	WORD $0x4f47816b // mul v11.8h, v11.8h, v7.h[0]
-	WORD $0x4f478108 // mul v8.8h, v8.8h, v7.h[0]
-	WORD $0xad002a89 // stp q9, q10, [x20]
-	WORD $0xad01228b // stp q11, q8, [x20, #32]
+	WORD $0x3cc082e8 // ldur q8, [x23, #8]
+	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
+	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
+	WORD $0x0e2128e7 // xtn v7.8b, v7.8h
+	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
+	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
+	WORD $0x0e2284e7 // add v7.8b, v7.8b, v2.8b
+	WORD $0x4e0104ea // dup v10.16b, v7.b[0]
+	WORD $0x0e29c14b // smull v11.8h, v10.8b, v9.8b
+	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
+	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
+	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
+	WORD $0x4e0304ea // dup v10.16b, v7.b[1]
+	WORD $0xad00268b // stp q11, q9, [x20]
+	WORD $0xad01228c // stp q12, q8, [x20, #32]
 	WORD $0x3cc182e8 // ldur q8, [x23, #24]
 	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
 	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
 	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
 	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
-	WORD $0x0f08a52a // sshll v10.8h, v9.8b, #0
-	WORD $0x4f08a529 // sshll2 v9.8h, v9.16b, #0
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f57814a // mul v10.8h, v10.8h, v7.h[1]
-	WORD $0x4f578129 // mul v9.8h, v9.8h, v7.h[1]
-	WORD $0x4f57816b // mul v11.8h, v11.8h, v7.h[1]
-	WORD $0x4f578108 // mul v8.8h, v8.8h, v7.h[1]
-	WORD $0xad02268a // stp q10, q9, [x20, #64]
-	WORD $0xad03228b // stp q11, q8, [x20, #96]
+	WORD $0x0e29c14b // smull v11.8h, v10.8b, v9.8b
+	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
+	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
+	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
+	WORD $0x4e0504ea // dup v10.16b, v7.b[2]
+	WORD $0xad02268b // stp q11, q9, [x20, #64]
+	WORD $0xad03228c // stp q12, q8, [x20, #96]
 	WORD $0x3cc282e8 // ldur q8, [x23, #40]
 	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
 	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
 	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
 	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
-	WORD $0x0f08a52a // sshll v10.8h, v9.8b, #0
-	WORD $0x4f08a529 // sshll2 v9.8h, v9.16b, #0
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f67814a // mul v10.8h, v10.8h, v7.h[2]
-	WORD $0x4f678129 // mul v9.8h, v9.8h, v7.h[2]
-	WORD $0x4f67816b // mul v11.8h, v11.8h, v7.h[2]
-	WORD $0x4f678108 // mul v8.8h, v8.8h, v7.h[2]
-	WORD $0xad04268a // stp q10, q9, [x20, #128]
-	WORD $0xad05228b // stp q11, q8, [x20, #160]
+	WORD $0x0e29c14b // smull v11.8h, v10.8b, v9.8b
+	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
+	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
+	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
+	WORD $0x4e0704ea // dup v10.16b, v7.b[3]
+	WORD $0xad04268b // stp q11, q9, [x20, #128]
+	WORD $0xad05228c // stp q12, q8, [x20, #160]
 	WORD $0x3cc382e8 // ldur q8, [x23, #56]
 	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
 	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
 	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
 	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
-	WORD $0x0f08a52a // sshll v10.8h, v9.8b, #0
-	WORD $0x4f08a529 // sshll2 v9.8h, v9.16b, #0
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f77814a // mul v10.8h, v10.8h, v7.h[3]
-	WORD $0x4f778129 // mul v9.8h, v9.8h, v7.h[3]
-	WORD $0x4f77816b // mul v11.8h, v11.8h, v7.h[3]
-	WORD $0x4f778108 // mul v8.8h, v8.8h, v7.h[3]
-	WORD $0xad06268a // stp q10, q9, [x20, #192]
-	WORD $0xad07228b // stp q11, q8, [x20, #224]
+	WORD $0x0e29c14b // smull v11.8h, v10.8b, v9.8b
+	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
+	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
+	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
+	WORD $0x4e0904ea // dup v10.16b, v7.b[4]
+	WORD $0xad06268b // stp q11, q9, [x20, #192]
+	WORD $0xad07228c // stp q12, q8, [x20, #224]
 	WORD $0x3cc482e8 // ldur q8, [x23, #72]
 	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
 	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
 	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
 	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
-	WORD $0x0f08a52a // sshll v10.8h, v9.8b, #0
-	WORD $0x4f08a529 // sshll2 v9.8h, v9.16b, #0
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f47894a // mul v10.8h, v10.8h, v7.h[4]
-	WORD $0x4f478929 // mul v9.8h, v9.8h, v7.h[4]
-	WORD $0x4f47896b // mul v11.8h, v11.8h, v7.h[4]
-	WORD $0x4f478908 // mul v8.8h, v8.8h, v7.h[4]
-	WORD $0xad08268a // stp q10, q9, [x20, #256]
-	WORD $0xad09228b // stp q11, q8, [x20, #288]
+	WORD $0x0e29c14b // smull v11.8h, v10.8b, v9.8b
+	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
+	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
+	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
+	WORD $0x4e0b04ea // dup v10.16b, v7.b[5]
+	WORD $0xad08268b // stp q11, q9, [x20, #256]
+	WORD $0xad09228c // stp q12, q8, [x20, #288]
 	WORD $0x3cc582e8 // ldur q8, [x23, #88]
 	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
 	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
 	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
 	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
-	WORD $0x0f08a52a // sshll v10.8h, v9.8b, #0
-	WORD $0x4f08a529 // sshll2 v9.8h, v9.16b, #0
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f57894a // mul v10.8h, v10.8h, v7.h[5]
-	WORD $0x4f578929 // mul v9.8h, v9.8h, v7.h[5]
-	WORD $0x4f57896b // mul v11.8h, v11.8h, v7.h[5]
-	WORD $0x4f578908 // mul v8.8h, v8.8h, v7.h[5]
-	WORD $0xad0a268a // stp q10, q9, [x20, #320]
-	WORD $0xad0b228b // stp q11, q8, [x20, #352]
+	WORD $0x0e29c14b // smull v11.8h, v10.8b, v9.8b
+	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
+	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
+	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
+	WORD $0x4e0d04ea // dup v10.16b, v7.b[6]
+	WORD $0x4e0f04e7 // dup v7.16b, v7.b[7]
+	WORD $0xad0a268b // stp q11, q9, [x20, #320]
+	WORD $0xad0b228c // stp q12, q8, [x20, #352]
 	WORD $0x3cc682e8 // ldur q8, [x23, #104]
 	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
 	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
 	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
 	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
-	WORD $0x0f08a52a // sshll v10.8h, v9.8b, #0
-	WORD $0x4f08a529 // sshll2 v9.8h, v9.16b, #0
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f67894a // mul v10.8h, v10.8h, v7.h[6]
-	WORD $0x4f678929 // mul v9.8h, v9.8h, v7.h[6]
-	WORD $0x4f67896b // mul v11.8h, v11.8h, v7.h[6]
-	WORD $0x4f678908 // mul v8.8h, v8.8h, v7.h[6]
-	WORD $0xad0c268a // stp q10, q9, [x20, #384]
-	WORD $0xad0d228b // stp q11, q8, [x20, #416]
+	WORD $0x0e29c14b // smull v11.8h, v10.8b, v9.8b
+	WORD $0x4e29c149 // smull2 v9.8h, v10.16b, v9.16b
+	WORD $0x0e28c14c // smull v12.8h, v10.8b, v8.8b
+	WORD $0x4e28c148 // smull2 v8.8h, v10.16b, v8.16b
+	WORD $0xad0c268b // stp q11, q9, [x20, #384]
+	WORD $0xad0d228c // stp q12, q8, [x20, #416]
 	WORD $0x3cc782e8 // ldur q8, [x23, #120]
 	WORD $0x4e231d09 // and v9.16b, v8.16b, v3.16b
 	WORD $0x6f0c0508 // ushr v8.16b, v8.16b, #4
 	WORD $0x4e0900c9 // tbl v9.16b, { v6.16b }, v9.16b
 	WORD $0x4e0800c8 // tbl v8.16b, { v6.16b }, v8.16b
-	WORD $0x0f08a52a // sshll v10.8h, v9.8b, #0
-	WORD $0x4f08a529 // sshll2 v9.8h, v9.16b, #0
-	WORD $0x0f08a50b // sshll v11.8h, v8.8b, #0
-	WORD $0x4f08a508 // sshll2 v8.8h, v8.16b, #0
-	WORD $0x4f77894a // mul v10.8h, v10.8h, v7.h[7]
-	WORD $0x4f778929 // mul v9.8h, v9.8h, v7.h[7]
-	WORD $0x4f77896b // mul v11.8h, v11.8h, v7.h[7]
-	WORD $0x4f778907 // mul v7.8h, v8.8h, v7.h[7]
+	WORD $0x0e29c0ea // smull v10.8h, v7.8b, v9.8b
+	WORD $0x4e29c0e9 // smull2 v9.8h, v7.16b, v9.16b
+	WORD $0x0e28c0eb // smull v11.8h, v7.8b, v8.8b
+	WORD $0x4e28c0e7 // smull2 v7.8h, v7.16b, v8.16b
 	WORD $0xad0e268a // stp q10, q9, [x20, #448]
 	WORD $0xad0f1e8b // stp q11, q7, [x20, #480]
 	WORD $0x7d4002e7 // ldr h7, [x23]
@@ -3454,12 +3319,14 @@ TEXT ·wordsIQ4XSNEON(SB), NOSPLIT|NOFRAME, $0-40
 	WORD $0x1ee240e7 // fcvt s7, h7
 	WORD $0x4e0404e7 // dup v7.4s, v7.s[0]
 	WORD $0xac811ea7 // stp q7, q7, [x21], #32
-	WORD $0x54ffee8c // b.gt .LBB25_1
+	WORD $0x54fff16c // b.gt .LBB25_1
 	WORD $0xd65f03c0 // ret
-	WORD $0xbfad9881; WORD $0xf6eaddcf // constant
-	WORD $0x26190d01; WORD $0x71594535 // constant
-	WORD $0x00020004; WORD $0xfffe0000 // constant
-	WORD $0xfffafffc; WORD $0xfff6fff8 // constant
+	WORD $0x00000000; WORD $0x00000000 // constant
+	WORD $0x00000000; WORD $0xbfad9881 // constant
+	WORD $0xf6eaddcf; WORD $0x26190d01 // constant
+	WORD $0x71594535; WORD $0x00020004 // constant
+	WORD $0xfffe0000; WORD $0xfffafffc // constant
+	WORD $0xfff6fff8 // constant
 
 // func gemmNEON(acc *float32, w *int16, wd *float32, wm *float32, x *int16, xd *float32, nb int)
 TEXT ·gemmNEON(SB), NOSPLIT|NOFRAME, $0-56
@@ -3471,20 +3338,26 @@ TEXT ·gemmNEON(SB), NOSPLIT|NOFRAME, $0-56
 	MOVD xd+40(FP), R25
 	MOVD nb+48(FP), R26
 	PCALIGN $64
-	WORD $0x5280002a // mov w10, #1
-	WORD $0xaa1803eb // mov x11, x24
+	WORD $0x52800108 // mov w8, #8
+	WORD $0x52800209 // mov w9, #16
+	WORD $0xaa1503ed // mov x13, x21
+	WORD $0xaa1603ec // mov x12, x22
+	WORD $0xaa1703eb // mov x11, x23
+	WORD $0xaa1a03ee // mov x14, x26
+	WORD $0xaa1903ef // mov x15, x25
+	WORD $0xaa1703f0 // mov x16, x23
+	WORD $0xaa1603f1 // mov x17, x22
+	WORD $0xaa1803f3 // mov x19, x24
+	WORD $0xaa1403ea // mov x10, x20
 	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
 	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
-	WORD $0x2a0a03e8 // mov w8, w10
+	WORD $0x52800234 // mov w20, #17
 	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
 	WORD $0x6f00e407 // movi v7.2d, #0000000000000000
-	WORD $0x5280022a // mov w10, #17
 	WORD $0x6f00e408 // movi v8.2d, #0000000000000000
 	WORD $0x6f00e409 // movi v9.2d, #0000000000000000
-	WORD $0xaa0b03f8 // mov x24, x11
 	WORD $0x6f00e40a // movi v10.2d, #0000000000000000
 	WORD $0x6f00e40b // movi v11.2d, #0000000000000000
-	WORD $0xaa1503e9 // mov x9, x21
 	WORD $0x6f00e40c // movi v12.2d, #0000000000000000
 	WORD $0x6f00e40d // movi v13.2d, #0000000000000000
 	WORD $0x6f00e40e // movi v14.2d, #0000000000000000
@@ -3493,14 +3366,14 @@ TEXT ·gemmNEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0x3cc10710 // ldr q16, [x24], #16
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0xacc24d32 // ldp q18, q19, [x9], #64
+	WORD $0x3cc20670 // ldr q16, [x19], #32
+	WORD $0xd1000694 // sub x20, x20, #1
+	WORD $0xacc24eb2 // ldp q18, q19, [x21], #64
 	WORD $0x4e040611 // dup v17.4s, v16.s[0]
 	WORD $0x4e0c0614 // dup v20.4s, v16.s[1]
 	WORD $0x4e140615 // dup v21.4s, v16.s[2]
 	WORD $0x4e1c0610 // dup v16.4s, v16.s[3]
-	WORD $0xf100055f // cmp x10, #1
+	WORD $0xf100069f // cmp x20, #1
 	WORD $0x0e71824f // smlal v15.4s, v18.4h, v17.4h
 	WORD $0x4e71824e // smlal2 v14.4s, v18.8h, v17.8h
 	WORD $0x0e71826d // smlal v13.4s, v19.4h, v17.4h
@@ -3517,17 +3390,17 @@ TEXT ·gemmNEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x4e708243 // smlal2 v3.4s, v18.8h, v16.8h
 	WORD $0x0e708260 // smlal v0.4s, v19.4h, v16.4h
 	WORD $0x4e708261 // smlal2 v1.4s, v19.8h, v16.8h
-	WORD $0x54fffd08 // b.hi .LBB26_3
+	WORD $0x54fffd08 // b.hi .LBB26_4
 	WORD $0x4eaebdee // addp v14.4s, v15.4s, v14.4s
-	WORD $0x3dc002cf // ldr q15, [x22]
-	WORD $0xbd400330 // ldr s16, [x25]
+	WORD $0x3dc0022f // ldr q15, [x17]
+	WORD $0xbd4001f0 // ldr s16, [x15]
 	WORD $0x4eacbdac // addp v12.4s, v13.4s, v12.4s
 	WORD $0x4eaabd6a // addp v10.4s, v11.4s, v10.4s
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4ea8bd28 // addp v8.4s, v9.4s, v8.4s
 	WORD $0x4ea6bce6 // addp v6.4s, v7.4s, v6.4s
 	WORD $0x4f9091ef // fmul v15.4s, v15.4s, v16.s[0]
-	WORD $0x3dc00290 // ldr q16, [x20]
+	WORD $0x3dc00150 // ldr q16, [x10]
 	WORD $0x4ea4bca4 // addp v4.4s, v5.4s, v4.4s
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
@@ -3536,67 +3409,70 @@ TEXT ·gemmNEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0x2a1f03ea // mov w10, wzr
-	WORD $0xd10f8135 // sub x21, x9, #992
+	WORD $0xf10005ce // subs x14, x14, #1
 	WORD $0x4e2ecdf0 // fmla v16.4s, v15.4s, v14.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
-	WORD $0xd104030b // sub x11, x24, #256
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x3d800290 // str q16, [x20]
-	WORD $0x3dc006cd // ldr q13, [x22, #16]
-	WORD $0xbd40032e // ldr s14, [x25]
+	WORD $0x3d800150 // str q16, [x10]
+	WORD $0x3dc0062d // ldr q13, [x17, #16]
+	WORD $0xbd4001ee // ldr s14, [x15]
 	WORD $0x4f8e91ad // fmul v13.4s, v13.4s, v14.s[0]
-	WORD $0x3dc0068e // ldr q14, [x20, #16]
+	WORD $0x3dc0054e // ldr q14, [x10, #16]
 	WORD $0x4e2ccdae // fmla v14.4s, v13.4s, v12.4s
-	WORD $0x3d80068e // str q14, [x20, #16]
-	WORD $0x3dc002cb // ldr q11, [x22]
-	WORD $0xbd40072c // ldr s12, [x25, #4]
+	WORD $0x3d80054e // str q14, [x10, #16]
+	WORD $0x3dc0022b // ldr q11, [x17]
+	WORD $0xbd4005ec // ldr s12, [x15, #4]
 	WORD $0x4f8c916b // fmul v11.4s, v11.4s, v12.s[0]
-	WORD $0x3dc0128c // ldr q12, [x20, #64]
+	WORD $0x3dc0114c // ldr q12, [x10, #64]
 	WORD $0x4e2acd6c // fmla v12.4s, v11.4s, v10.4s
-	WORD $0x3d80128c // str q12, [x20, #64]
-	WORD $0x3dc006c9 // ldr q9, [x22, #16]
-	WORD $0xbd40072a // ldr s10, [x25, #4]
+	WORD $0x3d80114c // str q12, [x10, #64]
+	WORD $0x3dc00629 // ldr q9, [x17, #16]
+	WORD $0xbd4005ea // ldr s10, [x15, #4]
 	WORD $0x4f8a9129 // fmul v9.4s, v9.4s, v10.s[0]
-	WORD $0x3dc0168a // ldr q10, [x20, #80]
+	WORD $0x3dc0154a // ldr q10, [x10, #80]
 	WORD $0x4e28cd2a // fmla v10.4s, v9.4s, v8.4s
-	WORD $0x3d80168a // str q10, [x20, #80]
-	WORD $0x3dc002c7 // ldr q7, [x22]
-	WORD $0xbd400b28 // ldr s8, [x25, #8]
+	WORD $0x3d80154a // str q10, [x10, #80]
+	WORD $0x3dc00227 // ldr q7, [x17]
+	WORD $0xbd4009e8 // ldr s8, [x15, #8]
 	WORD $0x4f8890e7 // fmul v7.4s, v7.4s, v8.s[0]
-	WORD $0x3dc02288 // ldr q8, [x20, #128]
+	WORD $0x3dc02148 // ldr q8, [x10, #128]
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
-	WORD $0x3d802288 // str q8, [x20, #128]
-	WORD $0x3dc006c5 // ldr q5, [x22, #16]
-	WORD $0xbd400b26 // ldr s6, [x25, #8]
+	WORD $0x3d802148 // str q8, [x10, #128]
+	WORD $0x3dc00625 // ldr q5, [x17, #16]
+	WORD $0xbd4009e6 // ldr s6, [x15, #8]
 	WORD $0x4f8690a5 // fmul v5.4s, v5.4s, v6.s[0]
-	WORD $0x3dc02686 // ldr q6, [x20, #144]
+	WORD $0x3dc02546 // ldr q6, [x10, #144]
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
-	WORD $0x3d802686 // str q6, [x20, #144]
-	WORD $0x3dc002c3 // ldr q3, [x22]
-	WORD $0xbd400f24 // ldr s4, [x25, #12]
-	WORD $0xaa1703ec // mov x12, x23
-	WORD $0xaa1403ed // mov x13, x20
+	WORD $0x3d802546 // str q6, [x10, #144]
+	WORD $0x3dc00223 // ldr q3, [x17]
+	WORD $0xbd400de4 // ldr s4, [x15, #12]
 	WORD $0x4f849063 // fmul v3.4s, v3.4s, v4.s[0]
-	WORD $0x3dc03284 // ldr q4, [x20, #192]
+	WORD $0x3dc03144 // ldr q4, [x10, #192]
 	WORD $0x4e22cc64 // fmla v4.4s, v3.4s, v2.4s
-	WORD $0x3d803284 // str q4, [x20, #192]
-	WORD $0x3dc006c1 // ldr q1, [x22, #16]
-	WORD $0xbd400f22 // ldr s2, [x25, #12]
-	WORD $0x910081b4 // add x20, x13, #32
-	WORD $0x910082d6 // add x22, x22, #32
-	WORD $0x91008197 // add x23, x12, #32
+	WORD $0x3d803144 // str q4, [x10, #192]
+	WORD $0x3dc00621 // ldr q1, [x17, #16]
+	WORD $0xbd400de2 // ldr s2, [x15, #12]
+	WORD $0x91010231 // add x17, x17, #64
+	WORD $0x910201ef // add x15, x15, #128
 	WORD $0x4f829021 // fmul v1.4s, v1.4s, v2.s[0]
-	WORD $0x3dc035a2 // ldr q2, [x13, #208]
+	WORD $0x3dc03542 // ldr q2, [x10, #208]
 	WORD $0x4e20cc22 // fmla v2.4s, v1.4s, v0.4s
-	WORD $0x3d8035a2 // str q2, [x13, #208]
-	WORD $0x3707f168 // tbnz w8, #0, .LBB26_2
-	WORD $0xd1008135 // sub x21, x9, #32
-	WORD $0xf100075a // subs x26, x26, #1
-	WORD $0x91010339 // add x25, x25, #64
-	WORD $0xd10081b4 // sub x20, x13, #32
-	WORD $0xd1008197 // sub x23, x12, #32
-	WORD $0x54fff06c // b.gt .LBB26_1
+	WORD $0x3d803542 // str q2, [x10, #208]
+	WORD $0x54fff26c // b.gt .LBB26_3
+	WORD $0x910081b5 // add x21, x13, #32
+	WORD $0xf1002129 // subs x9, x9, #8
+	WORD $0x91008196 // add x22, x12, #32
+	WORD $0x91008177 // add x23, x11, #32
+	WORD $0x91008154 // add x20, x10, #32
+	WORD $0x54fff088 // b.hi .LBB26_2
+	WORD $0xd10081b5 // sub x21, x13, #32
+	WORD $0xd1008196 // sub x22, x12, #32
+	WORD $0xd1008177 // sub x23, x11, #32
+	WORD $0xf1001108 // subs x8, x8, #4
+	WORD $0x91038154 // add x20, x10, #224
+	WORD $0x91004318 // add x24, x24, #16
+	WORD $0x91004339 // add x25, x25, #16
+	WORD $0x54ffef68 // b.hi .LBB26_1
 	WORD $0xd65f03c0 // ret
 
 // func gemmMinNEON(acc *float32, w *int16, wd *float32, wm *float32, x *int16, xd *float32, nb int)
@@ -3609,20 +3485,26 @@ TEXT ·gemmMinNEON(SB), NOSPLIT|NOFRAME, $0-56
 	MOVD xd+40(FP), R25
 	MOVD nb+48(FP), R26
 	PCALIGN $64
-	WORD $0x5280002a // mov w10, #1
-	WORD $0xaa1803ec // mov x12, x24
+	WORD $0x52800108 // mov w8, #8
+	WORD $0x52800209 // mov w9, #16
+	WORD $0xaa1503ed // mov x13, x21
+	WORD $0xaa1603ec // mov x12, x22
+	WORD $0xaa1703eb // mov x11, x23
+	WORD $0xaa1a03ee // mov x14, x26
+	WORD $0xaa1903ef // mov x15, x25
+	WORD $0xaa1703f0 // mov x16, x23
+	WORD $0xaa1603f1 // mov x17, x22
+	WORD $0xaa1803f3 // mov x19, x24
+	WORD $0xaa1403ea // mov x10, x20
 	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
 	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
-	WORD $0x2a0a03e9 // mov w9, w10
+	WORD $0x52800234 // mov w20, #17
 	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
 	WORD $0x6f00e407 // movi v7.2d, #0000000000000000
-	WORD $0x5280022a // mov w10, #17
 	WORD $0x6f00e408 // movi v8.2d, #0000000000000000
 	WORD $0x6f00e409 // movi v9.2d, #0000000000000000
-	WORD $0xaa0c03f8 // mov x24, x12
 	WORD $0x6f00e40a // movi v10.2d, #0000000000000000
 	WORD $0x6f00e40b // movi v11.2d, #0000000000000000
-	WORD $0xaa1503e8 // mov x8, x21
 	WORD $0x6f00e40c // movi v12.2d, #0000000000000000
 	WORD $0x6f00e40d // movi v13.2d, #0000000000000000
 	WORD $0x6f00e40e // movi v14.2d, #0000000000000000
@@ -3631,14 +3513,14 @@ TEXT ·gemmMinNEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0x3cc10710 // ldr q16, [x24], #16
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0xacc24d12 // ldp q18, q19, [x8], #64
+	WORD $0x3cc20670 // ldr q16, [x19], #32
+	WORD $0xd1000694 // sub x20, x20, #1
+	WORD $0xacc24eb2 // ldp q18, q19, [x21], #64
 	WORD $0x4e040611 // dup v17.4s, v16.s[0]
 	WORD $0x4e0c0614 // dup v20.4s, v16.s[1]
 	WORD $0x4e140615 // dup v21.4s, v16.s[2]
 	WORD $0x4e1c0610 // dup v16.4s, v16.s[3]
-	WORD $0xf100055f // cmp x10, #1
+	WORD $0xf100069f // cmp x20, #1
 	WORD $0x0e71824f // smlal v15.4s, v18.4h, v17.4h
 	WORD $0x4e71824e // smlal2 v14.4s, v18.8h, v17.8h
 	WORD $0x0e71826d // smlal v13.4s, v19.4h, v17.4h
@@ -3655,19 +3537,19 @@ TEXT ·gemmMinNEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x4e708243 // smlal2 v3.4s, v18.8h, v16.8h
 	WORD $0x0e708260 // smlal v0.4s, v19.4h, v16.4h
 	WORD $0x4e708261 // smlal2 v1.4s, v19.8h, v16.8h
-	WORD $0x54fffd08 // b.hi .LBB27_3
+	WORD $0x54fffd08 // b.hi .LBB27_4
 	WORD $0x4eaebdee // addp v14.4s, v15.4s, v14.4s
-	WORD $0x3dc00290 // ldr q16, [x20]
-	WORD $0x3dc002f1 // ldr q17, [x23]
-	WORD $0xbd40132f // ldr s15, [x25, #16]
-	WORD $0x3dc002d2 // ldr q18, [x22]
-	WORD $0xbd400333 // ldr s19, [x25]
+	WORD $0x3dc0014f // ldr q15, [x10]
+	WORD $0x3dc00210 // ldr q16, [x16]
+	WORD $0xbd4021f1 // ldr s17, [x15, #32]
+	WORD $0x3dc00232 // ldr q18, [x17]
+	WORD $0xbd4001f3 // ldr s19, [x15]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4eacbdac // addp v12.4s, v13.4s, v12.4s
-	WORD $0x4f8f1230 // fmla v16.4s, v17.4s, v15.s[0]
+	WORD $0x4f91120f // fmla v15.4s, v16.4s, v17.s[0]
 	WORD $0x4eaabd6a // addp v10.4s, v11.4s, v10.4s
 	WORD $0x4ea8bd28 // addp v8.4s, v9.4s, v8.4s
-	WORD $0x4f93924f // fmul v15.4s, v18.4s, v19.s[0]
+	WORD $0x4f939250 // fmul v16.4s, v18.4s, v19.s[0]
 	WORD $0x4ea6bce6 // addp v6.4s, v7.4s, v6.4s
 	WORD $0x4ea4bca4 // addp v4.4s, v5.4s, v4.4s
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
@@ -3675,88 +3557,94 @@ TEXT ·gemmMinNEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
-	WORD $0x2a1f03ea // mov w10, wzr
+	WORD $0xf10005ce // subs x14, x14, #1
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
-	WORD $0xd10f8115 // sub x21, x8, #992
-	WORD $0x4e2ecdf0 // fmla v16.4s, v15.4s, v14.4s
+	WORD $0x4e2ece0f // fmla v15.4s, v16.4s, v14.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0xd104030c // sub x12, x24, #256
-	WORD $0x3d800290 // str q16, [x20]
-	WORD $0x3dc0068d // ldr q13, [x20, #16]
-	WORD $0x3dc006ee // ldr q14, [x23, #16]
-	WORD $0xbd40132f // ldr s15, [x25, #16]
-	WORD $0x3dc006d0 // ldr q16, [x22, #16]
-	WORD $0xbd400331 // ldr s17, [x25]
+	WORD $0x3d80014f // str q15, [x10]
+	WORD $0x3dc0054d // ldr q13, [x10, #16]
+	WORD $0x3dc0060e // ldr q14, [x16, #16]
+	WORD $0xbd4021ef // ldr s15, [x15, #32]
+	WORD $0x3dc00630 // ldr q16, [x17, #16]
+	WORD $0xbd4001f1 // ldr s17, [x15]
 	WORD $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
 	WORD $0x4f91920e // fmul v14.4s, v16.4s, v17.s[0]
 	WORD $0x4e2ccdcd // fmla v13.4s, v14.4s, v12.4s
-	WORD $0x3d80068d // str q13, [x20, #16]
-	WORD $0x3dc0128b // ldr q11, [x20, #64]
-	WORD $0x3dc002ec // ldr q12, [x23]
-	WORD $0xbd40172d // ldr s13, [x25, #20]
-	WORD $0x3dc002ce // ldr q14, [x22]
-	WORD $0xbd40072f // ldr s15, [x25, #4]
+	WORD $0x3d80054d // str q13, [x10, #16]
+	WORD $0x3dc0114b // ldr q11, [x10, #64]
+	WORD $0x3dc0020c // ldr q12, [x16]
+	WORD $0xbd4025ed // ldr s13, [x15, #36]
+	WORD $0x3dc0022e // ldr q14, [x17]
+	WORD $0xbd4005ef // ldr s15, [x15, #4]
 	WORD $0x4f8d118b // fmla v11.4s, v12.4s, v13.s[0]
 	WORD $0x4f8f91cc // fmul v12.4s, v14.4s, v15.s[0]
 	WORD $0x4e2acd8b // fmla v11.4s, v12.4s, v10.4s
-	WORD $0x3d80128b // str q11, [x20, #64]
-	WORD $0x3dc01689 // ldr q9, [x20, #80]
-	WORD $0x3dc006ea // ldr q10, [x23, #16]
-	WORD $0xbd40172b // ldr s11, [x25, #20]
-	WORD $0x3dc006cc // ldr q12, [x22, #16]
-	WORD $0xbd40072d // ldr s13, [x25, #4]
+	WORD $0x3d80114b // str q11, [x10, #64]
+	WORD $0x3dc01549 // ldr q9, [x10, #80]
+	WORD $0x3dc0060a // ldr q10, [x16, #16]
+	WORD $0xbd4025eb // ldr s11, [x15, #36]
+	WORD $0x3dc0062c // ldr q12, [x17, #16]
+	WORD $0xbd4005ed // ldr s13, [x15, #4]
 	WORD $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
 	WORD $0x4f8d918a // fmul v10.4s, v12.4s, v13.s[0]
 	WORD $0x4e28cd49 // fmla v9.4s, v10.4s, v8.4s
-	WORD $0x3d801689 // str q9, [x20, #80]
-	WORD $0x3dc02287 // ldr q7, [x20, #128]
-	WORD $0x3dc002e8 // ldr q8, [x23]
-	WORD $0xbd401b29 // ldr s9, [x25, #24]
-	WORD $0x3dc002ca // ldr q10, [x22]
-	WORD $0xbd400b2b // ldr s11, [x25, #8]
+	WORD $0x3d801549 // str q9, [x10, #80]
+	WORD $0x3dc02147 // ldr q7, [x10, #128]
+	WORD $0x3dc00208 // ldr q8, [x16]
+	WORD $0xbd4029e9 // ldr s9, [x15, #40]
+	WORD $0x3dc0022a // ldr q10, [x17]
+	WORD $0xbd4009eb // ldr s11, [x15, #8]
 	WORD $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
 	WORD $0x4f8b9148 // fmul v8.4s, v10.4s, v11.s[0]
 	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
-	WORD $0x3d802287 // str q7, [x20, #128]
-	WORD $0x3dc02685 // ldr q5, [x20, #144]
-	WORD $0x3dc006e6 // ldr q6, [x23, #16]
-	WORD $0xbd401b27 // ldr s7, [x25, #24]
-	WORD $0x3dc006c8 // ldr q8, [x22, #16]
-	WORD $0xbd400b29 // ldr s9, [x25, #8]
+	WORD $0x3d802147 // str q7, [x10, #128]
+	WORD $0x3dc02545 // ldr q5, [x10, #144]
+	WORD $0x3dc00606 // ldr q6, [x16, #16]
+	WORD $0xbd4029e7 // ldr s7, [x15, #40]
+	WORD $0x3dc00628 // ldr q8, [x17, #16]
+	WORD $0xbd4009e9 // ldr s9, [x15, #8]
 	WORD $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
 	WORD $0x4f899106 // fmul v6.4s, v8.4s, v9.s[0]
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
-	WORD $0x3d802685 // str q5, [x20, #144]
-	WORD $0x3dc03283 // ldr q3, [x20, #192]
-	WORD $0x3dc002e4 // ldr q4, [x23]
-	WORD $0xbd401f25 // ldr s5, [x25, #28]
-	WORD $0x3dc002c6 // ldr q6, [x22]
-	WORD $0xbd400f27 // ldr s7, [x25, #12]
-	WORD $0xaa1403eb // mov x11, x20
+	WORD $0x3d802545 // str q5, [x10, #144]
+	WORD $0x3dc03143 // ldr q3, [x10, #192]
+	WORD $0x3dc00204 // ldr q4, [x16]
+	WORD $0xbd402de5 // ldr s5, [x15, #44]
+	WORD $0x3dc00226 // ldr q6, [x17]
+	WORD $0xbd400de7 // ldr s7, [x15, #12]
 	WORD $0x4f851083 // fmla v3.4s, v4.4s, v5.s[0]
 	WORD $0x4f8790c4 // fmul v4.4s, v6.4s, v7.s[0]
 	WORD $0x4e22cc83 // fmla v3.4s, v4.4s, v2.4s
-	WORD $0x3d803283 // str q3, [x20, #192]
-	WORD $0x3dc03561 // ldr q1, [x11, #208]
-	WORD $0x3dc006e2 // ldr q2, [x23, #16]
-	WORD $0xbd401f23 // ldr s3, [x25, #28]
-	WORD $0x3dc006c4 // ldr q4, [x22, #16]
-	WORD $0xbd400f25 // ldr s5, [x25, #12]
-	WORD $0x91008174 // add x20, x11, #32
-	WORD $0x910082d6 // add x22, x22, #32
+	WORD $0x3d803143 // str q3, [x10, #192]
+	WORD $0x3dc03541 // ldr q1, [x10, #208]
+	WORD $0x3dc00602 // ldr q2, [x16, #16]
+	WORD $0xbd402de3 // ldr s3, [x15, #44]
+	WORD $0x3dc00624 // ldr q4, [x17, #16]
+	WORD $0xbd400de5 // ldr s5, [x15, #12]
+	WORD $0x91010231 // add x17, x17, #64
+	WORD $0x91010210 // add x16, x16, #64
 	WORD $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
-	WORD $0x910082f7 // add x23, x23, #32
+	WORD $0x910201ef // add x15, x15, #128
 	WORD $0x4f859082 // fmul v2.4s, v4.4s, v5.s[0]
 	WORD $0x4e20cc41 // fmla v1.4s, v2.4s, v0.4s
-	WORD $0x3d803561 // str q1, [x11, #208]
-	WORD $0x3707ee89 // tbnz w9, #0, .LBB27_2
-	WORD $0xf100075a // subs x26, x26, #1
-	WORD $0xd1008115 // sub x21, x8, #32
-	WORD $0x91010339 // add x25, x25, #64
-	WORD $0xd1008174 // sub x20, x11, #32
-	WORD $0x54ffedac // b.gt .LBB27_1
+	WORD $0x3d803541 // str q1, [x10, #208]
+	WORD $0x54ffef4c // b.gt .LBB27_3
+	WORD $0x910081b5 // add x21, x13, #32
+	WORD $0xf1002129 // subs x9, x9, #8
+	WORD $0x91008196 // add x22, x12, #32
+	WORD $0x91008177 // add x23, x11, #32
+	WORD $0x91008154 // add x20, x10, #32
+	WORD $0x54ffed68 // b.hi .LBB27_2
+	WORD $0xd10081b5 // sub x21, x13, #32
+	WORD $0xd1008196 // sub x22, x12, #32
+	WORD $0xd1008177 // sub x23, x11, #32
+	WORD $0xf1001108 // subs x8, x8, #4
+	WORD $0x91038154 // add x20, x10, #224
+	WORD $0x91004318 // add x24, x24, #16
+	WORD $0x91004339 // add x25, x25, #16
+	WORD $0x54ffec48 // b.hi .LBB27_1
 	WORD $0xd65f03c0 // ret
 
 // func gemmMin2NEON(acc *float32, w *int16, wd *float32, wm *float32, x *int16, xd *float32, nb int)
@@ -3769,20 +3657,26 @@ TEXT ·gemmMin2NEON(SB), NOSPLIT|NOFRAME, $0-56
 	MOVD xd+40(FP), R25
 	MOVD nb+48(FP), R26
 	PCALIGN $64
-	WORD $0x5280002a // mov w10, #1
-	WORD $0xaa1803ed // mov x13, x24
+	WORD $0x52800108 // mov w8, #8
+	WORD $0x52800209 // mov w9, #16
+	WORD $0xaa1503ed // mov x13, x21
+	WORD $0xaa1603ec // mov x12, x22
+	WORD $0xaa1703eb // mov x11, x23
+	WORD $0xaa1a03ee // mov x14, x26
+	WORD $0xaa1903ef // mov x15, x25
+	WORD $0xaa1703f0 // mov x16, x23
+	WORD $0xaa1603f1 // mov x17, x22
+	WORD $0xaa1803f3 // mov x19, x24
+	WORD $0xaa1403ea // mov x10, x20
 	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
 	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
-	WORD $0x2a0a03e8 // mov w8, w10
+	WORD $0x52800234 // mov w20, #17
 	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
 	WORD $0x6f00e407 // movi v7.2d, #0000000000000000
-	WORD $0x5280022a // mov w10, #17
 	WORD $0x6f00e408 // movi v8.2d, #0000000000000000
 	WORD $0x6f00e409 // movi v9.2d, #0000000000000000
-	WORD $0xaa0d03f8 // mov x24, x13
 	WORD $0x6f00e40a // movi v10.2d, #0000000000000000
 	WORD $0x6f00e40b // movi v11.2d, #0000000000000000
-	WORD $0xaa1503e9 // mov x9, x21
 	WORD $0x6f00e40c // movi v12.2d, #0000000000000000
 	WORD $0x6f00e40d // movi v13.2d, #0000000000000000
 	WORD $0x6f00e40e // movi v14.2d, #0000000000000000
@@ -3791,14 +3685,14 @@ TEXT ·gemmMin2NEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0x3cc10710 // ldr q16, [x24], #16
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0xacc24d32 // ldp q18, q19, [x9], #64
+	WORD $0x3cc20670 // ldr q16, [x19], #32
+	WORD $0xd1000694 // sub x20, x20, #1
+	WORD $0xacc24eb2 // ldp q18, q19, [x21], #64
 	WORD $0x4e040611 // dup v17.4s, v16.s[0]
 	WORD $0x4e0c0614 // dup v20.4s, v16.s[1]
 	WORD $0x4e140615 // dup v21.4s, v16.s[2]
 	WORD $0x4e1c0610 // dup v16.4s, v16.s[3]
-	WORD $0xf100055f // cmp x10, #1
+	WORD $0xf100069f // cmp x20, #1
 	WORD $0x0e71824f // smlal v15.4s, v18.4h, v17.4h
 	WORD $0x4e71824e // smlal2 v14.4s, v18.8h, v17.8h
 	WORD $0x0e71826d // smlal v13.4s, v19.4h, v17.4h
@@ -3815,134 +3709,138 @@ TEXT ·gemmMin2NEON(SB), NOSPLIT|NOFRAME, $0-56
 	WORD $0x4e708243 // smlal2 v3.4s, v18.8h, v16.8h
 	WORD $0x0e708260 // smlal v0.4s, v19.4h, v16.4h
 	WORD $0x4e708261 // smlal2 v1.4s, v19.8h, v16.8h
-	WORD $0x54fffd08 // b.hi .LBB28_3
-	WORD $0xbd402330 // ldr s16, [x25, #32]
-	WORD $0x3dc00291 // ldr q17, [x20]
-	WORD $0x3dc002f2 // ldr q18, [x23]
+	WORD $0x54fffd08 // b.hi .LBB28_4
+	WORD $0x3dc00210 // ldr q16, [x16]
+	WORD $0x3dc00151 // ldr q17, [x10]
+	WORD $0xbd4041f2 // ldr s18, [x15, #64]
 	WORD $0x4eaebdee // addp v14.4s, v15.4s, v14.4s
-	WORD $0x3dc012ef // ldr q15, [x23, #64]
-	WORD $0xbd400333 // ldr s19, [x25]
+	WORD $0x3dc0120f // ldr q15, [x16, #64]
+	WORD $0xbd4001f3 // ldr s19, [x15]
 	WORD $0x4eacbdac // addp v12.4s, v13.4s, v12.4s
 	WORD $0x4eaabd6a // addp v10.4s, v11.4s, v10.4s
-	WORD $0x4f901251 // fmla v17.4s, v18.4s, v16.s[0]
-	WORD $0xbd403330 // ldr s16, [x25, #48]
-	WORD $0x3dc002d2 // ldr q18, [x22]
+	WORD $0x4f921211 // fmla v17.4s, v16.4s, v18.s[0]
+	WORD $0xbd4061f0 // ldr s16, [x15, #96]
+	WORD $0x3dc00232 // ldr q18, [x17]
 	WORD $0x4e21d9ce // scvtf v14.4s, v14.4s
 	WORD $0x4ea8bd28 // addp v8.4s, v9.4s, v8.4s
 	WORD $0x4ea6bce6 // addp v6.4s, v7.4s, v6.4s
-	WORD $0x4f939252 // fmul v18.4s, v18.4s, v19.s[0]
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0x4e21d94a // scvtf v10.4s, v10.4s
 	WORD $0x4ea4bca4 // addp v4.4s, v5.4s, v4.4s
 	WORD $0x4ea3bc42 // addp v2.4s, v2.4s, v3.4s
 	WORD $0x4ea1bc00 // addp v0.4s, v0.4s, v1.4s
+	WORD $0xf10005ce // subs x14, x14, #1
 	WORD $0x4f9011f1 // fmla v17.4s, v15.4s, v16.s[0]
+	WORD $0x4f93924f // fmul v15.4s, v18.4s, v19.s[0]
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0x4e21d8c6 // scvtf v6.4s, v6.4s
-	WORD $0x2a1f03ea // mov w10, wzr
-	WORD $0xd10f8135 // sub x21, x9, #992
-	WORD $0xd104030d // sub x13, x24, #256
 	WORD $0x4e21d884 // scvtf v4.4s, v4.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD $0x4e2ece51 // fmla v17.4s, v18.4s, v14.4s
-	WORD $0x3d800291 // str q17, [x20]
-	WORD $0x3dc0068e // ldr q14, [x20, #16]
-	WORD $0x3dc006ef // ldr q15, [x23, #16]
-	WORD $0xbd402330 // ldr s16, [x25, #32]
-	WORD $0x3dc016ed // ldr q13, [x23, #80]
-	WORD $0xbd400331 // ldr s17, [x25]
+	WORD $0x4e2ecdf1 // fmla v17.4s, v15.4s, v14.4s
+	WORD $0x3d800151 // str q17, [x10]
+	WORD $0x3dc0054e // ldr q14, [x10, #16]
+	WORD $0x3dc0060f // ldr q15, [x16, #16]
+	WORD $0xbd4041f0 // ldr s16, [x15, #64]
+	WORD $0x3dc0160d // ldr q13, [x16, #80]
+	WORD $0xbd4001f1 // ldr s17, [x15]
 	WORD $0x4f9011ee // fmla v14.4s, v15.4s, v16.s[0]
-	WORD $0xbd40332f // ldr s15, [x25, #48]
-	WORD $0x3dc006d0 // ldr q16, [x22, #16]
+	WORD $0xbd4061ef // ldr s15, [x15, #96]
+	WORD $0x3dc00630 // ldr q16, [x17, #16]
 	WORD $0x4f919210 // fmul v16.4s, v16.4s, v17.s[0]
 	WORD $0x4f8f11ae // fmla v14.4s, v13.4s, v15.s[0]
 	WORD $0x4e2cce0e // fmla v14.4s, v16.4s, v12.4s
-	WORD $0x3d80068e // str q14, [x20, #16]
-	WORD $0x3dc0128c // ldr q12, [x20, #64]
-	WORD $0x3dc002ed // ldr q13, [x23]
-	WORD $0xbd40272e // ldr s14, [x25, #36]
-	WORD $0x3dc012eb // ldr q11, [x23, #64]
-	WORD $0xbd40072f // ldr s15, [x25, #4]
+	WORD $0x3d80054e // str q14, [x10, #16]
+	WORD $0x3dc0114c // ldr q12, [x10, #64]
+	WORD $0x3dc0020d // ldr q13, [x16]
+	WORD $0xbd4045ee // ldr s14, [x15, #68]
+	WORD $0x3dc0120b // ldr q11, [x16, #64]
+	WORD $0xbd4005ef // ldr s15, [x15, #4]
 	WORD $0x4f8e11ac // fmla v12.4s, v13.4s, v14.s[0]
-	WORD $0xbd40372d // ldr s13, [x25, #52]
-	WORD $0x3dc002ce // ldr q14, [x22]
+	WORD $0xbd4065ed // ldr s13, [x15, #100]
+	WORD $0x3dc0022e // ldr q14, [x17]
 	WORD $0x4f8f91ce // fmul v14.4s, v14.4s, v15.s[0]
 	WORD $0x4f8d116c // fmla v12.4s, v11.4s, v13.s[0]
 	WORD $0x4e2acdcc // fmla v12.4s, v14.4s, v10.4s
-	WORD $0x3d80128c // str q12, [x20, #64]
-	WORD $0x3dc0168a // ldr q10, [x20, #80]
-	WORD $0x3dc006eb // ldr q11, [x23, #16]
-	WORD $0xbd40272c // ldr s12, [x25, #36]
-	WORD $0x3dc016e9 // ldr q9, [x23, #80]
-	WORD $0xbd40072d // ldr s13, [x25, #4]
+	WORD $0x3d80114c // str q12, [x10, #64]
+	WORD $0x3dc0154a // ldr q10, [x10, #80]
+	WORD $0x3dc0060b // ldr q11, [x16, #16]
+	WORD $0xbd4045ec // ldr s12, [x15, #68]
+	WORD $0x3dc01609 // ldr q9, [x16, #80]
+	WORD $0xbd4005ed // ldr s13, [x15, #4]
 	WORD $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
-	WORD $0xbd40372b // ldr s11, [x25, #52]
-	WORD $0x3dc006cc // ldr q12, [x22, #16]
+	WORD $0xbd4065eb // ldr s11, [x15, #100]
+	WORD $0x3dc0062c // ldr q12, [x17, #16]
 	WORD $0x4f8d918c // fmul v12.4s, v12.4s, v13.s[0]
 	WORD $0x4f8b112a // fmla v10.4s, v9.4s, v11.s[0]
 	WORD $0x4e28cd8a // fmla v10.4s, v12.4s, v8.4s
-	WORD $0x3d80168a // str q10, [x20, #80]
-	WORD $0x3dc02288 // ldr q8, [x20, #128]
-	WORD $0x3dc002e9 // ldr q9, [x23]
-	WORD $0xbd402b2a // ldr s10, [x25, #40]
-	WORD $0x3dc012e7 // ldr q7, [x23, #64]
-	WORD $0xbd400b2b // ldr s11, [x25, #8]
+	WORD $0x3d80154a // str q10, [x10, #80]
+	WORD $0x3dc02148 // ldr q8, [x10, #128]
+	WORD $0x3dc00209 // ldr q9, [x16]
+	WORD $0xbd4049ea // ldr s10, [x15, #72]
+	WORD $0x3dc01207 // ldr q7, [x16, #64]
+	WORD $0xbd4009eb // ldr s11, [x15, #8]
 	WORD $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
-	WORD $0xbd403b29 // ldr s9, [x25, #56]
-	WORD $0x3dc002ca // ldr q10, [x22]
+	WORD $0xbd4069e9 // ldr s9, [x15, #104]
+	WORD $0x3dc0022a // ldr q10, [x17]
 	WORD $0x4f8b914a // fmul v10.4s, v10.4s, v11.s[0]
 	WORD $0x4f8910e8 // fmla v8.4s, v7.4s, v9.s[0]
 	WORD $0x4e26cd48 // fmla v8.4s, v10.4s, v6.4s
-	WORD $0x3d802288 // str q8, [x20, #128]
-	WORD $0x3dc02686 // ldr q6, [x20, #144]
-	WORD $0x3dc006e7 // ldr q7, [x23, #16]
-	WORD $0xbd402b28 // ldr s8, [x25, #40]
-	WORD $0x3dc016e5 // ldr q5, [x23, #80]
-	WORD $0xbd400b29 // ldr s9, [x25, #8]
+	WORD $0x3d802148 // str q8, [x10, #128]
+	WORD $0x3dc02546 // ldr q6, [x10, #144]
+	WORD $0x3dc00607 // ldr q7, [x16, #16]
+	WORD $0xbd4049e8 // ldr s8, [x15, #72]
+	WORD $0x3dc01605 // ldr q5, [x16, #80]
+	WORD $0xbd4009e9 // ldr s9, [x15, #8]
 	WORD $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
-	WORD $0xbd403b27 // ldr s7, [x25, #56]
-	WORD $0x3dc006c8 // ldr q8, [x22, #16]
+	WORD $0xbd4069e7 // ldr s7, [x15, #104]
+	WORD $0x3dc00628 // ldr q8, [x17, #16]
 	WORD $0x4f899108 // fmul v8.4s, v8.4s, v9.s[0]
 	WORD $0x4f8710a6 // fmla v6.4s, v5.4s, v7.s[0]
 	WORD $0x4e24cd06 // fmla v6.4s, v8.4s, v4.4s
-	WORD $0x3d802686 // str q6, [x20, #144]
-	WORD $0x3dc03284 // ldr q4, [x20, #192]
-	WORD $0x3dc002e5 // ldr q5, [x23]
-	WORD $0xbd402f26 // ldr s6, [x25, #44]
-	WORD $0x3dc012e3 // ldr q3, [x23, #64]
-	WORD $0xbd400f27 // ldr s7, [x25, #12]
-	WORD $0xaa1703eb // mov x11, x23
-	WORD $0xaa1403ec // mov x12, x20
+	WORD $0x3d802546 // str q6, [x10, #144]
+	WORD $0x3dc03144 // ldr q4, [x10, #192]
+	WORD $0x3dc00205 // ldr q5, [x16]
+	WORD $0xbd404de6 // ldr s6, [x15, #76]
+	WORD $0x3dc01203 // ldr q3, [x16, #64]
+	WORD $0xbd400de7 // ldr s7, [x15, #12]
 	WORD $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
-	WORD $0xbd403f25 // ldr s5, [x25, #60]
-	WORD $0x3dc002c6 // ldr q6, [x22]
+	WORD $0xbd406de5 // ldr s5, [x15, #108]
+	WORD $0x3dc00226 // ldr q6, [x17]
 	WORD $0x4f8790c6 // fmul v6.4s, v6.4s, v7.s[0]
 	WORD $0x4f851064 // fmla v4.4s, v3.4s, v5.s[0]
 	WORD $0x4e22ccc4 // fmla v4.4s, v6.4s, v2.4s
-	WORD $0x3d803284 // str q4, [x20, #192]
-	WORD $0x3dc03582 // ldr q2, [x12, #208]
-	WORD $0x3dc00563 // ldr q3, [x11, #16]
-	WORD $0xbd402f24 // ldr s4, [x25, #44]
-	WORD $0x3dc01561 // ldr q1, [x11, #80]
-	WORD $0xbd400f25 // ldr s5, [x25, #12]
-	WORD $0x91008194 // add x20, x12, #32
-	WORD $0x91008177 // add x23, x11, #32
+	WORD $0x3d803144 // str q4, [x10, #192]
+	WORD $0x3dc03542 // ldr q2, [x10, #208]
+	WORD $0x3dc00603 // ldr q3, [x16, #16]
+	WORD $0xbd404de4 // ldr s4, [x15, #76]
+	WORD $0x3dc01601 // ldr q1, [x16, #80]
+	WORD $0xbd400de5 // ldr s5, [x15, #12]
+	WORD $0x91020210 // add x16, x16, #128
 	WORD $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
-	WORD $0xbd403f23 // ldr s3, [x25, #60]
-	WORD $0x3dc006c4 // ldr q4, [x22, #16]
-	WORD $0x910082d6 // add x22, x22, #32
+	WORD $0xbd406de3 // ldr s3, [x15, #108]
+	WORD $0x3dc00624 // ldr q4, [x17, #16]
+	WORD $0x91010231 // add x17, x17, #64
+	WORD $0x910201ef // add x15, x15, #128
 	WORD $0x4f859084 // fmul v4.4s, v4.4s, v5.s[0]
 	WORD $0x4f831022 // fmla v2.4s, v1.4s, v3.s[0]
 	WORD $0x4e20cc82 // fmla v2.4s, v4.4s, v0.4s
-	WORD $0x3d803582 // str q2, [x12, #208]
-	WORD $0x3707eb68 // tbnz w8, #0, .LBB28_2
-	WORD $0xd1008135 // sub x21, x9, #32
-	WORD $0xf100075a // subs x26, x26, #1
-	WORD $0x91010339 // add x25, x25, #64
-	WORD $0xd1008194 // sub x20, x12, #32
-	WORD $0x91018177 // add x23, x11, #96
-	WORD $0x54ffea6c // b.gt .LBB28_1
+	WORD $0x3d803542 // str q2, [x10, #208]
+	WORD $0x54ffec4c // b.gt .LBB28_3
+	WORD $0x910081b5 // add x21, x13, #32
+	WORD $0xf1002129 // subs x9, x9, #8
+	WORD $0x91008196 // add x22, x12, #32
+	WORD $0x91008177 // add x23, x11, #32
+	WORD $0x91008154 // add x20, x10, #32
+	WORD $0x54ffea68 // b.hi .LBB28_2
+	WORD $0xd10081b5 // sub x21, x13, #32
+	WORD $0xd1008196 // sub x22, x12, #32
+	WORD $0xd1008177 // sub x23, x11, #32
+	WORD $0xf1001108 // subs x8, x8, #4
+	WORD $0x91038154 // add x20, x10, #224
+	WORD $0x91004318 // add x24, x24, #16
+	WORD $0x91004339 // add x25, x25, #16
+	WORD $0x54ffe948 // b.hi .LBB28_1
 	WORD $0xd65f03c0 // ret
 
 // func gemmFloatNEON(acc *float32, w *float32, x *float32, n int)
@@ -3952,46 +3850,54 @@ TEXT ·gemmFloatNEON(SB), NOSPLIT|NOFRAME, $0-32
 	MOVD x+16(FP), R22
 	MOVD n+24(FP), R23
 	PCALIGN $64
-	WORD $0xad402a8b // ldp q11, q10, [x20]
 	WORD $0x910006e8 // add x8, x23, #1
-	WORD $0xad412289 // ldp q9, q8, [x20, #32]
-	WORD $0xad421a87 // ldp q7, q6, [x20, #64]
-	WORD $0xad431285 // ldp q5, q4, [x20, #96]
-	WORD $0xad440a83 // ldp q3, q2, [x20, #128]
-	WORD $0xad450281 // ldp q1, q0, [x20, #160]
-	WORD $0xad46368c // ldp q12, q13, [x20, #192]
-	WORD $0xad473e8e // ldp q14, q15, [x20, #224]
-	WORD $0xad404ab1 // ldp q17, q18, [x21]
-	WORD $0xd1000508 // sub x8, x8, #1
-	WORD $0x3cc106d0 // ldr q16, [x22], #16
-	WORD $0xf100051f // cmp x8, #1
+	WORD $0x52800109 // mov w9, #8
+	WORD $0xad40328d // ldp q13, q12, [x20]
+	WORD $0xaa0803ea // mov x10, x8
+	WORD $0xad412a8b // ldp q11, q10, [x20, #32]
+	WORD $0xaa1603eb // mov x11, x22
+	WORD $0xad422289 // ldp q9, q8, [x20, #64]
+	WORD $0xaa1503ec // mov x12, x21
+	WORD $0xad431a87 // ldp q7, q6, [x20, #96]
+	WORD $0xad441285 // ldp q5, q4, [x20, #128]
+	WORD $0xad450a83 // ldp q3, q2, [x20, #160]
+	WORD $0xad463e8e // ldp q14, q15, [x20, #192]
+	WORD $0xad470281 // ldp q1, q0, [x20, #224]
+	WORD $0xad404991 // ldp q17, q18, [x12]
+	WORD $0xd100054a // sub x10, x10, #1
+	WORD $0x3cc20570 // ldr q16, [x11], #32
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x4f90122d // fmla v13.4s, v17.4s, v16.s[0]
+	WORD $0x4fb01229 // fmla v9.4s, v17.4s, v16.s[1]
+	WORD $0x4f901a25 // fmla v5.4s, v17.4s, v16.s[2]
+	WORD $0x4fb01a2e // fmla v14.4s, v17.4s, v16.s[3]
+	WORD $0x4f90124c // fmla v12.4s, v18.4s, v16.s[0]
+	WORD $0x4fb01248 // fmla v8.4s, v18.4s, v16.s[1]
+	WORD $0x4f901a44 // fmla v4.4s, v18.4s, v16.s[2]
+	WORD $0x4fb01a4f // fmla v15.4s, v18.4s, v16.s[3]
+	WORD $0xad414991 // ldp q17, q18, [x12, #32]
+	WORD $0x9101018c // add x12, x12, #64
 	WORD $0x4f90122b // fmla v11.4s, v17.4s, v16.s[0]
 	WORD $0x4fb01227 // fmla v7.4s, v17.4s, v16.s[1]
 	WORD $0x4f901a23 // fmla v3.4s, v17.4s, v16.s[2]
-	WORD $0x4fb01a2c // fmla v12.4s, v17.4s, v16.s[3]
+	WORD $0x4fb01a21 // fmla v1.4s, v17.4s, v16.s[3]
 	WORD $0x4f90124a // fmla v10.4s, v18.4s, v16.s[0]
 	WORD $0x4fb01246 // fmla v6.4s, v18.4s, v16.s[1]
 	WORD $0x4f901a42 // fmla v2.4s, v18.4s, v16.s[2]
-	WORD $0x4fb01a4d // fmla v13.4s, v18.4s, v16.s[3]
-	WORD $0xad414ab1 // ldp q17, q18, [x21, #32]
-	WORD $0x910102b5 // add x21, x21, #64
-	WORD $0x4f901229 // fmla v9.4s, v17.4s, v16.s[0]
-	WORD $0x4fb01225 // fmla v5.4s, v17.4s, v16.s[1]
-	WORD $0x4f901a21 // fmla v1.4s, v17.4s, v16.s[2]
-	WORD $0x4fb01a2e // fmla v14.4s, v17.4s, v16.s[3]
-	WORD $0x4f901248 // fmla v8.4s, v18.4s, v16.s[0]
-	WORD $0x4fb01244 // fmla v4.4s, v18.4s, v16.s[1]
-	WORD $0x4f901a40 // fmla v0.4s, v18.4s, v16.s[2]
-	WORD $0x4fb01a4f // fmla v15.4s, v18.4s, v16.s[3]
-	WORD $0x54fffd4c // b.gt .LBB29_1
-	WORD $0xad002a8b // stp q11, q10, [x20]
-	WORD $0xad012289 // stp q9, q8, [x20, #32]
-	WORD $0xad021a87 // stp q7, q6, [x20, #64]
-	WORD $0xad031285 // stp q5, q4, [x20, #96]
-	WORD $0xad040a83 // stp q3, q2, [x20, #128]
-	WORD $0xad050281 // stp q1, q0, [x20, #160]
-	WORD $0xad06368c // stp q12, q13, [x20, #192]
-	WORD $0xad073e8e // stp q14, q15, [x20, #224]
+	WORD $0x4fb01a40 // fmla v0.4s, v18.4s, v16.s[3]
+	WORD $0x54fffd4c // b.gt .LBB29_2
+	WORD $0xad00328d // stp q13, q12, [x20]
+	WORD $0xf1001129 // subs x9, x9, #4
+	WORD $0x910042d6 // add x22, x22, #16
+	WORD $0xad012a8b // stp q11, q10, [x20, #32]
+	WORD $0xad022289 // stp q9, q8, [x20, #64]
+	WORD $0xad031a87 // stp q7, q6, [x20, #96]
+	WORD $0xad041285 // stp q5, q4, [x20, #128]
+	WORD $0xad050a83 // stp q3, q2, [x20, #160]
+	WORD $0xad063e8e // stp q14, q15, [x20, #192]
+	WORD $0xad070281 // stp q1, q0, [x20, #224]
+	WORD $0x91040294 // add x20, x20, #256
+	WORD $0x54fffa68 // b.hi .LBB29_1
 	WORD $0xd65f03c0 // ret
 
 // func transposeNEON(dst *byte, step int, src *byte, ld int, n int, rows int)
@@ -4006,8 +3912,8 @@ TEXT ·transposeNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0xd37ef6a8 // lsl x8, x21, #2
 	WORD $0x91001329 // add x9, x25, #4
 	WORD $0xaa0903ea // mov x10, x9
-	WORD $0xaa1603ec // mov x12, x22
 	WORD $0xaa1403eb // mov x11, x20
+	WORD $0xaa1603ec // mov x12, x22
 	WORD $0x8b17018d // add x13, x12, x23
 	WORD $0x3dc00180 // ldr q0, [x12]
 	WORD $0xd100114a // sub x10, x10, #4
@@ -4034,12 +3940,13 @@ TEXT ·transposeNEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x3d8001a3 // str q3, [x13]
 	WORD $0x8b1501cd // add x13, x14, x21
 	WORD $0x3d8001c4 // str q4, [x14]
+	WORD $0x8b1501ae // add x14, x13, x21
 	WORD $0x3d8001a0 // str q0, [x13]
-	WORD $0x54fffcac // b.gt .LBB30_2
+	WORD $0x54fffc8c // b.gt .LBB30_2
 	WORD $0xf1001318 // subs x24, x24, #4
 	WORD $0x8b080294 // add x20, x20, x8
 	WORD $0x910042d6 // add x22, x22, #16
-	WORD $0x54fffbcc // b.gt .LBB30_1
+	WORD $0x54fffbac // b.gt .LBB30_1
 	WORD $0xd65f03c0 // ret
 
 // func packNEON(dst *int32, src *int32, ld int, n int, columns int)

@@ -31,11 +31,20 @@ type Act struct {
 }
 
 type (
-	dotFunc   func(y *float32, w *byte, stride, rows, nb int, a *Act)
-	wordsFunc func(q *int16, d, m *float32, w *byte, nb int)
-	floatFunc func(y *float32, w *byte, stride, rows, n int, x *float32)
-	gemmFunc  func(acc *float32, w *int16, wd, wm *float32, x *int16, xd *float32, nb int)
+	dotFunc    func(y *float32, w *byte, stride, rows, nb int, a *Act)
+	quantsFunc func(q *int16, d, m *float32, w *byte, nb int)
+	floatFunc  func(y *float32, w *byte, stride, rows, n int, x *float32)
+	gemmFunc   func(acc *float32, w *int16, wd, wm *float32, x *int16, xd *float32, nb int)
 )
+
+// byteProducts is what differs where matrix products are of bytes: quants are a byte, not
+// a word that has the scale of its sub-block in it, and activations are two, x = 128·h + l.
+type byteProducts struct {
+	unit      int                                                   // bytes of a row that lie together in a panel
+	transpose func(dst *byte, step int, src *byte, ld, n, rows int) // of units
+	pack      func(dst, q *int16, ld, n int)
+	gemm16    [3]gemmFunc // by minima of a block, of types with a scale for each 16
+}
 
 // types bounds the gguf types with kernels.
 const types = 64
@@ -43,13 +52,14 @@ const types = 64
 // Set is the kernels for one kind of processor. Those missing are nil.
 type Set struct {
 	Name    string
-	Rows    int // weight rows in a panel of a matrix product, 16 or 32
+	Rows    int // weight rows in a panel of a matrix product, a multiple of 16
 	Columns int // activations' rows in a panel of a matrix product
 	Lanes   int // query rows in a panel of attention, a multiple of 4
 
-	dot   [types]dotFunc
-	words [types]wordsFunc
-	gemm  [3]gemmFunc // by minima of a block
+	dot    [types]dotFunc
+	quants [types]quantsFunc
+	gemm   [3]gemmFunc   // by minima of a block
+	bytes  *byteProducts // nil where integers are multiplied as words
 
 	dotFloat, sumFloat [types]floatFunc
 	dot4Float, dotNear [types]floatFunc // of a multiple of four rows
@@ -63,6 +73,7 @@ type Set struct {
 	narrow   [types]func(y *byte, x *float32, n int)
 	quantize func(q *int16, d, s, h, x *float32, nb int)
 	wide     func(w *byte, q *int16, d *float32, nb int)
+	wideSize func(n int) int
 
 	scores  scoresFunc
 	softcap capFunc
@@ -78,7 +89,7 @@ type Set struct {
 }
 
 // Integer reports whether products with weights of type t are of integers.
-func (s *Set) Integer(t gguf.Type) bool { return t < types && s.words[t] != nil }
+func (s *Set) Integer(t gguf.Type) bool { return t < types && s.quants[t] != nil }
 
 // Minima returns the number of minima a block of 32 values of type t has.
 func Minima(t gguf.Type) int {
@@ -89,6 +100,14 @@ func Minima(t gguf.Type) int {
 		return 2
 	}
 	return 0
+}
+
+// Scales returns the number of scales that Quants writes for a block of 32 values of type t.
+func (s *Set) Scales(t gguf.Type) int {
+	if s.bytes != nil && (t == gguf.Q2_K || t == gguf.Q3_K || t == gguf.Q6_K) {
+		return 2
+	}
+	return 1
 }
 
 // Dot writes the products of len(y) rows of weights of type t, which is Integer,
@@ -159,13 +178,13 @@ func (s *Set) Sum(t gguf.Type, y []float32, w []byte, stride int, f []float32) {
 	s.sumFloat[t](&y[0], &w[0], stride, len(f), len(y), &f[0])
 }
 
-// Words writes a row of weights out: cols words, a scale for each 32 of them, and
-// the minima.
+// Quants writes a row of weights out: cols integers, as words or as bytes in the first half
+// of q, their scales, and the minima.
 //
 //go:noinline
-func (s *Set) Words(t gguf.Type, q []int16, d, m []float32, w []byte, cols int) {
-	_, _, _, _ = q[cols-1], d[cols/32-1], m[max(1, Minima(t)*cols/32)-1], w[t.RowBytes(cols)-1]
-	s.words[t](&q[0], &d[0], &m[0], &w[0], cols/t.BlockSize())
+func (s *Set) Quants(t gguf.Type, q []int16, d, m []float32, w []byte, cols int) {
+	_, _, _, _ = q[cols-1], d[s.Scales(t)*cols/32-1], m[max(1, Minima(t)*cols/32)-1], w[t.RowBytes(cols)-1]
+	s.quants[t](&q[0], &d[0], &m[0], &w[0], cols/t.BlockSize())
 }
 
 // Fetch asks for rows of n bytes, which begin stride apart, to be brought near.
@@ -179,15 +198,52 @@ func (s *Set) Fetch(w []byte, stride, rows, n int) {
 	s.fetch(&w[0], stride, rows, n)
 }
 
-// Gemm adds to acc [Columns][Rows] the products of nb blocks of two panels: w
-// [nb][16][Rows][2], wd [nb][Rows], wm [nb][minima][Rows]; x [nb][16][Columns][2], xd
-// [nb][4][Columns]: scale, sum, sums of the halves.
+// QuantPanel makes a panel of Rows rows of cols integers, whole blocks, as Quants writes
+// them; they begin ld words apart.
 //
 //go:noinline
-func (s *Set) Gemm(minima int, acc []float32, w []int16, wd, wm []float32, x []int16, xd []float32, nb int) {
-	_, _, _ = acc[s.Columns*s.Rows-1], w[nb*32*s.Rows-1], wd[nb*s.Rows-1]
+func (s *Set) QuantPanel(dst, src []int16, ld, cols int) {
+	if s.bytes == nil {
+		Transpose(s, dst, src, ld, cols)
+		return
+	}
+	_, _ = dst[s.Rows*cols/2-1], src[(s.Rows-1)*ld+cols/2-1]
+	unit := s.bytes.unit
+	s.bytes.transpose((*byte)(unsafe.Pointer(&dst[0])), s.Rows*unit, (*byte)(unsafe.Pointer(&src[0])), 2*ld, cols/unit, s.Rows)
+}
+
+// ActPanel makes a panel of Columns rows of cols rounded activations, whole blocks, which
+// begin cols apart.
+//
+//go:noinline
+func (s *Set) ActPanel(dst, q []int16, cols int) {
+	if s.bytes == nil {
+		Pack(s, dst, q, cols/2, cols/2)
+		return
+	}
+	_, _ = dst[s.Columns*cols-1], q[s.Columns*cols-1]
+	s.bytes.pack(&dst[0], &q[0], cols, cols)
+}
+
+// Gemm adds to acc [Columns][Rows] the products of nb blocks of 32 of two panels, of weights
+// of type t and of activations, with their scales: wd [nb][Scales][Rows], wm
+// [nb][Minima][Rows]; xd [nb][4][Columns]: scale, sum, sums of the halves. Of each row a panel
+// has 4 or 8 bytes side by side, then those of the next: of words w is [nb][16][Rows][2], x
+// [nb][16][Columns][2].
+//
+//go:noinline
+func (s *Set) Gemm(t gguf.Type, acc []float32, w []int16, wd, wm []float32, x []int16, xd []float32, nb int) {
+	minima, scales := Minima(t), s.Scales(t)
+	words, gemm := nb*32*s.Rows, s.gemm[minima]
+	if s.bytes != nil {
+		words /= 2
+	}
+	if scales == 2 {
+		gemm = s.bytes.gemm16[minima]
+	}
+	_, _, _ = acc[s.Columns*s.Rows-1], w[words-1], wd[nb*scales*s.Rows-1]
 	_, _, _ = wm[max(1, nb*minima*s.Rows)-1], x[nb*32*s.Columns-1], xd[nb*4*s.Columns-1]
-	s.gemm[minima](&acc[0], &w[0], &wd[0], &wm[0], &x[0], &xd[0], nb)
+	gemm(&acc[0], &w[0], &wd[0], &wm[0], &x[0], &xd[0], nb)
 }
 
 // GemmFloat adds to acc [Columns][Rows] the product of w [n][Rows] and x
@@ -277,7 +333,7 @@ func (s *Set) WideBytes(n int) int {
 	if s.wide == nil {
 		return 0
 	}
-	return (n+63)/64*256 + (n+127)/128*448 // wide_t and fours_t
+	return s.wideSize(n)
 }
 
 // Wide writes rounded activations, whole blocks of 32, in the form that Act.W has. w

@@ -36,6 +36,7 @@ func Sets() []*Set {
 			s := *s
 			s.Name = "avx512-vbmi"
 			s.wide = wideVBMI
+			s.wideSize = func(n int) int { return (n+63)/64*256 + (n+127)/128*448 } // wide_t and fours_t
 			for t, dot := range vbmiDots {
 				s.dot[t] = dot
 			}
@@ -54,7 +55,7 @@ func avx2Set() *Set {
 		Columns: 6,
 		Lanes:   24,
 		dot:     avx2Dots,
-		words: [types]wordsFunc{
+		quants: [types]quantsFunc{
 			gguf.Q4_0: wordsQ4_0AVX2, gguf.Q4_1: wordsQ4_1AVX2, gguf.Q5_0: wordsQ5_0AVX2, gguf.Q5_1: wordsQ5_1AVX2,
 			gguf.Q8_0: wordsQ8_0AVX2, gguf.IQ4_NL: wordsIQ4NLAVX2, gguf.MXFP4: wordsMXFP4AVX2, gguf.Q2_K: wordsQ2KAVX2,
 			gguf.Q3_K: wordsQ3KAVX2, gguf.Q4_K: wordsQ4KAVX2, gguf.Q5_K: wordsQ5KAVX2, gguf.Q6_K: wordsQ6KAVX2,

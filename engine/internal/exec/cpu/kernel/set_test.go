@@ -1,10 +1,13 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -24,6 +27,25 @@ func each(t *testing.T, f func(t *testing.T, s *Set, r *rand.Rand)) {
 			})
 			f(t, s, rand.New(rand.NewPCG(seed, 0)))
 		})
+	}
+}
+
+// TestSets: where GOLLM_KERNELS says which kernels are the best that this processor has, they
+// are the first. (make test-arm64 says so of the processors it emulates.)
+func TestSets(t *testing.T) {
+	sets := Sets()
+	if want := os.Getenv("GOLLM_KERNELS"); want != "" && sets[0].Name != want {
+		t.Errorf("the best kernels are %s, want %s", sets[0].Name, want)
+	}
+	names := map[string]bool{}
+	for _, s := range sets {
+		if names[s.Name] {
+			t.Errorf("two sets are named %s", s.Name)
+		}
+		names[s.Name] = true
+	}
+	if last := sets[len(sets)-1]; last.Name != "go" {
+		t.Errorf("the last kernels are %s, want go", last.Name)
 	}
 }
 
@@ -191,8 +213,17 @@ func TestDot(t *testing.T) {
 	})
 }
 
-// TestWords holds the words that panels are made of against the decoder.
-func TestWords(t *testing.T) {
+// integer is number i of a row that Quants wrote.
+func integer(s *Set, q []int16, i int) float64 {
+	if s.bytes != nil {
+		return float64(unsafe.Slice((*int8)(unsafe.Pointer(&q[0])), 2*len(q))[i])
+	}
+	return float64(q[i])
+}
+
+// TestQuants holds the integers that panels are made of, and their scales, against the
+// decoder.
+func TestQuants(t *testing.T) {
 	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
 		for typ := range gguf.Type(types) {
 			if !s.Integer(typ) {
@@ -201,10 +232,11 @@ func TestWords(t *testing.T) {
 			for _, blocks := range []int{1, 2, 5} {
 				cols := blocks * typ.BlockSize()
 				w, values := weights(r, typ, 1, cols)
-				q, d, m := make([]int16, cols), make([]float32, cols/32), make([]float32, cols/16)
-				s.Words(typ, q, d, m, w, cols)
+				scales := s.Scales(typ)
+				q, d, m := make([]int16, cols), make([]float32, scales*cols/32), make([]float32, cols/16)
+				s.Quants(typ, q, d, m, w, cols)
 				for i, want := range values {
-					got := float64(q[i]) * float64(d[i/32])
+					got := integer(s, q, i) * float64(d[i*scales/32])
 					size := math.Abs(got)
 					if k := Minima(typ); k > 0 {
 						min := float64(m[i*k/32])
@@ -212,8 +244,8 @@ func TestWords(t *testing.T) {
 						size += math.Abs(min)
 					}
 					near(t, fmt.Sprintf("%s value %d", typ, i), float32(got), want, size, 1e-6)
-					if q[i] > 4096 || q[i] < -4096 {
-						t.Fatalf("%s value %d is the word %d: sums may overflow", typ, i, q[i])
+					if q := integer(s, q, i); q > 4096 || q < -4096 {
+						t.Fatalf("%s value %d is the word %v: sums may overflow", typ, i, q)
 					}
 				}
 			}
@@ -221,46 +253,84 @@ func TestWords(t *testing.T) {
 	})
 }
 
-// TestLargest adds the largest products there are: they must fit.
+// TestLargest adds the largest products there are, of Q6_K as words and of Q8_0 as bytes:
+// they must fit.
 func TestLargest(t *testing.T) {
 	each(t, func(t *testing.T, s *Set, _ *rand.Rand) {
 		if !s.Integer(gguf.Q6_K) {
 			t.Skip("has no integer kernels")
 		}
-		w := make([]byte, gguf.Q6_K.BlockBytes()) // quants of 0: -32
+		six := make([]byte, gguf.Q6_K.BlockBytes()) // quants of 0: -32
 		for i := 192; i < 208; i++ {
-			w[i] = 0x80 // -128
+			six[i] = 0x80 // scales of -128
 		}
-		binary.LittleEndian.PutUint16(w[208:], 0x3c00) // 1
-		x := make([]float32, 256)
-		for i := range x {
-			x[i] = 1
+		binary.LittleEndian.PutUint16(six[208:], 0x3c00) // 1
+		eight := bytes.Repeat([]byte{0x80}, gguf.Q8_0.BlockBytes())
+		binary.LittleEndian.PutUint16(eight, 0x3c00)
+		for _, sign := range []float32{1, -1} {
+			for _, c := range []struct {
+				typ   gguf.Type
+				block []byte
+				value float64
+			}{{gguf.Q6_K, six, 4096}, {gguf.Q8_0, eight, -128}} {
+				n := c.typ.BlockSize()
+				x := make([]float32, n)
+				for i := range x {
+					x[i] = sign
+				}
+				a := quantized(s, x)
+				want, y := c.value*float64(sign)*float64(n), make([]float32, 1)
+				s.Dot(c.typ, y, c.block, len(c.block), n, &a.act)
+				near(t, c.typ.String(), y[0], want, math.Abs(want), 1e-6)
+				for _, y := range product(s, c.typ, bytes.Repeat(c.block, s.Rows), slices.Repeat([]*activations{a}, s.Columns)) {
+					near(t, c.typ.String()+" in a panel", y, want+1, math.Abs(want), 1e-6)
+				}
+			}
 		}
-		a := quantized(s, x)
-		y := make([]float32, 1)
-		s.Dot(gguf.Q6_K, y, w, len(w), 256, &a.act)
-		near(t, "Q6_K", y[0], 256*4096, 256*4096, 1e-6)
 	})
 }
 
 // panel packs activations for Gemm.
 func panel(s *Set, rows []*activations) (x []int16, xd []float32) {
-	n := s.Columns
-	nb := len(rows[0].d)
-	x, xd = make([]int16, nb*32*n), make([]float32, nb*4*n)
+	n, cols := s.Columns, len(rows[0].q)
+	nb := cols / 32
+	x, xd = make([]int16, cols*n), make([]float32, nb*4*n)
+	var q []int16
 	for c, a := range rows {
-		for k, q := range a.q {
-			x[k/2*2*n+2*c+k%2] = q
-		}
+		q = append(q, a.q...)
 		for b := range nb {
 			for i, v := range []float32{a.d[b], a.s[b], a.h[2*b], a.h[2*b+1]} {
 				xd[(b*4+i)*n+c] = v
 			}
 		}
 	}
+	s.ActPanel(x, q, cols)
 	return x, xd
 }
 
+// product multiplies Rows rows of weights with Columns rows of activations, and adds one.
+func product(s *Set, typ gguf.Type, w []byte, a []*activations) []float32 {
+	cols := len(a[0].q)
+	nb := cols / 32
+	ld := 2*nb + 8
+	q, d, m := make([]int16, s.Rows*cols), make([]float32, s.Rows*ld), make([]float32, s.Rows*ld)
+	for i := range s.Rows {
+		s.Quants(typ, q[i*cols:], d[i*ld:], m[i*ld:], w[i*typ.RowBytes(cols):], cols)
+	}
+	pq, pd, pm := make([]int16, s.Rows*cols), make([]float32, s.Rows*ld), make([]float32, s.Rows*ld)
+	s.QuantPanel(pq, q, cols, cols)
+	Transpose(s, pd, d, ld, s.Scales(typ)*nb)
+	Transpose(s, pm, m, ld, max(1, Minima(typ))*nb)
+	x, xd := panel(s, a)
+	acc := make([]float32, s.Columns*s.Rows)
+	for i := range acc {
+		acc[i] = 1
+	}
+	s.Gemm(typ, acc, pq, pd, pm, x, xd, nb)
+	return acc
+}
+
+// TestGemm holds panels and their products against the decoded weights.
 func TestGemm(t *testing.T) {
 	each(t, func(t *testing.T, s *Set, r *rand.Rand) {
 		for typ := range gguf.Type(types) {
@@ -269,30 +339,20 @@ func TestGemm(t *testing.T) {
 			}
 			for _, blocks := range []int{1, 3} {
 				cols := blocks * typ.BlockSize()
-				nb := cols / 32
 				w, values := weights(r, typ, s.Rows, cols)
-				per := Minima(typ)
-				q, d, m := make([]int16, s.Rows*cols), make([]float32, s.Rows*(nb+8)), make([]float32, s.Rows*(2*nb+8))
-				for i := range s.Rows {
-					s.Words(typ, q[i*cols:], d[i*(nb+8):], m[i*(2*nb+8):], w[i*typ.RowBytes(cols):], cols)
-				}
-				pq, pd, pm := make([]int16, s.Rows*cols), make([]float32, s.Rows*(nb+8)), make([]float32, s.Rows*(2*nb+8))
-				Transpose(s, pq, q, cols, cols)
-				Transpose(s, pd, d, nb+8, nb)
-				Transpose(s, pm, m, 2*nb+8, nb*max(1, per))
 				var a []*activations
 				for range s.Columns {
 					a = append(a, quantized(s, normal(r, cols)))
 				}
-				x, xd := panel(s, a)
-				acc := make([]float32, s.Columns*s.Rows)
-				for i := range acc {
-					acc[i] = 1
-				}
-				s.Gemm(per, acc, pq, pd, pm, x, xd, nb)
-				for i, y := range acc {
-					want, size := dots(values[i%s.Rows*cols:][:cols], a[i/s.Rows].x)
-					near(t, fmt.Sprintf("%s, %d blocks, row %d, column %d", typ, blocks, i%s.Rows, i/s.Rows), y, want+1, size, rounding)
+				for i, y := range product(s, typ, w, a) {
+					row, a := values[i%s.Rows*cols:][:cols], a[i/s.Rows]
+					what := fmt.Sprintf("%s, %d blocks, row %d, column %d", typ, blocks, i%s.Rows, i/s.Rows)
+					want, size := dots(row, a.x)
+					near(t, what, y, want+1, size, rounding)
+					if Minima(typ) == 0 { // minima multiply the sums before rounding
+						want, size = dots(row, a.dequantized())
+						near(t, what+", integers", y, want+1, size+1, 2e-6)
+					}
 				}
 			}
 		}

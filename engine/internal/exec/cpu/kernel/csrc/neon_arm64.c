@@ -17,7 +17,6 @@ UNROLL for (int i = 1; i < 4; i++) {
     return vaddq_s32(a, b);
 }
 
-#define PINV(v) __asm__ volatile("" : "+w"(v))
 #define DOT_ARGS (float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a)
 #define WORDS_ARGS (int16_t *q, float *d, float *m, const uint8_t *w, int64_t nb)
 
@@ -28,7 +27,7 @@ KERNEL(NAME) DOT_ARGS { \
         float32x4_t acc = vdupq_n_f32(0); float accm = 0; \
         int64_t i = nb; \
         do { \
-            acc = vfmaq_n_f32(acc, vcvtq_f32_s32(mac(T(p), x)), D * *xd); \
+            acc = vfmaq_n_f32(acc, vcvtq_f32_s32(mac(widened(T(p)), x)), D * *xd); \
             if (HASMIN) accm += M * *xs; \
             p += BYTES; x += 32; xd++; xs++; \
         } while (--i > 0); \
@@ -39,14 +38,29 @@ KERNEL(NAME) DOT_ARGS { \
 KERNEL(NAME) WORDS_ARGS { \
     do { \
         const uint8_t *p = w; \
-        words32 v = T(p); \
+        words32 v = widened(T(p)); \
 UNROLL  for (int i = 0; i < 4; i++) vst1q_s16(q + 8 * i, v.v[i]); \
         *d++ = D; \
         if (HASMIN) *m++ = M; \
         w += BYTES; q += 32; \
     } while (--nb > 0); \
 }
-#define DOT256(NAME, T, BYTES, D, MINS) \
+
+// Blocks of 256. A quant times its sub-block's scale is a word still.
+typedef struct { int16x8_t a, b; } scales_t;
+INLINE scales_t spread(int8x16_t s) { return (scales_t){vmovl_s8(vget_low_s8(s)), vmovl_high_s8(s)}; }
+INLINE words32 times(bytes32 b, int16x8_t s, int lo, int hi) {
+#define LANE(i) (i == 0 ? vdupq_laneq_s16(s, 0) : i == 1 ? vdupq_laneq_s16(s, 1) : i == 2 ? vdupq_laneq_s16(s, 2) : i == 3 ? vdupq_laneq_s16(s, 3) : \
+                 i == 4 ? vdupq_laneq_s16(s, 4) : i == 5 ? vdupq_laneq_s16(s, 5) : i == 6 ? vdupq_laneq_s16(s, 6) : vdupq_laneq_s16(s, 7))
+    words32 w = widened(b);
+    int16x8_t l = LANE(lo), h = LANE(hi);
+    return (words32){{vmulq_s16(w.v[0], l), vmulq_s16(w.v[1], l), vmulq_s16(w.v[2], h), vmulq_s16(w.v[3], h)}};
+}
+INLINE words32 times16(bytes32 b, scales_t s, int j) { return times(b, j < 4 ? s.a : s.b, (2 * j) & 7, (2 * j + 1) & 7); }
+INLINE words32 times32(bytes32 b, scales_t s, int j) { return times(b, s.a, j, j); }
+
+// PER values have a scale. MINS of a block: 0 none, 1 for each 32, 2 for each 16.
+#define DOT256(NAME, T, PER, BYTES, D, MINS) \
 KERNEL(NAME) DOT_ARGS { \
     do { \
         const uint8_t *p = w; const int16_t *x = a->q; const float *xd = a->d, *xs = a->s, *xh = a->h; \
@@ -54,9 +68,9 @@ KERNEL(NAME) DOT_ARGS { \
         int64_t i = nb; \
         do { \
             float32x4_t f = vdupq_n_f32(0); \
-            scales_t s = T##_begin(p); \
+            scales_t s = spread(T##_scales(p)); \
 UNROLL      for (int j = 0; j < 8; j++) { \
-                f = vfmaq_n_f32(f, vcvtq_f32_s32(mac(T(p, s, j), x + 32 * j)), xd[j]); \
+                f = vfmaq_n_f32(f, vcvtq_f32_s32(mac(times##PER(T(p, j), s, j), x + 32 * j)), xd[j]); \
                 PINV(f); PIN(p); \
             } \
             acc = vfmaq_n_f32(acc, f, half(p + D)); \
@@ -75,13 +89,13 @@ UNROLL          for (int j = 0; j < 2; j++) { \
         *y++ = vaddvq_f32(acc); w += stride; \
     } while (--rows > 0); \
 }
-#define WORDS256(NAME, T, BYTES, D, MINS) \
+#define WORDS256(NAME, T, PER, BYTES, D, MINS) \
 KERNEL(NAME) WORDS_ARGS { \
     do { \
         float32x4_t t[2]; \
-        scales_t s = T##_begin(w); \
+        scales_t s = spread(T##_scales(w)); \
 UNROLL  for (int j = 0; j < 8; j++) { \
-            words32 v = T(w, s, j); \
+            words32 v = times##PER(T(w, j), s, j); \
 UNROLL      for (int i = 0; i < 4; i++) vst1q_s16(q + 32 * j + 8 * i, v.v[i]); \
             PIN(q); \
         } \
@@ -103,12 +117,12 @@ DOT32(dotQ5_1NEON, q5_1, 24, half(p), half(p + 2), 1)
 DOT32(dotQ8_0NEON, q8_0, 34, half(p), 0, 0)
 DOT32(dotIQ4NLNEON, iq4_nl, 18, half(p), 0, 0)
 DOT32(dotMXFP4NEON, mxfp4, 17, e8m0(p), 0, 0)
-DOT256(dotQ2KNEON, q2_k, 84, 80, 2)
-DOT256(dotQ3KNEON, q3_k, 110, 108, 0)
-DOT256(dotQ4KNEON, q4_k, 144, 0, 1)
-DOT256(dotQ5KNEON, q5_k, 176, 0, 1)
-DOT256(dotQ6KNEON, q6_k, 210, 208, 0)
-DOT256(dotIQ4XSNEON, iq4_xs, 136, 0, 0)
+DOT256(dotQ2KNEON, q2_k, 16, 84, 80, 2)
+DOT256(dotQ3KNEON, q3_k, 16, 110, 108, 0)
+DOT256(dotQ4KNEON, q4_k, 32, 144, 0, 1)
+DOT256(dotQ5KNEON, q5_k, 32, 176, 0, 1)
+DOT256(dotQ6KNEON, q6_k, 16, 210, 208, 0)
+DOT256(dotIQ4XSNEON, iq4_xs, 32, 136, 0, 0)
 
 WORDS32(wordsQ4_0NEON, q4_0, 18, half(p), 0, 0)
 WORDS32(wordsQ4_1NEON, q4_1, 20, half(p), half(p + 2), 1)
@@ -117,88 +131,99 @@ WORDS32(wordsQ5_1NEON, q5_1, 24, half(p), half(p + 2), 1)
 WORDS32(wordsQ8_0NEON, q8_0, 34, half(p), 0, 0)
 WORDS32(wordsIQ4NLNEON, iq4_nl, 18, half(p), 0, 0)
 WORDS32(wordsMXFP4NEON, mxfp4, 17, e8m0(p), 0, 0)
-WORDS256(wordsQ2KNEON, q2_k, 84, 80, 2)
-WORDS256(wordsQ3KNEON, q3_k, 110, 108, 0)
-WORDS256(wordsQ4KNEON, q4_k, 144, 0, 1)
-WORDS256(wordsQ5KNEON, q5_k, 176, 0, 1)
-WORDS256(wordsQ6KNEON, q6_k, 210, 208, 0)
-WORDS256(wordsIQ4XSNEON, iq4_xs, 136, 0, 0)
+WORDS256(wordsQ2KNEON, q2_k, 16, 84, 80, 2)
+WORDS256(wordsQ3KNEON, q3_k, 16, 110, 108, 0)
+WORDS256(wordsQ4KNEON, q4_k, 32, 144, 0, 1)
+WORDS256(wordsQ5KNEON, q5_k, 32, 176, 0, 1)
+WORDS256(wordsQ6KNEON, q6_k, 16, 210, 208, 0)
+WORDS256(wordsIQ4XSNEON, iq4_xs, 32, 136, 0, 0)
 
-// ---- matrix products: see gemm.h; 4 columns
+// ---- matrix products: see gemm.h; 8 rows by 4 columns at a time
 
 // A pair of products is added up when its sum is complete: vmull makes both, in
 // lanes side by side.
 #define GEMM(NAME, MINS) \
 KERNEL(NAME)(float *acc, const int16_t *w, const float *wd, const float *wm, const int16_t *x, const float *xd, int64_t nb) { \
+    int64_t columns = COLUMNS; \
     do { \
-        int64_t h = 2; \
-        do { /* 8 rows */ \
-            int32x4_t s[16]; \
-UNROLL      for (int i = 0; i < 16; i++) s[i] = vdupq_n_s32(0); \
-            int64_t t = 16; \
+        int64_t rows = ROWS; \
+        do { \
+            const int16_t *p = w, *q = x; \
+            const float *pd = wd, *pm = wm, *qd = xd; \
+            int64_t left = nb; \
             do { \
-                int16x8_t a = vld1q_s16(w), b = vld1q_s16(w + 8); \
-                int32x4_t v = vld1q_s32((const int32_t *)x); \
-                int16x8_t c[4] = {vreinterpretq_s16_s32(vdupq_laneq_s32(v, 0)), vreinterpretq_s16_s32(vdupq_laneq_s32(v, 1)), \
-                                  vreinterpretq_s16_s32(vdupq_laneq_s32(v, 2)), vreinterpretq_s16_s32(vdupq_laneq_s32(v, 3))}; \
+                int32x4_t s[16]; \
+UNROLL          for (int i = 0; i < 16; i++) s[i] = vdupq_n_s32(0); \
+                int64_t t = 16; \
+                do { \
+                    int16x8_t a = vld1q_s16(p), b = vld1q_s16(p + 8); \
+                    int32x4_t v = vld1q_s32((const int32_t *)q); \
+                    int16x8_t c[4] = {vreinterpretq_s16_s32(vdupq_laneq_s32(v, 0)), vreinterpretq_s16_s32(vdupq_laneq_s32(v, 1)), \
+                                      vreinterpretq_s16_s32(vdupq_laneq_s32(v, 2)), vreinterpretq_s16_s32(vdupq_laneq_s32(v, 3))}; \
+UNROLL              for (int i = 0; i < 4; i++) { \
+                        s[4 * i] = vmlal_s16(s[4 * i], vget_low_s16(a), vget_low_s16(c[i])); \
+                        s[4 * i + 1] = vmlal_high_s16(s[4 * i + 1], a, c[i]); \
+                        s[4 * i + 2] = vmlal_s16(s[4 * i + 2], vget_low_s16(b), vget_low_s16(c[i])); \
+                        s[4 * i + 3] = vmlal_high_s16(s[4 * i + 3], b, c[i]); \
+                    } \
+                    p += 2 * ROWS; q += 2 * COLUMNS; PIN(p); PIN(q); \
+                } while (--t > 0); \
 UNROLL          for (int i = 0; i < 4; i++) { \
-                    s[4 * i] = vmlal_s16(s[4 * i], vget_low_s16(a), vget_low_s16(c[i])); \
-                    s[4 * i + 1] = vmlal_high_s16(s[4 * i + 1], a, c[i]); \
-                    s[4 * i + 2] = vmlal_s16(s[4 * i + 2], vget_low_s16(b), vget_low_s16(c[i])); \
-                    s[4 * i + 3] = vmlal_high_s16(s[4 * i + 3], b, c[i]); \
+UNROLL              for (int k = 0; k < 2; k++) { \
+                        PIN(qd); PIN(pd); PIN(pm); PIN(acc); \
+                        float *to = acc + ROWS * i + 4 * k; \
+                        float32x4_t f = vld1q_f32(to), c = vcvtq_f32_s32(vpaddq_s32(s[4 * i + 2 * k], s[4 * i + 2 * k + 1])); \
+                        if (MINS == 1) f = vfmaq_n_f32(f, vld1q_f32(pm + 4 * k), qd[COLUMNS + i]); \
+                        if (MINS == 2) { \
+                            f = vfmaq_n_f32(f, vld1q_f32(pm + 4 * k), qd[2 * COLUMNS + i]); \
+                            f = vfmaq_n_f32(f, vld1q_f32(pm + ROWS + 4 * k), qd[3 * COLUMNS + i]); \
+                        } \
+                        vst1q_f32(to, vfmaq_f32(f, c, vmulq_n_f32(vld1q_f32(pd + 4 * k), qd[i]))); \
+                    } \
                 } \
-                w += 32; x += 8; PIN(w); PIN(x); \
-            } while (--t > 0); \
-UNROLL      for (int i = 0; i < 4; i++) { \
-UNROLL          for (int k = 0; k < 2; k++) { \
-                    PIN(xd); PIN(wd); PIN(wm); PIN(acc); \
-                    float32x4_t f = vld1q_f32(acc + 16 * i + 4 * k); \
-                    if (MINS == 1) f = vfmaq_n_f32(f, vld1q_f32(wm + 4 * k), xd[4 + i]); \
-                    if (MINS == 2) f = vfmaq_n_f32(vfmaq_n_f32(f, vld1q_f32(wm + 4 * k), xd[8 + i]), vld1q_f32(wm + 16 + 4 * k), xd[12 + i]); \
-                    float32x4_t c = vcvtq_f32_s32(vpaddq_s32(s[4 * i + 2 * k], s[4 * i + 2 * k + 1])); \
-                    vst1q_f32(acc + 16 * i + 4 * k, vfmaq_f32(f, c, vmulq_n_f32(vld1q_f32(wd + 4 * k), xd[i]))); \
-                } \
-            } \
-            /* to the other 8 rows of the same block */ \
-            w += 16 - 512; x -= 128; acc += 8; wd += 8; wm += 8; \
-        } while (--h > 0); \
-        w += 512 - 32; x += 128; xd += 16; acc -= 16; wm += 16 * MINS - 16; \
-    } while (--nb > 0); \
+                pd += ROWS; pm += MINS * ROWS; qd += 4 * COLUMNS; \
+            } while (--left > 0); \
+            w += 16; wd += 8; wm += 8; acc += 8; \
+        } while ((rows -= 8) > 0); \
+        w -= 2 * ROWS; wd -= ROWS; wm -= ROWS; acc += 4 * ROWS - ROWS; \
+        x += 8; xd += 4; \
+    } while ((columns -= 4) > 0); \
 }
 GEMM(gemmNEON, 0)
 GEMM(gemmMinNEON, 1)
 GEMM(gemmMin2NEON, 2)
 
 KERNEL(gemmFloatNEON)(float *acc, const float *w, const float *x, int64_t n) {
-    float32x4_t s[16];
-UNROLL for (int i = 0; i < 16; i++) s[i] = vld1q_f32(acc + 4 * i);
+    int64_t columns = COLUMNS;
     do {
-        float32x4_t v = vld1q_f32(x), a[4] = {vld1q_f32(w), vld1q_f32(w + 4), vld1q_f32(w + 8), vld1q_f32(w + 12)};
-UNROLL  for (int k = 0; k < 4; k++) {
-            s[k] = vfmaq_laneq_f32(s[k], a[k], v, 0);
-            s[4 + k] = vfmaq_laneq_f32(s[4 + k], a[k], v, 1);
-            s[8 + k] = vfmaq_laneq_f32(s[8 + k], a[k], v, 2);
-            s[12 + k] = vfmaq_laneq_f32(s[12 + k], a[k], v, 3);
-        }
-        w += 16; x += 4;
-    } while (--n > 0);
-UNROLL for (int i = 0; i < 16; i++) vst1q_f32(acc + 4 * i, s[i]);
+        const float *p = w, *q = x; int64_t left = n;
+        float32x4_t s[16];
+UNROLL  for (int i = 0; i < 16; i++) s[i] = vld1q_f32(acc + 4 * i);
+        do {
+            float32x4_t v = vld1q_f32(q), a[4] = {vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+UNROLL      for (int k = 0; k < 4; k++) {
+                s[k] = vfmaq_laneq_f32(s[k], a[k], v, 0);
+                s[4 + k] = vfmaq_laneq_f32(s[4 + k], a[k], v, 1);
+                s[8 + k] = vfmaq_laneq_f32(s[8 + k], a[k], v, 2);
+                s[12 + k] = vfmaq_laneq_f32(s[12 + k], a[k], v, 3);
+            }
+            p += ROWS; q += COLUMNS;
+        } while (--left > 0);
+UNROLL  for (int i = 0; i < 16; i++) vst1q_f32(acc + 4 * i, s[i]);
+        x += 4; acc += 4 * ROWS;
+    } while ((columns -= 4) > 0);
 }
 
 // transposeNEON: see transposeAVX2.
 KERNEL(transposeNEON)(uint8_t *dst, int64_t step, const uint8_t *src, int64_t ld, int64_t n, int64_t rows) {
     do {
         uint8_t *to = dst; const uint8_t *p = src; int64_t left = rows;
-        do { // 4 rows by 4 columns
-            uint32x4_t r[4];
-UNROLL      for (int i = 0; i < 4; i++) { r[i] = vld1q_u32((const uint32_t *)p); p += ld; PIN(p); }
-            uint32x4_t a = vtrn1q_u32(r[0], r[1]), b = vtrn2q_u32(r[0], r[1]), c = vtrn1q_u32(r[2], r[3]), d = vtrn2q_u32(r[2], r[3]);
-#define PAIR(f, x, y) vreinterpretq_u32_u64(f(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
+        do {
+            int8x16_t r[4];
+UNROLL      for (int i = 0; i < 4; i++) { r[i] = vld1q_s8((const int8_t *)p); p += ld; PIN(p); }
+            transpose4(r);
             uint8_t *o = to;
-            vst1q_u32((uint32_t *)o, PAIR(vtrn1q_u64, a, c)); o += step; PIN(o);
-            vst1q_u32((uint32_t *)o, PAIR(vtrn1q_u64, b, d)); o += step; PIN(o);
-            vst1q_u32((uint32_t *)o, PAIR(vtrn2q_u64, a, c)); o += step; PIN(o);
-            vst1q_u32((uint32_t *)o, PAIR(vtrn2q_u64, b, d));
+UNROLL      for (int i = 0; i < 4; i++) { vst1q_s8((int8_t *)o, r[i]); o += step; PIN(o); }
             to += 16;
         } while ((left -= 4) > 0);
         dst += 4 * step; src += 16;
