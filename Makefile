@@ -86,10 +86,11 @@ record: oracle ## record the families' logits again (CASE=REGEXP for some)
 # Processors with each kind of arm64 kernels, and that kind.
 ARM64 = cortex-a72=neon neoverse-n1=dotprod max=i8mm
 
+# What the collector waits for is no measure of an emulated processor.
 test-arm64: ## the CPU kernels and executor as linux/arm64 under qemu-user (apt-get install qemu-user)
-	@for p in $(ARM64); do cpu=$${p%=*}; echo "$$cpu:"; \
-	GOARCH=arm64 GOLLM_KERNELS=$${p#*=} $(GO) test -count=1 -exec "qemu-aarch64 -cpu $$cpu" ./engine/internal/exec/cpu/kernel -skip AssemblyIsCurrent && \
-	GOARCH=arm64 $(GO) test -count=1 -exec "qemu-aarch64 -cpu $$cpu" ./engine/internal/exec/cpu || exit 1; done
+	@for p in $(ARM64); do cpu=$${p%=*}; echo "$$cpu:"; GOARCH=arm64 GOLLM_KERNELS=$${p#*=} \
+	$(GO) test -count=1 -exec "qemu-aarch64 -cpu $$cpu" ./engine/internal/exec/cpu/kernel -skip AssemblyIsCurrent || exit 1; done
+	GOARCH=arm64 $(GO) test -timeout 30m -exec "qemu-aarch64 -cpu max" ./engine/internal/exec/cpu -skip CollectorIsNotStalled
 
 doctor: ## check this machine; where there is no Metal, the emulated GPU (needs clang-19)
 	$(GO) run -tags emu ./cmd/gollm doctor
