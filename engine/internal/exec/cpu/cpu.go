@@ -13,7 +13,6 @@ package cpu
 
 import (
 	"fmt"
-	"sync"
 	"unsafe"
 
 	"github.com/gollm/gollm/engine/internal/exec/cpu/kernel"
@@ -30,11 +29,11 @@ type Options struct {
 	Kernels *kernel.Set
 }
 
-// Executor compiles programs for the CPU. Steps of its Runners take turns: each
-// has all workers.
+// Executor compiles programs for the CPU. Steps of its Runners take turns, in which
+// they have all workers: see turns.
 type Executor struct {
-	mu      sync.Mutex
-	team    *team
+	turns   turns
+	team    *team // of turns
 	kernels *kernel.Set
 	precise bool
 }
@@ -43,7 +42,8 @@ type Executor struct {
 // included, or one for each processor if threads is 0. More than there are
 // processors for Go would wait for each other; they are not used.
 func New(threads int, o Options) *Executor {
-	e := &Executor{team: newTeam(threads), kernels: o.Kernels, precise: o.Precise}
+	team := newTeam(threads)
+	e := &Executor{turns: turns{team: team}, team: team, kernels: o.Kernels, precise: o.Precise}
 	if e.kernels == nil {
 		e.kernels = kernel.Sets()[0]
 	}
@@ -56,11 +56,9 @@ func (e *Executor) Threads() int { return e.team.n }
 // Kernels names the kernels in use, such as "avx2".
 func (e *Executor) Kernels() string { return e.kernels.Name }
 
-// Close stops the workers.
+// Close stops the workers. A Runner that waits for them then, or later, returns an error.
 func (e *Executor) Close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.team.close()
+	e.turns.close()
 	return nil
 }
 
@@ -69,9 +67,12 @@ func (e *Executor) Close() error {
 type step struct {
 	items   func() int
 	run     func(w *worker, item int)
-	rows    kind           // whose items they are, if each works on one row of tensors:
-	touched []matrix       // of these
-	of      program.Tensor // what is projected, of projections
+	rows    kind     // whose items they are, if each works on one row of tensors:
+	touched []matrix // of these
+
+	// A step of projections has these instead of run: its items are rows of weights.
+	projections []*projection
+	of          program.Tensor // what is projected
 }
 
 // kind is a kind of rows: tensors of the same kind have as many.
@@ -103,6 +104,9 @@ type runner struct {
 	step *program.Step
 	n, m int // tokens and outputs of step
 
+	turn chan bool // a turn has come: true to lead it, false when it is over
+	err  error     // of a turn that another led
+
 	runs     []run // of step's tokens
 	longest  int   // the most tokens of a run
 	decodeKV func(dst []float32, src []byte)
@@ -110,9 +114,10 @@ type runner struct {
 
 // worker is the memory that belongs to one worker of a runner.
 type worker struct {
-	row   []float32 // decoded weights, gated logits
-	score []float32 // of attention: see attention.go
-	tile  tile
+	row     []float32       // decoded weights, gated logits
+	columns []kernel.Column // for kernel.Set.Dots
+	score   []float32       // of attention: see attention.go
+	tile    tile
 
 	attention attentionTile
 	packed    packed
@@ -128,7 +133,7 @@ type need struct {
 // Compile implements program.Executor.
 func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits program.Limits) (program.Runner, error) {
 	r := &runner{
-		Set: e.kernels, exec: e, program: p, limits: limits, kv: kv, vocab: p.Vocab(),
+		Set: e.kernels, exec: e, program: p, limits: limits, kv: kv, vocab: p.Vocab(), turn: make(chan bool, 1),
 		layout: p.Layout(limits), ropes: map[*program.Rope]*ropeTable{}, groups: map[program.Tensor]*groups{},
 	}
 	if err := kv.Check(p, limits); err != nil {
@@ -157,6 +162,7 @@ func (e *Executor) Compile(p *program.Program, kv *program.KVMemory, limits prog
 	r.workers = make([]worker, e.team.n)
 	for i := range r.workers {
 		r.workers[i] = worker{row: aligned[float32](r.need.row), score: aligned[float32](r.need.score)}
+		r.workers[i].columns = make([]kernel.Column, 0, few*together)
 		r.workers[i].tile.allocate(r.Rows, r.need.columns)
 		r.workers[i].packed.allocate(r.need.packed)
 		r.workers[i].attention.allocate(r.need.tile, r.Lanes)
@@ -221,24 +227,6 @@ func apart(a, b []matrix) bool {
 	return true
 }
 
-// addProjection is add of a projection of x. Projections of the same x that follow one
-// another are one step.
-func (r *runner) addProjection(x program.Tensor, items func() int, run func(w *worker, item int)) {
-	if last := len(r.steps) - 1; last >= 0 && r.steps[last].of == x {
-		before := r.steps[last]
-		r.steps[last].items = func() int { return before.items() + items() }
-		r.steps[last].run = func(w *worker, item int) {
-			if n := before.items(); item >= n {
-				run(w, item-n)
-			} else {
-				before.run(w, item)
-			}
-		}
-		return
-	}
-	r.steps = append(r.steps, step{items: items, run: run, of: x})
-}
-
 func (r *runner) compile(op program.Op) error {
 	switch op := op.(type) {
 	case *program.Embed:
@@ -292,11 +280,13 @@ func (r *runner) Run(s *program.Step) error {
 	if err := s.Check(r.limits, r.kv, r.vocab); err != nil {
 		return fmt.Errorf("cpu: %w", err)
 	}
-	r.exec.mu.Lock()
-	defer r.exec.mu.Unlock()
 	r.step, r.n, r.m = s, len(s.Tokens), len(s.Outputs)
 	r.findRuns()
-	return r.exec.team.run(r)
+	err := r.exec.turns.run(r)
+	if bug, ok := err.(*bug); ok {
+		panic(bug)
+	}
+	return err
 }
 
 // Result implements program.Runner.

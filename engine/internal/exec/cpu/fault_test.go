@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -76,7 +77,7 @@ func TestFault(t *testing.T) {
 				})
 				r.add(func() int { return 100 }, func(*worker, int) { later.Add(1) })
 				for range 3 {
-					err := team.run(r)
+					err := team.run([]*runner{r})
 					if err == nil || !strings.Contains(err.Error(), "can no longer be read") {
 						t.Errorf("run: %v", err)
 					}
@@ -105,14 +106,10 @@ func TestBug(t *testing.T) {
 			}
 		})
 		for range 2 {
-			func() {
-				defer func() {
-					if v := fmt.Sprint(recover()); !strings.Contains(v, "a bug") || !strings.Contains(v, "fault_test.go") {
-						t.Errorf("panics with %q", v)
-					}
-				}()
-				t.Errorf("run returns %v", team.run(r))
-			}()
+			var bug *bug
+			if err := team.run([]*runner{r}); !errors.As(err, &bug) || !strings.Contains(bug.Error(), "a bug") || !strings.Contains(bug.Error(), "fault_test.go") {
+				t.Errorf("run returns %v", err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"github.com/gollm/gollm/engine/internal/exec/cpu/kernel"
 	"github.com/gollm/gollm/engine/internal/program"
 	"github.com/gollm/gollm/gguf"
 )
@@ -17,60 +18,130 @@ func (r *runner) newWeights(t *gguf.Tensor) (weights, error) {
 	return weights{table: w, integer: !r.exec.precise && r.Integer(t.Type), direct: r.Direct(t.Type)}, err
 }
 
-// project adds the steps of a projection: the input's other forms, then the
-// product. An item is a few rows of the weights: few enough to keep every worker
-// busy, and below a dozen microseconds.
+// projection is a product of weights with the rows of x. An item is some rows of the
+// weights: few enough to keep every worker busy, and below a dozen microseconds.
+type projection struct {
+	weights
+	finish
+	x, out matrix
+
+	chunk, chunks int // rows of weights in an item, and items, where rows of x are few
+	span, spans   int // and where they are many, see rowsOfItem
+}
+
+// project adds the steps of a projection: the input's other forms, then the product.
+// Products with the same input that follow one another are one step.
 func (r *runner) project(op *program.Project) error {
-	x, out := r.matrix(op.X), r.matrix(op.Out)
-	w, err := r.newWeights(op.Linear.Weight)
-	if err != nil {
+	p := &projection{x: r.matrix(op.X), out: r.matrix(op.Out)}
+	var err error
+	if p.weights, err = r.newWeights(op.Linear.Weight); err != nil {
 		return err
 	}
-	finish, err := newFinish(op.Linear)
-	if err != nil {
+	if p.finish, err = newFinish(op.Linear); err != nil {
 		return err
 	}
-	if w.integer {
-		r.roundRows(op.X, min(few, r.maxRows(op.X)), func() bool { return r.count(x) <= few })
+	if p.integer {
+		r.roundRows(op.X, min(few, r.maxRows(op.X)), func() bool { return r.count(p.x) <= few })
 		r.packPanels(op.X, nil)
 	} else {
 		r.packFloats(op.X, nil)
-		r.need.row = max(r.need.row, w.Cols())
+		r.need.row = max(r.need.row, p.Cols())
 	}
 	r.need.columns = max(r.need.columns, r.padded(r.maxRows(op.X)))
+	p.chunk = r.chunkRows(p.weights, p.out.width)
+	p.chunks = (p.out.width + p.chunk - 1) / p.chunk
+	p.span = r.rowsOfItem(p.out.width)
+	p.spans = (p.out.width + p.span - 1) / p.span
 
-	chunk := r.chunkRows(w, out.width)
-	span := r.rowsOfItem(out.width)
-	spans := (out.width + span - 1) / span
-	items := func() int {
-		switch n := r.count(x); {
-		case n == 0:
-			return 0
-		case n <= few:
-			return (out.width + chunk - 1) / chunk
-		}
-		return spans * r.partsOf(r.count(x), spans)
+	if last := len(r.steps) - 1; last >= 0 && r.steps[last].of == op.X {
+		r.steps[last].projections = append(r.steps[last].projections, p)
+		return nil
 	}
-	r.addProjection(op.X, items, func(wk *worker, item int) {
-		n := r.count(x)
-		if n > few {
-			parts := r.partsOf(n, spans)
-			from := item / parts * span
-			first, end := r.part(n, parts, item%parts)
-			if first < end {
-				r.product(wk, w, finish, batch{panel: first / r.Columns, n: end - first, first: first}, out, 0, from, min(span, out.width-from))
-			}
-			return
+	at := len(r.steps)
+	r.steps = append(r.steps, step{of: op.X, projections: []*projection{p}, items: func() (n int) {
+		for _, p := range r.steps[at].projections {
+			n += r.itemsOf(p)
 		}
-		from := item * chunk
-		to := min(from+chunk, out.width)
-		for i := range n {
-			y := out.row(i)[from:to]
-			r.rowsTimes(wk, w, y, from, x, i)
-			finish.apply(y, 0, from)
-		}
-	})
+		return n
+	}})
 	return nil
+}
+
+// itemsOf is how many items a projection has in this step.
+func (r *runner) itemsOf(p *projection) int {
+	switch n := r.count(p.x); {
+	case n == 0:
+		return 0
+	case n <= few:
+		return p.chunks
+	default:
+		return p.spans * r.partsOf(n, p.spans)
+	}
+}
+
+// projectItem does an item of the projections that are step at of r, and of others that
+// have few rows, as r then has.
+func (r *runner) projectItem(at, id, item int, others []*runner) {
+	k, p := 0, r.steps[at].projections[0]
+	for n := r.itemsOf(p); item >= n; n = r.itemsOf(p) {
+		item, k = item-n, k+1
+		p = r.steps[at].projections[k]
+	}
+	n := r.count(p.x)
+	if n > few {
+		r.projectMany(p, &r.workers[id], n, item)
+		return
+	}
+	from := item * p.chunk
+	to := min(from+p.chunk, p.out.width)
+	if p.integer && n+len(others) > 1 {
+		r.projectTogether(at, k, id, from, to, others)
+		return
+	}
+	r.projectFew(p, &r.workers[id], from, to)
+	for _, o := range others {
+		o.projectFew(o.steps[at].projections[k], &o.workers[id], from, to)
+	}
+}
+
+// projectFew multiplies rows from to to of the weights with each row of x.
+func (r *runner) projectFew(p *projection, w *worker, from, to int) {
+	for i := range r.count(p.x) {
+		y := p.out.row(i)[from:to]
+		r.rowsTimes(w, p.weights, y, from, p.x, i)
+		p.apply(y, 0, from)
+	}
+}
+
+// projectTogether is projectFew of projection k of step at, for r and others at once.
+func (r *runner) projectTogether(at, k, id, from, to int, others []*runner) {
+	p, columns := r.steps[at].projections[k], r.workers[id].columns[:0]
+	columns = r.appendColumns(columns, p, from, to)
+	for _, o := range others {
+		columns = o.appendColumns(columns, o.steps[at].projections[k], from, to)
+	}
+	stride := p.RowBytes()
+	r.Dots(p.Type, columns, p.Data[from*stride:], stride, p.Cols())
+	for _, c := range columns {
+		p.apply(c.Y, 0, from)
+	}
+}
+
+func (r *runner) appendColumns(columns []kernel.Column, p *projection, from, to int) []kernel.Column {
+	for i := range r.count(p.x) {
+		columns = append(columns, kernel.Column{Y: p.out.row(i)[from:to], Act: &r.input.acts[i]})
+	}
+	return columns
+}
+
+// projectMany does an item of a projection of n rows, more than a few.
+func (r *runner) projectMany(p *projection, w *worker, n, item int) {
+	parts := r.partsOf(n, p.spans)
+	from := item / parts * p.span
+	first, end := r.part(n, parts, item%parts)
+	if first < end {
+		r.product(w, p.weights, p.finish, batch{panel: first / r.Columns, n: end - first, first: first}, p.out, 0, from, min(p.span, p.out.width-from))
+	}
 }
 
 // chunkRows is how many rows of weights make an item when rows of activations

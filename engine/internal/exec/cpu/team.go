@@ -13,7 +13,7 @@ import (
 )
 
 // team is a fixed set of goroutines, and the caller of run, that go through the
-// steps of a runner together.
+// steps of a runner together, or of several whose steps are the same.
 //
 // The items of a step are dealt out in as many runs as there are members: who reads
 // weights from end to end has them fetched ahead by the processor, and finds some in
@@ -30,13 +30,15 @@ type team struct {
 	items   []items // of each member
 
 	// Written by the last to come to the barrier, read when it has let go.
-	runner  *runner // what runs; nil to stop
-	at      int     // the current step
+	group   []*runner     // what runs; none to stop
+	short   bool          // its steps are of few tokens
+	at, end int           // the current step, and the number of them
+	count   [together]int // items of the current one, of each of the group
 	members []member
 	late    [3]time.Time // when patience was last lost
 	present []int        // who is not away, in order
 
-	asked  *runner // what is to be run next
+	asked  []*runner // what is to be run next; the caller's again after the last step
 	closed bool
 	quit   chan struct{} // closed to end those that are away
 	exit   sync.WaitGroup
@@ -122,7 +124,7 @@ func (t *team) worker(id int) {
 				return
 			}
 		}
-		for t.runner != nil {
+		for len(t.group) > 0 {
 			if t.work(id); !m.away {
 				break
 			}
@@ -130,7 +132,7 @@ func (t *team) worker(id int) {
 				return
 			}
 		}
-		if t.runner == nil {
+		if len(t.group) == 0 {
 			return
 		}
 	}
@@ -162,7 +164,7 @@ func (t *team) rest(m *member) bool {
 // patience: the last, or if that is the caller, another, whose processor the caller
 // then may have. Items of prompts take too long to tell.
 func (t *team) sendOff(last, done int) bool {
-	if t.runner == nil || t.runner.n > few {
+	if !t.short {
 		return false
 	}
 	late := t.barrier.sleeper[0].asleep.Load()
@@ -214,20 +216,16 @@ func (t *team) letIn() {
 	}
 }
 
-// run runs all steps of r. The caller is the team's first member.
-func (t *team) run(r *runner) error {
+// run runs all steps of a group of runners. The caller is the team's first member.
+func (t *team) run(group []*runner) error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	t.asked = r
+	t.asked = group
 	t.barrier.wait(0, -1)
 	t.work(0)
-	err := t.failure.Load()
-	if err == nil {
-		return nil
+	if err := t.failure.Load(); err != nil {
+		return *err
 	}
-	if bug, ok := (*err).(*bug); ok {
-		panic(bug)
-	}
-	return *err
+	return nil
 }
 
 // advance makes the step after a done one, -1 where a run begins, that has any items the
@@ -236,11 +234,13 @@ func (t *team) run(r *runner) error {
 func (t *team) advance(last, done int) (letIn bool) {
 	sent := t.sendOff(last, done)
 	if done < 0 {
-		t.runner = t.asked
+		t.group = t.asked
 	}
-	r := t.runner
-	if r == nil {
+	if len(t.group) == 0 {
 		return false
+	}
+	if done < 0 {
+		t.short, t.end = t.group[0].short(), len(t.group[0].steps)
 	}
 	if done < 0 && !sent {
 		for i := range t.members {
@@ -253,10 +253,10 @@ func (t *team) advance(last, done int) (letIn bool) {
 		}
 		slices.Sort(t.present)
 	}
-	for t.at = done + 1; t.at < len(r.steps); t.at++ {
+	for t.at = done + 1; t.at < t.end; t.at++ {
 		n := 0
 		if t.failure.Load() == nil { // otherwise values are not what the step may rely on
-			n = r.steps[t.at].items()
+			n = t.countItems()
 		}
 		if n == 0 {
 			continue
@@ -272,25 +272,24 @@ func (t *team) advance(last, done int) (letIn bool) {
 // work is a member's part of a run, until it is sent off. Whatever it runs into, it
 // comes to the barrier of each step.
 func (t *team) work(id int) {
-	r, m := t.runner, &t.members[id]
-	for at := t.at; at < len(r.steps) && !m.away; {
-		t.steps(r, id, &at)
+	m := &t.members[id]
+	for at := t.at; !m.away && at < t.end; {
+		t.steps(id, &at)
 	}
 }
 
-// steps goes through the steps of r from *at on, to the end or to a panic in step *at.
-func (t *team) steps(r *runner, id int, at *int) {
+// steps goes through the steps from *at on, to the end or to a panic in step *at.
+func (t *team) steps(id int, at *int) {
 	defer t.catch()
-	w, m := &r.workers[id], &t.members[id]
-	for *at < len(r.steps) {
+	m := &t.members[id]
+	for *at < t.end {
 		if t.failure.Load() == nil {
-			s := &r.steps[*at]
 			for own := &t.items[id]; ; {
 				item, ok := own.first()
 				if !ok {
 					break
 				}
-				s.run(w, item)
+				t.do(id, item)
 			}
 			for i := 1; i < t.n; i++ {
 				for other := &t.items[(id+i)%t.n]; ; {
@@ -298,7 +297,7 @@ func (t *team) steps(r *runner, id int, at *int) {
 					if !ok {
 						break
 					}
-					s.run(w, item)
+					t.do(id, item)
 				}
 			}
 		}
@@ -307,10 +306,44 @@ func (t *team) steps(r *runner, id int, at *int) {
 		}
 		*at = t.at
 		// Else whatever else is to run, the collector above all, would wait until the
-		// scheduler's 10 ms are over, if the team has all processors. (After the last step r may be the next run's already.)
-		if *at < len(r.steps) && t.all && (r.n > few || *at%letOthers == 0) {
+		// scheduler's 10 ms are over, if the team has all processors. (After the last step the
+		// group is the caller's again.)
+		if *at < t.end && t.all && (!t.short || *at%(letOthers/len(t.group)) == 0) {
 			runtime.Gosched()
 		}
+	}
+}
+
+// countItems returns how many items the current step has. One of projections is the same
+// rows of weights for all of the group; others are one runner's.
+func (t *team) countItems() (n int) {
+	for i, r := range t.group {
+		s := &r.steps[t.at]
+		if t.count[i] = s.items(); s.projections != nil {
+			n = max(n, t.count[i])
+		} else {
+			n += t.count[i]
+		}
+	}
+	return n
+}
+
+// do does an item of the current step.
+func (t *team) do(id, item int) {
+	if t.group[0].steps[t.at].projections != nil {
+		i := 0
+		for t.count[i] == 0 { // who has no outputs, where those are projected
+			i++
+		}
+		t.group[i].projectItem(t.at, id, item, t.group[i+1:])
+		return
+	}
+	for i, r := range t.group {
+		if item < t.count[i] {
+			r.steps[t.at].run(&r.workers[id], item)
+			return
+		}
+		item -= t.count[i]
 	}
 }
 
@@ -331,7 +364,7 @@ func (t *team) catch() {
 	t.failure.CompareAndSwap(nil, &err)
 }
 
-// bug is any other panic, which run passes on to its caller.
+// bug is any other panic, which Run passes on to its caller.
 type bug struct {
 	value any
 	stack []byte

@@ -83,7 +83,7 @@ func TestLateMember(t *testing.T) {
 	runs := 0
 	run := func() {
 		t.Helper()
-		if err := team.run(r); err != nil {
+		if err := team.run([]*runner{r}); err != nil {
 			t.Fatal(err)
 		}
 		runs++

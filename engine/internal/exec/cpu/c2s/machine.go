@@ -50,5 +50,5 @@ var common = []string{
 // goTypes are the types arguments may have.
 var goTypes = map[string]string{
 	"float *": "*float32", "uint8_t *": "*byte", "int8_t *": "*int8", "int16_t *": "*int16", "uint16_t *": "*uint16",
-	"int32_t *": "*int32", "act_t *": "*Act", "int64_t": "int", "float": "float32",
+	"int32_t *": "*int32", "act_t *": "*Act", "column_t *": "*Column", "int64_t": "int", "float": "float32",
 }

@@ -30,8 +30,15 @@ type Act struct {
 	W *byte    // what Wide writes, where the kernels want it
 }
 
+// Column is a row of activations and where its products go.
+type Column struct {
+	Y   []float32
+	Act *Act
+}
+
 type (
 	dotFunc    func(y *float32, w *byte, stride, rows, nb int, a *Act)
+	dotsFunc   func(columns *Column, w *byte, stride, rows, nb int)
 	quantsFunc func(q *int16, d, m *float32, w *byte, nb int)
 	floatFunc  func(y *float32, w *byte, stride, rows, n int, x *float32)
 	gemmFunc   func(acc *float32, w *int16, wd, wm *float32, x *int16, xd *float32, nb int)
@@ -57,6 +64,7 @@ type Set struct {
 	Lanes   int // query rows in a panel of attention, a multiple of 4
 
 	dot    [types]dotFunc
+	dots   [types]dotsFunc // of columnsAtOnce
 	quants [types]quantsFunc
 	gemm   [3]gemmFunc   // by minima of a block
 	bytes  *byteProducts // nil where integers are multiplied as words
@@ -120,6 +128,33 @@ func (s *Set) Dot(t gguf.Type, y []float32, w []byte, stride, cols int, a *Act) 
 	}
 	_ = w[(len(y)-1)*stride+t.RowBytes(cols)-1]
 	s.dot[t](&y[0], &w[0], stride, len(y), cols/t.BlockSize(), a)
+}
+
+// columnsAtOnce is how many columns kernels multiply with weights that they unpack once.
+const columnsAtOnce = 4
+
+// Dots is Dot for several rows of activations, to the last bit. Their results are of the
+// same length. It allocates where columns has no room for one more.
+//
+//go:noinline
+func (s *Set) Dots(t gguf.Type, columns []Column, w []byte, stride, cols int) {
+	rows := len(columns[0].Y)
+	for _, c := range columns {
+		_ = c.Y[:rows]
+	}
+	// Rows of less than four blocks are loaded in another way, which only dot knows.
+	if f := s.dots[t]; f != nil && rows > 0 && cols >= 128 {
+		_ = w[(rows-1)*stride+t.RowBytes(cols)-1]
+		if len(columns)%columnsAtOnce == columnsAtOnce-1 {
+			columns = append(columns, columns[0]) // once more is faster than the others one by one
+		}
+		for ; len(columns) >= columnsAtOnce; columns = columns[columnsAtOnce:] {
+			f(&columns[0], &w[0], stride, rows, cols/t.BlockSize())
+		}
+	}
+	for _, c := range columns {
+		s.Dot(t, c.Y, w, stride, cols, c.Act)
+	}
 }
 
 // Direct reports whether DotFloat reads rows of type t.

@@ -40,6 +40,10 @@ func Sets() []*Set {
 			for t, dot := range vbmiDots {
 				s.dot[t] = dot
 			}
+			s.dots = [types]dotsFunc{
+				gguf.Q4_0: dotsQ4_0VBMI, gguf.Q4_1: dotsQ4_1VBMI, gguf.Q5_0: dotsQ5_0VBMI, gguf.Q8_0: dotsQ8_0VBMI,
+				gguf.Q4_K: dotsQ4KVBMI, gguf.Q6_K: dotsQ6KVBMI,
+			}
 			s.dotFloat[gguf.F32], s.dotFloat[gguf.F16], s.dotFloat[gguf.BF16] = dotF32VBMI, dotF16VBMI, dotBF16VBMI
 			s.dot4Float = [types]floatFunc{}
 			sets = append([]*Set{&s}, sets...)

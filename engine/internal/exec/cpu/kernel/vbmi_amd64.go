@@ -26,10 +26,26 @@ func dotQ4KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 //go:noescape
 func dotQ5KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 
-// Q6_K has 16 scales.
-//
 //go:noescape
 func dotQ6KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+
+//go:noescape
+func dotsQ4KVBMI(columns *Column, w *byte, stride int, rows int, nb int)
+
+//go:noescape
+func dotsQ6KVBMI(columns *Column, w *byte, stride int, rows int, nb int)
+
+//go:noescape
+func dotsQ8_0VBMI(columns *Column, w *byte, stride int, rows int, nb int)
+
+//go:noescape
+func dotsQ4_0VBMI(columns *Column, w *byte, stride int, rows int, nb int)
+
+//go:noescape
+func dotsQ4_1VBMI(columns *Column, w *byte, stride int, rows int, nb int)
+
+//go:noescape
+func dotsQ5_0VBMI(columns *Column, w *byte, stride int, rows int, nb int)
 
 //go:noescape
 func dotF32VBMI(y *float32, w *byte, stride int, rows int, n int, x *float32)

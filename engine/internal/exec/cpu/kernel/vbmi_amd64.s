@@ -21,31 +21,30 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
 	WORD $0xd148; BYTE $0xe8 // shrq %rax
 	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x0000d5e9; BYTE $0x00 // jmp .LBB0_1
+	LONG $0x0000cfe9; BYTE $0x00 // jmp .LBB0_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
 	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
 	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
-	LONG $0xc97fd162; WORD $0x386f // vmovdqu8 (%r8), %zmm7 {%k1} {z}
-	LONG $0x48fdf262; WORD $0xf78d // vpermw %zmm7, %zmm0, %zmm6
-	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
-	LONG $0x48f5f262; WORD $0xff8d // vpermw %zmm7, %zmm1, %zmm7
-	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
-	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
-	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
-	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
-	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
-	LONG $0x483d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm8, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
-	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
+	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
+	LONG $0x48fdf262; WORD $0xee8d // vpermw %zmm6, %zmm0, %zmm5
+	QUAD $0x0038a8384855d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm5, %zmm5
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm8
+	LONG $0x48f5f262; WORD $0xf68d // vpermw %zmm6, %zmm1, %zmm6
+	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
+	LONG $0x4845f162; WORD $0xf571; BYTE $0x04 // vpsllw $4, %zmm5, %zmm7
+	LONG $0x4855f162; WORD $0xeadb // vpandd %zmm2, %zmm5, %zmm5
+	LONG $0x4845f162; WORD $0xfadb // vpandd %zmm2, %zmm7, %zmm7
+	LONG $0x48457262; WORD $0x0250 // vpdpbusd (%rdx), %zmm7, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm5, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x48457262; WORD $0x4250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm5, %zmm8
+	LONG $0x487cd162; WORD $0xe85b // vcvtdq2ps %zmm8, %zmm5
+	LONG $0x4855f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm5, %zmm4
+	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
 	LONG $0xe558dcc5 // vaddps %ymm5, %ymm4, %ymm4
 	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
 	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
@@ -58,114 +57,115 @@ TEXT ·dotQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x023c8e0f; WORD $0x0000 // jle .LBB0_13
+	LONG $0x022e8e0f; WORD $0x0000 // jle .LBB0_13
 	LONG $0x20568b48 // movq 32(%rsi), %rdx
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
 	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x02118c0f; WORD $0x0000 // jl .LBB0_2
-	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	LONG $0x02078c0f; WORD $0x0000 // jl .LBB0_2
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
-	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
-	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	BYTE $0x90 // padding
+	LONG $0x48fdd262; WORD $0x288d // vpermw (%r8), %zmm0, %zmm5
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm8
+	LONG $0x6f7ec1c4; BYTE $0x30 // vmovdqu (%r8), %ymm6
 	LONG $0x48488d4d // leaq 72(%r8), %r9
-	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
-	LONG $0x28f5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm7
-	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
-	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
-	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
-	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
-	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
-	LONG $0x483d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm8, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
+	QUAD $0x0038a8384855d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm5, %zmm5
+	LONG $0x28f5d262; WORD $0x707d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm6
+	LONG $0x4845f162; WORD $0xf571; BYTE $0x04 // vpsllw $4, %zmm5, %zmm7
+	LONG $0x4855f162; WORD $0xeadb // vpandd %zmm2, %zmm5, %zmm5
+	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
+	LONG $0x4845f162; WORD $0xfadb // vpandd %zmm2, %zmm7, %zmm7
+	LONG $0x48457262; WORD $0x0250 // vpdpbusd (%rdx), %zmm7, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm5, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x48457262; WORD $0x4250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm5, %zmm8
 	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
 	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
-	LONG $0x48fd5262; WORD $0x018d // vpermw (%r9), %zmm0, %zmm8
 	LONG $0x48418d4d // leaq 72(%r9), %r8
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm9
-	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
-	QUAD $0x0038b138483dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r9), %zmm8, %zmm6
-	LONG $0x6f7ec1c4; BYTE $0x39 // vmovdqu (%r9), %ymm7
-	LONG $0x28f5d262; WORD $0x797d; BYTE $0x01 // vpermt2w 32(%r9), %ymm1, %ymm7
-	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
-	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
-	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
-	LONG $0x483d7262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm8, %zmm9
-	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
-	LONG $0x4844f162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm7, %zmm7
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm6, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x483d7262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm8, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
+	LONG $0x487cd162; WORD $0xe85b // vcvtdq2ps %zmm8, %zmm5
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm8
+	LONG $0x4855f262; WORD $0xf4a8 // vfmadd213ps %zmm4, %zmm5, %zmm6
+	LONG $0x48fdd262; WORD $0x218d // vpermw (%r9), %zmm0, %zmm4
+	LONG $0x6f7ec1c4; BYTE $0x29 // vmovdqu (%r9), %ymm5
+	QUAD $0x0038a138485dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r9), %zmm4, %zmm4
+	LONG $0x28f5d262; WORD $0x697d; BYTE $0x01 // vpermt2w 32(%r9), %ymm1, %ymm5
+	LONG $0x4845f162; WORD $0xf471; BYTE $0x04 // vpsllw $4, %zmm4, %zmm7
+	LONG $0x485df162; WORD $0xe2db // vpandd %zmm2, %zmm4, %zmm4
+	LONG $0x487df262; WORD $0xed13 // vcvtph2ps %ymm5, %zmm5
+	LONG $0x4845f162; WORD $0xfadb // vpandd %zmm2, %zmm7, %zmm7
+	LONG $0x48457262; WORD $0x4250; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm7, %zmm8
+	LONG $0x485d7262; WORD $0x4250; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm4, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x48457262; WORD $0x4250; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm7, %zmm8
+	LONG $0x485d7262; WORD $0x4250; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm4, %zmm8
+	LONG $0x4854f162; WORD $0x6259; BYTE $0x0b // vmulps 704(%rdx), %zmm5, %zmm4
 	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
 	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
 	LONG $0xf84a8d4d // leaq -8(%r10), %r9
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
+	LONG $0x487cd162; WORD $0xf85b // vcvtdq2ps %zmm8, %zmm7
+	LONG $0x4845f262; WORD $0xe6a8 // vfmadd213ps %zmm6, %zmm7, %zmm4
 	LONG $0x0ffa8349 // cmpq $15, %r10
 	WORD $0x894d; BYTE $0xca // movq %r9, %r10
 	LONG $0xfedb870f; WORD $0xffff // ja .LBB0_4
 	LONG $0x04f98349 // cmpq $4, %r9
 	LONG $0x00918c0f; WORD $0x0000 // jl .LBB0_7
-	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
-	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	LONG $0x48fdd262; WORD $0x288d // vpermw (%r8), %zmm0, %zmm5
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm8
+	LONG $0x6f7ec1c4; BYTE $0x30 // vmovdqu (%r8), %ymm6
 	LONG $0xfcc18349 // addq $-4, %r9
-	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
-	LONG $0x28f5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm7
-	LONG $0x483df162; WORD $0xf671; BYTE $0x04 // vpsllw $4, %zmm6, %zmm8
-	LONG $0x484df162; WORD $0xf2db // vpandd %zmm2, %zmm6, %zmm6
-	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
-	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
-	LONG $0x483d7162; WORD $0xc2db // vpandd %zmm2, %zmm8, %zmm8
-	LONG $0x483d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm8, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x483d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm8, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
+	QUAD $0x0038a8384855d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm5, %zmm5
+	LONG $0x28f5d262; WORD $0x707d; BYTE $0x01 // vpermt2w 32(%r8), %ymm1, %ymm6
+	LONG $0x4845f162; WORD $0xf571; BYTE $0x04 // vpsllw $4, %zmm5, %zmm7
+	LONG $0x4855f162; WORD $0xeadb // vpandd %zmm2, %zmm5, %zmm5
+	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
+	LONG $0x4845f162; WORD $0xfadb // vpandd %zmm2, %zmm7, %zmm7
+	LONG $0x48457262; WORD $0x0250 // vpdpbusd (%rdx), %zmm7, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm5, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x48457262; WORD $0x4250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm5, %zmm8
 	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
 	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
 	LONG $0x48c08349 // addq $72, %r8
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
+	LONG $0x487cd162; WORD $0xe85b // vcvtdq2ps %zmm8, %zmm5
+	LONG $0x4855f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm5, %zmm4
 	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
-	LONG $0xfdc38e0f; WORD $0xffff // jle .LBB0_12
+	LONG $0xfdd38e0f; WORD $0xffff // jle .LBB0_12
 	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
 	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
 	WORD $0x0145; BYTE $0xd2 // addl %r10d, %r10d
 	LONG $0xd20c8d4f // leaq (%r10,%r10,8), %r9
 	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
 	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0xfd2a8c0f; WORD $0xffff // jl .LBB0_10
-	LONG $0x48fed162; WORD $0x386f // vmovdqu64 (%r8), %zmm7
-	LONG $0xfffd2fe9; BYTE $0xff // jmp .LBB0_11
+	LONG $0xfd3a8c0f; WORD $0xffff // jl .LBB0_10
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0xfffd3fe9; BYTE $0xff // jmp .LBB0_11
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xff1b8d0f; WORD $0xffff // jge .LBB0_6
-	WORD $0xaaeb // jmp .LBB0_7
+	LONG $0xff1f8d0f; WORD $0xffff // jge .LBB0_6
+	WORD $0xaeeb // jmp .LBB0_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
-	QUAD $0x0201cccccccccccc // constant
-	QUAD $0x0b0a080706050403 // constant
-	QUAD $0x141311100f0e0d0c // constant
-	QUAD $0x00001a1918171615 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0xccccf0f0f0f03d80 // constant
-	QUAD $0x0000cccccccccccc // constant
-	QUAD $0x1212090909090000 // constant
-	LONG $0x1b1b1212; WORD $0x1b1b // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x060504030201cccc // constant
+	QUAD $0x0f0e0d0c0b0a0807 // constant
+	QUAD $0x1817161514131110 // constant
+	QUAD $0x0000000000001a19 // constant
+	QUAD $0xf0f03d8000000000 // constant
+	QUAD $0xccccccccccccf0f0 // constant
+	QUAD $0x090900000000cccc // constant
+	QUAD $0x1b1b121212120909 // constant
+	WORD $0x1b1b // constant
 
 // func dotQ4_1VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
 TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
@@ -186,18 +186,19 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
 	WORD $0xd148; BYTE $0xe8 // shrq %rax
 	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x0000e4e9; BYTE $0x00 // jmp .LBB1_1
+	LONG $0x0000dee9; BYTE $0x00 // jmp .LBB1_1
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
 	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
 	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
 	LONG $0x487df262; WORD $0xfe36 // vpermd %zmm6, %zmm0, %zmm7
 	QUAD $0x030478384845d362 // vinserti32x4 $3, 64(%r8), %zmm7, %zmm7
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor %xmm10, %xmm10, %xmm10
+	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
 	LONG $0x48f57262; WORD $0xce8d // vpermw %zmm6, %zmm1, %zmm9
 	LONG $0x48edf262; WORD $0xf68d // vpermw %zmm6, %zmm2, %zmm6
 	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
 	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x484df262; WORD $0x62b8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm6, %zmm4
 	LONG $0x483df162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm7, %zmm8
 	LONG $0x4845f162; WORD $0xfbdb // vpandd %zmm3, %zmm7, %zmm7
 	LONG $0x48457262; WORD $0x1250 // vpdpbusd (%rdx), %zmm7, %zmm10
@@ -208,10 +209,8 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x483d7262; WORD $0x5250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm10
 	LONG $0x48347162; WORD $0x4259; BYTE $0x04 // vmulps 256(%rdx), %zmm9, %zmm8
 	LONG $0x487cd162; WORD $0xfa5b // vcvtdq2ps %zmm10, %zmm7
-	LONG $0x48457262; WORD $0xc4a8 // vfmadd213ps %zmm4, %zmm7, %zmm8
-	LONG $0x484d7262; WORD $0x42b8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm6, %zmm8
-	LONG $0x487cd162; WORD $0xe028 // vmovaps %zmm8, %zmm4
-	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
+	LONG $0x4845d262; WORD $0xe8b8 // vfmadd231ps %zmm8, %zmm7, %zmm5
+	LONG $0x485cf162; WORD $0xe558 // vaddps %zmm5, %zmm4, %zmm4
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff578d49 // leaq -1(%r15), %rdx
 	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
@@ -226,16 +225,16 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x02808e0f; WORD $0x0000 // jle .LBB1_13
+	LONG $0x02868e0f; WORD $0x0000 // jle .LBB1_13
 	LONG $0x20568b48 // movq 32(%rsi), %rdx
 	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
 	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x02558c0f; WORD $0x0000 // jl .LBB1_2
+	LONG $0x025b8c0f; WORD $0x0000 // jl .LBB1_2
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
 	LONG $0x487dd262; WORD $0x3036 // vpermd (%r8), %zmm0, %zmm6
 	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
 	LONG $0x6f7e41c4; WORD $0x2040 // vmovdqu 32(%r8), %ymm8
@@ -253,74 +252,73 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x483d7262; WORD $0x5250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm10
 	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
 	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x485df262; WORD $0x7a98; BYTE $0x06 // vfmadd132ps 384(%rdx), %zmm4, %zmm7
 	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
 	LONG $0x484d7262; WORD $0x5250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm10
 	LONG $0x483d7262; WORD $0x5250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm10
 	LONG $0x48347162; WORD $0x4259; BYTE $0x04 // vmulps 256(%rdx), %zmm9, %zmm8
-	LONG $0x487cd162; WORD $0xf25b // vcvtdq2ps %zmm10, %zmm6
-	LONG $0x484dd262; WORD $0xe8b8 // vfmadd231ps %zmm8, %zmm6, %zmm5
-	LONG $0x4845f262; WORD $0x6ab8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm7, %zmm5
 	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
 	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
-	LONG $0x487dd262; WORD $0x3936 // vpermd (%r9), %zmm0, %zmm7
-	LONG $0x6f7e41c4; BYTE $0x01 // vmovdqu (%r9), %ymm8
+	LONG $0x487dd262; WORD $0x2136 // vpermd (%r9), %zmm0, %zmm4
 	LONG $0x6f7e41c4; WORD $0x2049 // vmovdqu 32(%r9), %ymm9
 	LONG $0x50418d4d // leaq 80(%r9), %r8
-	QUAD $0x030471384845d362 // vinserti32x4 $3, 64(%r9), %zmm7, %zmm6
+	LONG $0x487cd162; WORD $0xf25b // vcvtdq2ps %zmm10, %zmm6
+	LONG $0x484d7262; WORD $0xc5a8 // vfmadd213ps %zmm5, %zmm6, %zmm8
+	QUAD $0x03046938485dd362 // vinserti32x4 $3, 64(%r9), %zmm4, %zmm5
+	LONG $0x6f7ec1c4; BYTE $0x21 // vmovdqu (%r9), %ymm4
+	LONG $0x484df162; WORD $0xd571; BYTE $0x04 // vpsrlw $4, %zmm5, %zmm6
+	LONG $0xd46f7dc5 // vmovdqa %ymm4, %ymm10
+	LONG $0x28f55262; WORD $0xd17d // vpermt2w %ymm9, %ymm1, %ymm10
+	LONG $0x28edd262; WORD $0xe17d // vpermt2w %ymm9, %ymm2, %ymm4
+	LONG $0x4855f162; WORD $0xebdb // vpandd %zmm3, %zmm5, %zmm5
+	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
+	LONG $0x48557262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm5, %zmm9
+	LONG $0x484df162; WORD $0xf3db // vpandd %zmm3, %zmm6, %zmm6
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm6, %zmm9
+	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
+	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
+	LONG $0x4845f262; WORD $0x6298; BYTE $0x0d // vfmadd132ps 832(%rdx), %zmm7, %zmm4
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x48557262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm5, %zmm9
+	LONG $0x482cf162; WORD $0x6a59; BYTE $0x0b // vmulps 704(%rdx), %zmm10, %zmm5
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
+	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
+	LONG $0xf84a8d4d // leaq -8(%r10), %r9
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484dd262; WORD $0xe8a8 // vfmadd213ps %zmm8, %zmm6, %zmm5
+	LONG $0x0ffa8349 // cmpq $15, %r10
+	LONG $0xfead870f; WORD $0xffff // ja .LBB1_4
+	LONG $0x04f98349 // cmpq $4, %r9
+	LONG $0x00a98c0f; WORD $0x0000 // jl .LBB1_7
+	LONG $0x487dd262; WORD $0x3036 // vpermd (%r8), %zmm0, %zmm6
+	LONG $0x6f7e41c4; BYTE $0x00 // vmovdqu (%r8), %ymm8
+	LONG $0x6f7e41c4; WORD $0x2048 // vmovdqu 32(%r8), %ymm9
+	LONG $0xfcc18349 // addq $-4, %r9
+	QUAD $0x03047038484dd362 // vinserti32x4 $3, 64(%r8), %zmm6, %zmm6
 	LONG $0x6f7d41c4; BYTE $0xd0 // vmovdqa %ymm8, %ymm10
 	LONG $0x28f55262; WORD $0xd17d // vpermt2w %ymm9, %ymm1, %ymm10
 	LONG $0x28ed5262; WORD $0xc17d // vpermt2w %ymm9, %ymm2, %ymm8
 	LONG $0xef3141c4; BYTE $0xc9 // vpxor %xmm9, %xmm9, %xmm9
 	LONG $0x4845f162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm7
 	LONG $0x484df162; WORD $0xf3db // vpandd %zmm3, %zmm6, %zmm6
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm6, %zmm9
+	LONG $0x484d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm6, %zmm9
 	LONG $0x4845f162; WORD $0xfbdb // vpandd %zmm3, %zmm7, %zmm7
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm7, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm7, %zmm9
 	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
 	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
+	LONG $0x483df262; WORD $0x62b8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm8, %zmm4
 	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm6, %zmm9
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm7, %zmm9
-	LONG $0x482cf162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm10, %zmm7
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
-	LONG $0x483df262; WORD $0x62b8; BYTE $0x0d // vfmadd231ps 832(%rdx), %zmm8, %zmm4
-	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
-	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
-	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
-	LONG $0xf84a8d4d // leaq -8(%r10), %r9
-	LONG $0x0ffa8349 // cmpq $15, %r10
-	LONG $0xfeac870f; WORD $0xffff // ja .LBB1_4
-	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x00ae8c0f; WORD $0x0000 // jl .LBB1_7
-	LONG $0x487dd262; WORD $0x3036 // vpermd (%r8), %zmm0, %zmm6
-	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
-	LONG $0x6f7e41c4; WORD $0x2040 // vmovdqu 32(%r8), %ymm8
-	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
-	LONG $0xfcc18349 // addq $-4, %r9
-	QUAD $0x03047038484dd362 // vinserti32x4 $3, 64(%r8), %zmm6, %zmm6
-	LONG $0xcf6f7dc5 // vmovdqa %ymm7, %ymm9
-	LONG $0x28f55262; WORD $0xc87d // vpermt2w %ymm8, %ymm1, %ymm9
-	LONG $0x28edd262; WORD $0xf87d // vpermt2w %ymm8, %ymm2, %ymm7
-	LONG $0x483df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm8
-	LONG $0x484df162; WORD $0xf3db // vpandd %zmm3, %zmm6, %zmm6
-	LONG $0x484d7262; WORD $0x1250 // vpdpbusd (%rdx), %zmm6, %zmm10
-	LONG $0x483d7162; WORD $0xc3db // vpandd %zmm3, %zmm8, %zmm8
-	LONG $0x483d7262; WORD $0x5250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm10
-	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
-	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
-	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
-	LONG $0x484d7262; WORD $0x5250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm10
-	LONG $0x483d7262; WORD $0x5250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm10
-	LONG $0x48347162; WORD $0x4259; BYTE $0x04 // vmulps 256(%rdx), %zmm9, %zmm8
-	LONG $0x487cd162; WORD $0xf25b // vcvtdq2ps %zmm10, %zmm6
-	LONG $0x484d7262; WORD $0xc5a8 // vfmadd213ps %zmm5, %zmm6, %zmm8
-	LONG $0x48457262; WORD $0x42b8; BYTE $0x06 // vfmadd231ps 384(%rdx), %zmm7, %zmm8
+	LONG $0x484d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm9
+	LONG $0x48457262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm7, %zmm9
+	LONG $0x482cf162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm10, %zmm7
 	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
 	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
 	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
 	LONG $0x50c08349 // addq $80, %r8
-	LONG $0x487cd162; WORD $0xe828 // vmovaps %zmm8, %zmm5
+	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
+	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
 	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
 	LONG $0xfd7b8e0f; WORD $0xffff // jle .LBB1_12
 	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
@@ -329,17 +327,17 @@ TEXT ·dotQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x920c8d4f // leaq (%r10,%r10,4), %r9
 	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
 	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0xfccd8c0f; WORD $0xffff // jl .LBB1_10
+	LONG $0xfcd38c0f; WORD $0xffff // jl .LBB1_10
 	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
-	LONG $0xfffcd2e9; BYTE $0xff // jmp .LBB1_11
-	WORD $0x9066 // padding
+	LONG $0xfffcd8e9; BYTE $0xff // jmp .LBB1_11
+	QUAD $0x0000000000841f0f // padding
 	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
 	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
 	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
 	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
 	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xff068d0f; WORD $0xffff // jge .LBB1_6
-	WORD $0xb2eb // jmp .LBB1_7
+	LONG $0xff058d0f; WORD $0xffff // jge .LBB1_6
+	WORD $0xaceb // jmp .LBB1_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xcccc0f0f0f0fcccc // constant
@@ -361,14 +359,14 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ nb+32(FP), DI
 	MOVQ a+40(FP), SI
 	PCALIGN $64
-	QUAD $0x0d360520487df262; WORD $0x0000 // vpmovsxbw .LCPI2_8(%rip), %zmm0
+	QUAD $0x10f60520487df262; WORD $0x0000 // vpmovsxbw .LCPI2_8(%rip), %zmm0
 	QUAD $0x056c0d6f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI2_1(%rip), %zmm1
-	QUAD $0x0d62155948fdf262; WORD $0x0000 // vpbroadcastq .LCPI2_2(%rip), %zmm2
-	QUAD $0x0d381d58487df262; WORD $0x0000 // vpbroadcastd .LCPI2_3(%rip), %zmm3
-	QUAD $0x0d322558487df262; WORD $0x0000 // vpbroadcastd .LCPI2_4(%rip), %zmm4
+	QUAD $0x1122155948fdf262; WORD $0x0000 // vpbroadcastq .LCPI2_2(%rip), %zmm2
+	QUAD $0x10f81d58487df262; WORD $0x0000 // vpbroadcastd .LCPI2_3(%rip), %zmm3
+	QUAD $0x10f22558487df262; WORD $0x0000 // vpbroadcastd .LCPI2_4(%rip), %zmm4
 	QUAD $0x05842d6f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI2_5(%rip), %zmm5
-	QUAD $0x000d2b35207de2c4; BYTE $0x00 // vpmovsxbw .LCPI2_9(%rip), %ymm6
-	QUAD $0x00000d1b3d10fac5 // vmovss .LCPI2_7(%rip), %xmm7
+	QUAD $0x0010eb35207de2c4; BYTE $0x00 // vpmovsxbw .LCPI2_9(%rip), %ymm6
+	QUAD $0x000010db3d10fac5 // vmovss .LCPI2_7(%rip), %xmm7
 	LONG $0x01478d48 // leaq 1(%rdi), %rax
 	LONG $0xffc2c748; WORD $0xffff; BYTE $0xff // movq $-1, %rdx
 	WORD $0xc931 // xorl %ecx, %ecx
@@ -376,7 +374,7 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
 	WORD $0xd148; BYTE $0xe8 // shrq %rax
 	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x00012de9; BYTE $0x00 // jmp .LBB2_1
+	LONG $0x000127e9; BYTE $0x00 // jmp .LBB2_1
 	BYTE $0x90 // padding
 	LONG $0x01fa8349 // cmpq $1, %r10
 	LONG $0xf7a1e2c4; BYTE $0xda // shlxq %r11, %rdx, %rbx
@@ -386,38 +384,37 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xf7a162c4; BYTE $0xd2 // shlxq %r11, %rdx, %r10
 	LONG $0x92fbe1c4; BYTE $0xcb // kmovq %rbx, %k1
 	LONG $0xd2430f4c // cmovaeq %rdx, %r10
-	LONG $0xc97f5162; WORD $0x116f // vmovdqu8 (%r9), %zmm10 {%k1} {z}
+	LONG $0xc97f5162; WORD $0x096f // vmovdqu8 (%r9), %zmm9 {%k1} {z}
 	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
-	QUAD $0x0018a96fc97f5162; WORD $0x0000 // vmovdqu8 24(%r9), %zmm13 {%k1} {z}
-	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
-	LONG $0x48fd5262; WORD $0xe57d // vpermt2w %zmm13, %zmm0, %zmm12
-	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
-	LONG $0x48755262; WORD $0xf57d // vpermt2b %zmm13, %zmm1, %zmm14
-	LONG $0x48fd5162; WORD $0xfa6f // vmovdqa64 %zmm10, %zmm15
-	LONG $0x48555262; WORD $0xfd7d // vpermt2b %zmm13, %zmm5, %zmm15
-	LONG $0x48cd5262; WORD $0xd57d // vpermt2w %zmm13, %zmm6, %zmm10
-	LONG $0x48fe5162; WORD $0x686f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm13
-	LONG $0x4825d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm11
-	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
-	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
-	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
-	LONG $0x482c5162; WORD $0x5059; BYTE $0x04 // vmulps 256(%r8), %zmm10, %zmm10
+	QUAD $0x0018a16fc97f5162; WORD $0x0000 // vmovdqu8 24(%r9), %zmm12 {%k1} {z}
+	LONG $0x48fd5162; WORD $0xd96f // vmovdqa64 %zmm9, %zmm11
+	LONG $0x48fd5262; WORD $0xdc7d // vpermt2w %zmm12, %zmm0, %zmm11
+	LONG $0x48fd5162; WORD $0xe96f // vmovdqa64 %zmm9, %zmm13
+	LONG $0x48755262; WORD $0xec7d // vpermt2b %zmm12, %zmm1, %zmm13
+	LONG $0x48fd5162; WORD $0xf16f // vmovdqa64 %zmm9, %zmm14
+	LONG $0x48555262; WORD $0xf47d // vpermt2b %zmm12, %zmm5, %zmm14
+	LONG $0x48cd5262; WORD $0xcc7d // vpermt2w %zmm12, %zmm6, %zmm9
+	LONG $0x48fe5162; WORD $0x606f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm12
+	LONG $0x482dd162; WORD $0xf371; BYTE $0x03 // vpsllw $3, %zmm11, %zmm10
+	LONG $0x48ed5262; WORD $0xed83 // vpmultishiftqb %zmm13, %zmm2, %zmm13
+	LONG $0x4825d162; WORD $0xd371; BYTE $0x01 // vpsrlw $1, %zmm11, %zmm11
+	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
+	LONG $0x48345162; WORD $0x4859; BYTE $0x04 // vmulps 256(%r8), %zmm9, %zmm9
+	LONG $0x482d7162; WORD $0xd3db // vpandd %zmm3, %zmm10, %zmm10
 	LONG $0x48257162; WORD $0xdbdb // vpandd %zmm3, %zmm11, %zmm11
-	LONG $0x481d7162; WORD $0xe3db // vpandd %zmm3, %zmm12, %zmm12
-	LONG $0x480d7362; WORD $0xdc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm11
-	LONG $0x48255262; WORD $0x2850 // vpdpbusd (%r8), %zmm11, %zmm13
-	LONG $0x48ed5262; WORD $0xf783 // vpmultishiftqb %zmm15, %zmm2, %zmm14
-	LONG $0x480d7362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm12
-	LONG $0x481d5262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm12, %zmm13
-	LONG $0x4815d162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm13, %zmm13
-	LONG $0x48255262; WORD $0x6850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm11, %zmm13
-	LONG $0x481d5262; WORD $0x6850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm12, %zmm13
-	LONG $0x487c5162; WORD $0xdd5b // vcvtdq2ps %zmm13, %zmm11
-	LONG $0x48255262; WORD $0xc2b8 // vfmadd231ps %zmm10, %zmm11, %zmm8
-	LONG $0x48345162; WORD $0xc058 // vaddps %zmm8, %zmm9, %zmm8
+	LONG $0x48157362; WORD $0xd425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm10
+	LONG $0x482d5262; WORD $0x2050 // vpdpbusd (%r8), %zmm10, %zmm12
+	LONG $0x48ed5262; WORD $0xee83 // vpmultishiftqb %zmm14, %zmm2, %zmm13
+	LONG $0x48157362; WORD $0xdc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm11
+	LONG $0x48255262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm11, %zmm12
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x482d5262; WORD $0x6050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm10, %zmm12
+	LONG $0x48255262; WORD $0x6050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm11, %zmm12
+	LONG $0x487c5162; WORD $0xd45b // vcvtdq2ps %zmm12, %zmm10
+	LONG $0x482d5262; WORD $0xc1b8 // vfmadd231ps %zmm9, %zmm10, %zmm8
+	LONG $0x48fd5362; WORD $0xc11b; BYTE $0x01 // vextractf64x4 $1, %zmm8, %ymm9
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d4d // leaq -1(%r15), %r8
-	LONG $0x48fd5362; WORD $0xc11b; BYTE $0x01 // vextractf64x4 $1, %zmm8, %ymm9
 	LONG $0x583c41c4; BYTE $0xc1 // vaddps %ymm9, %ymm8, %ymm8
 	LONG $0x197d43c4; WORD $0x01c1 // vextractf128 $1, %ymm8, %xmm9
 	LONG $0x583041c4; BYTE $0xc0 // vaddps %xmm8, %xmm9, %xmm8
@@ -430,115 +427,114 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c48349 // addq $4, %r12
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x894d; BYTE $0xc7 // movq %r8, %r15
-	LONG $0x02fb8e0f; WORD $0x0000 // jle .LBB2_13
+	LONG $0x02fc8e0f; WORD $0x0000 // jle .LBB2_13
 	LONG $0x20468b4c // movq 32(%rsi), %r8
 	LONG $0x573841c4; BYTE $0xc0 // vxorps %xmm8, %xmm8, %xmm8
 	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
 	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x02ce8c0f; WORD $0x0000 // jl .LBB2_2
-	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
+	LONG $0x02d48c0f; WORD $0x0000 // jl .LBB2_2
 	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
 	WORD $0x8949; BYTE $0xfb // movq %rdi, %r11
-	WORD $0x1f0f; BYTE $0x00 // padding
-	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
-	QUAD $0x0018996f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm11
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
+	LONG $0x48fe5162; WORD $0x096f // vmovdqu64 (%r9), %zmm9
+	QUAD $0x0018916f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm10
 	LONG $0x58518d4d // leaq 88(%r9), %r10
-	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
-	LONG $0x48fd5262; WORD $0xe37d // vpermt2w %zmm11, %zmm0, %zmm12
-	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
-	LONG $0x48755262; WORD $0xf37d // vpermt2b %zmm11, %zmm1, %zmm14
-	LONG $0x48fdc162; WORD $0xc26f // vmovdqa64 %zmm10, %zmm16
-	LONG $0x4855c262; WORD $0xc37d // vpermt2b %zmm11, %zmm5, %zmm16
-	LONG $0x48cd5262; WORD $0xd37d // vpermt2w %zmm11, %zmm6, %zmm10
-	LONG $0x4815d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm13
-	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
-	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
-	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
-	LONG $0x482c5162; WORD $0x5059; BYTE $0x04 // vmulps 256(%r8), %zmm10, %zmm10
-	LONG $0x48157162; WORD $0xebdb // vpandd %zmm3, %zmm13, %zmm13
-	LONG $0x481d7162; WORD $0xdbdb // vpandd %zmm3, %zmm12, %zmm11
-	LONG $0x48fe5162; WORD $0x606f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm12
-	LONG $0x480d7362; WORD $0xec25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm13
-	LONG $0x48155262; WORD $0x2050 // vpdpbusd (%r8), %zmm13, %zmm12
-	LONG $0x48ed3262; WORD $0xf083 // vpmultishiftqb %zmm16, %zmm2, %zmm14
-	LONG $0x480d7362; WORD $0xdc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm11
-	LONG $0x48255262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm11, %zmm12
-	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
-	LONG $0x48155262; WORD $0x6050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm13, %zmm12
-	LONG $0x48255262; WORD $0x6050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm11, %zmm12
+	LONG $0x48fd5162; WORD $0xd96f // vmovdqa64 %zmm9, %zmm11
+	LONG $0x48fd5262; WORD $0xda7d // vpermt2w %zmm10, %zmm0, %zmm11
+	LONG $0x48fd5162; WORD $0xe96f // vmovdqa64 %zmm9, %zmm13
+	LONG $0x48755262; WORD $0xea7d // vpermt2b %zmm10, %zmm1, %zmm13
+	LONG $0x48fd5162; WORD $0xf96f // vmovdqa64 %zmm9, %zmm15
+	LONG $0x48555262; WORD $0xfa7d // vpermt2b %zmm10, %zmm5, %zmm15
+	LONG $0x48cd5262; WORD $0xca7d // vpermt2w %zmm10, %zmm6, %zmm9
+	LONG $0x481dd162; WORD $0xf371; BYTE $0x03 // vpsllw $3, %zmm11, %zmm12
+	LONG $0x4825d162; WORD $0xd371; BYTE $0x01 // vpsrlw $1, %zmm11, %zmm11
+	LONG $0x48ed5262; WORD $0xed83 // vpmultishiftqb %zmm13, %zmm2, %zmm13
+	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
+	LONG $0x48345162; WORD $0x4859; BYTE $0x04 // vmulps 256(%r8), %zmm9, %zmm9
+	LONG $0x481d7162; WORD $0xe3db // vpandd %zmm3, %zmm12, %zmm12
+	LONG $0x48257162; WORD $0xd3db // vpandd %zmm3, %zmm11, %zmm10
+	LONG $0x48fe5162; WORD $0x586f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm11
+	LONG $0x48157362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm12
+	LONG $0x481d5262; WORD $0x1850 // vpdpbusd (%r8), %zmm12, %zmm11
+	LONG $0x48ed5262; WORD $0xef83 // vpmultishiftqb %zmm15, %zmm2, %zmm13
+	LONG $0x48157362; WORD $0xd425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm10
+	LONG $0x482d5262; WORD $0x5850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm10, %zmm11
+	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
+	LONG $0x481d5262; WORD $0x5850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm12, %zmm11
+	LONG $0x482d5262; WORD $0x5850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm10, %zmm11
 	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
 	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0x584a8d4d // leaq 88(%r10), %r9
-	LONG $0x487c5162; WORD $0xdc5b // vcvtdq2ps %zmm12, %zmm11
-	LONG $0x48255262; WORD $0xcab8 // vfmadd231ps %zmm10, %zmm11, %zmm9
-	LONG $0x48fe5162; WORD $0x126f // vmovdqu64 (%r10), %zmm10
-	QUAD $0x00189a6f48fe5162; WORD $0x0000 // vmovdqu64 24(%r10), %zmm11
-	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
-	LONG $0x48fd5262; WORD $0xe37d // vpermt2w %zmm11, %zmm0, %zmm12
-	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
-	LONG $0x48755262; WORD $0xf37d // vpermt2b %zmm11, %zmm1, %zmm14
-	LONG $0x48fd5162; WORD $0xfa6f // vmovdqa64 %zmm10, %zmm15
-	LONG $0x48555262; WORD $0xfb7d // vpermt2b %zmm11, %zmm5, %zmm15
-	LONG $0x48cd5262; WORD $0xd37d // vpermt2w %zmm11, %zmm6, %zmm10
-	LONG $0x48fe5162; WORD $0x586f; BYTE $0x0c // vmovdqu64 768(%r8), %zmm11
-	LONG $0x4815d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm13
-	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
-	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
-	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
-	LONG $0x482c5162; WORD $0x5059; BYTE $0x0b // vmulps 704(%r8), %zmm10, %zmm10
-	LONG $0x48157162; WORD $0xebdb // vpandd %zmm3, %zmm13, %zmm13
+	LONG $0x487c5162; WORD $0xd35b // vcvtdq2ps %zmm11, %zmm10
+	LONG $0x482d5262; WORD $0xc8a8 // vfmadd213ps %zmm8, %zmm10, %zmm9
+	LONG $0x48fe5162; WORD $0x026f // vmovdqu64 (%r10), %zmm8
+	QUAD $0x0018926f48fe5162; WORD $0x0000 // vmovdqu64 24(%r10), %zmm10
+	LONG $0x48fd5162; WORD $0xd86f // vmovdqa64 %zmm8, %zmm11
+	LONG $0x48fd5262; WORD $0xda7d // vpermt2w %zmm10, %zmm0, %zmm11
+	LONG $0x48fd5162; WORD $0xe86f // vmovdqa64 %zmm8, %zmm13
+	LONG $0x48755262; WORD $0xea7d // vpermt2b %zmm10, %zmm1, %zmm13
+	LONG $0x48fd5162; WORD $0xf06f // vmovdqa64 %zmm8, %zmm14
+	LONG $0x48555262; WORD $0xf27d // vpermt2b %zmm10, %zmm5, %zmm14
+	LONG $0x48cd5262; WORD $0xc27d // vpermt2w %zmm10, %zmm6, %zmm8
+	LONG $0x48fe5162; WORD $0x506f; BYTE $0x0c // vmovdqu64 768(%r8), %zmm10
+	LONG $0x481dd162; WORD $0xf371; BYTE $0x03 // vpsllw $3, %zmm11, %zmm12
+	LONG $0x48ed5262; WORD $0xed83 // vpmultishiftqb %zmm13, %zmm2, %zmm13
+	LONG $0x4825d162; WORD $0xd371; BYTE $0x01 // vpsrlw $1, %zmm11, %zmm11
+	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
+	LONG $0x483c5162; WORD $0x4059; BYTE $0x0b // vmulps 704(%r8), %zmm8, %zmm8
 	LONG $0x481d7162; WORD $0xe3db // vpandd %zmm3, %zmm12, %zmm12
-	LONG $0x480d7362; WORD $0xec25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm13
-	LONG $0x48155262; WORD $0x5850; BYTE $0x07 // vpdpbusd 448(%r8), %zmm13, %zmm11
-	LONG $0x48ed5262; WORD $0xf783 // vpmultishiftqb %zmm15, %zmm2, %zmm14
-	LONG $0x480d7362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm12
-	LONG $0x481d5262; WORD $0x5850; BYTE $0x08 // vpdpbusd 512(%r8), %zmm12, %zmm11
-	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
-	LONG $0x48155262; WORD $0x5850; BYTE $0x09 // vpdpbusd 576(%r8), %zmm13, %zmm11
-	LONG $0x481d5262; WORD $0x5850; BYTE $0x0a // vpdpbusd 640(%r8), %zmm12, %zmm11
+	LONG $0x48257162; WORD $0xdbdb // vpandd %zmm3, %zmm11, %zmm11
+	LONG $0x48157362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm12
+	LONG $0x481d5262; WORD $0x5050; BYTE $0x07 // vpdpbusd 448(%r8), %zmm12, %zmm10
+	LONG $0x48ed5262; WORD $0xee83 // vpmultishiftqb %zmm14, %zmm2, %zmm13
+	LONG $0x48157362; WORD $0xdc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm11
+	LONG $0x48255262; WORD $0x5050; BYTE $0x08 // vpdpbusd 512(%r8), %zmm11, %zmm10
+	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
+	LONG $0x481d5262; WORD $0x5050; BYTE $0x09 // vpdpbusd 576(%r8), %zmm12, %zmm10
+	LONG $0x48255262; WORD $0x5050; BYTE $0x0a // vpdpbusd 640(%r8), %zmm11, %zmm10
 	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
 	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
 	LONG $0x80c08149; WORD $0x0003; BYTE $0x00 // addq $896, %r8
 	LONG $0xf8538d4d // leaq -8(%r11), %r10
-	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
-	LONG $0x48255262; WORD $0xc2b8 // vfmadd231ps %zmm10, %zmm11, %zmm8
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps %zmm10, %zmm10
+	LONG $0x482d5262; WORD $0xc1a8 // vfmadd213ps %zmm9, %zmm10, %zmm8
 	LONG $0x0ffb8349 // cmpq $15, %r11
 	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
 	LONG $0xfe5f870f; WORD $0xffff // ja .LBB2_4
 	LONG $0x04fa8349 // cmpq $4, %r10
 	LONG $0x00cf8c0f; WORD $0x0000 // jl .LBB2_7
-	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
-	QUAD $0x0018996f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm11
+	LONG $0x48fe5162; WORD $0x096f // vmovdqu64 (%r9), %zmm9
+	QUAD $0x0018916f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm10
 	LONG $0xfcc28349 // addq $-4, %r10
-	LONG $0x48fd5162; WORD $0xe26f // vmovdqa64 %zmm10, %zmm12
-	LONG $0x48fd5262; WORD $0xe37d // vpermt2w %zmm11, %zmm0, %zmm12
-	LONG $0x48fd5162; WORD $0xf26f // vmovdqa64 %zmm10, %zmm14
-	LONG $0x48755262; WORD $0xf37d // vpermt2b %zmm11, %zmm1, %zmm14
-	LONG $0x48fd5162; WORD $0xfa6f // vmovdqa64 %zmm10, %zmm15
-	LONG $0x48555262; WORD $0xfb7d // vpermt2b %zmm11, %zmm5, %zmm15
-	LONG $0x48cd5262; WORD $0xd37d // vpermt2w %zmm11, %zmm6, %zmm10
-	LONG $0x48fe5162; WORD $0x586f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm11
-	LONG $0x4815d162; WORD $0xf471; BYTE $0x03 // vpsllw $3, %zmm12, %zmm13
-	LONG $0x48ed5262; WORD $0xf683 // vpmultishiftqb %zmm14, %zmm2, %zmm14
-	LONG $0x481dd162; WORD $0xd471; BYTE $0x01 // vpsrlw $1, %zmm12, %zmm12
-	LONG $0x487d5262; WORD $0xd213 // vcvtph2ps %ymm10, %zmm10
-	LONG $0x482c5162; WORD $0x5059; BYTE $0x04 // vmulps 256(%r8), %zmm10, %zmm10
-	LONG $0x48157162; WORD $0xebdb // vpandd %zmm3, %zmm13, %zmm13
+	LONG $0x48fd5162; WORD $0xd96f // vmovdqa64 %zmm9, %zmm11
+	LONG $0x48fd5262; WORD $0xda7d // vpermt2w %zmm10, %zmm0, %zmm11
+	LONG $0x48fd5162; WORD $0xe96f // vmovdqa64 %zmm9, %zmm13
+	LONG $0x48755262; WORD $0xea7d // vpermt2b %zmm10, %zmm1, %zmm13
+	LONG $0x48fd5162; WORD $0xf16f // vmovdqa64 %zmm9, %zmm14
+	LONG $0x48555262; WORD $0xf27d // vpermt2b %zmm10, %zmm5, %zmm14
+	LONG $0x48cd5262; WORD $0xca7d // vpermt2w %zmm10, %zmm6, %zmm9
+	LONG $0x48fe5162; WORD $0x506f; BYTE $0x05 // vmovdqu64 320(%r8), %zmm10
+	LONG $0x481dd162; WORD $0xf371; BYTE $0x03 // vpsllw $3, %zmm11, %zmm12
+	LONG $0x48ed5262; WORD $0xed83 // vpmultishiftqb %zmm13, %zmm2, %zmm13
+	LONG $0x4825d162; WORD $0xd371; BYTE $0x01 // vpsrlw $1, %zmm11, %zmm11
+	LONG $0x487d5262; WORD $0xc913 // vcvtph2ps %ymm9, %zmm9
+	LONG $0x48345162; WORD $0x4859; BYTE $0x04 // vmulps 256(%r8), %zmm9, %zmm9
 	LONG $0x481d7162; WORD $0xe3db // vpandd %zmm3, %zmm12, %zmm12
-	LONG $0x480d7362; WORD $0xec25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm13
-	LONG $0x48155262; WORD $0x1850 // vpdpbusd (%r8), %zmm13, %zmm11
-	LONG $0x48ed5262; WORD $0xf783 // vpmultishiftqb %zmm15, %zmm2, %zmm14
-	LONG $0x480d7362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm14, %zmm12
-	LONG $0x481d5262; WORD $0x5850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm12, %zmm11
-	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
-	LONG $0x48155262; WORD $0x5850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm13, %zmm11
-	LONG $0x481d5262; WORD $0x5850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm12, %zmm11
+	LONG $0x48257162; WORD $0xdbdb // vpandd %zmm3, %zmm11, %zmm11
+	LONG $0x48157362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm12
+	LONG $0x481d5262; WORD $0x1050 // vpdpbusd (%r8), %zmm12, %zmm10
+	LONG $0x48ed5262; WORD $0xee83 // vpmultishiftqb %zmm14, %zmm2, %zmm13
+	LONG $0x48157362; WORD $0xdc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm13, %zmm11
+	LONG $0x48255262; WORD $0x5050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm11, %zmm10
+	LONG $0x482dd162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm10, %zmm10
+	LONG $0x481d5262; WORD $0x5050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm12, %zmm10
+	LONG $0x48255262; WORD $0x5050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm11, %zmm10
 	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
 	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
 	LONG $0xc0c08149; WORD $0x0001; BYTE $0x00 // addq $448, %r8
 	LONG $0x58c18349 // addq $88, %r9
-	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
-	LONG $0x48255262; WORD $0xcab8 // vfmadd231ps %zmm10, %zmm11, %zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps %zmm10, %zmm10
+	LONG $0x482d5262; WORD $0xc1b8 // vfmadd231ps %zmm9, %zmm10, %zmm8
 	WORD $0x854d; BYTE $0xd2 // testq %r10, %r10
 	LONG $0xfd058e0f; WORD $0xffff // jle .LBB2_12
 	LONG $0x000004bb; BYTE $0x00 // movl $4, %ebx
@@ -549,18 +545,6072 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x294d; BYTE $0xd9 // subq %r11, %r9
 	LONG $0x04ff8348 // cmpq $4, %rdi
 	LONG $0xfc0d8c0f; WORD $0xffff // jl .LBB2_10
-	LONG $0x48fe5162; WORD $0x116f // vmovdqu64 (%r9), %zmm10
-	QUAD $0x0018a96f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm13
+	LONG $0x48fe5162; WORD $0x096f // vmovdqu64 (%r9), %zmm9
+	QUAD $0x0018a16f48fe5162; WORD $0x0000 // vmovdqu64 24(%r9), %zmm12
 	LONG $0xfffc30e9; BYTE $0xff // jmp .LBB2_11
 	QUAD $0x0000000000841f0f // padding
 	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
 	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
 	LONG $0x04fa8349 // cmpq $4, %r10
-	LONG $0xfed68d0f; WORD $0xffff // jge .LBB2_6
-	WORD $0xa3eb // jmp .LBB2_7
+	LONG $0xfedb8d0f; WORD $0xffff // jge .LBB2_6
+	WORD $0xa8eb // jmp .LBB2_7
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x000300020001cccc // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000c000b000a0008 // constant
+	QUAD $0x0010000f000e000d // constant
+	QUAD $0x0015001400130011 // constant
+	QUAD $0x0019001800170016 // constant
+	QUAD $0x000000000000001a // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0005000400030000 // constant
+	QUAD $0x0009000800070006 // constant
+	QUAD $0x0010000f000e000a // constant
+	QUAD $0x0014001300120011 // constant
+	QUAD $0x001b001a00190015 // constant
+	QUAD $0x001f001e001d001c // constant
+	QUAD $0x003a003900380034 // constant
+	QUAD $0x003e003d003c003b // constant
+	QUAD $0x020202020202003f // constant
+	QUAD $0x0303030303030202 // constant
+	QUAD $0x1818181818180303 // constant
+	QUAD $0x1919191919191818 // constant
+	QUAD $0x2e2e2e2e2e2e1919 // constant
+	QUAD $0x2f2f2f2f2f2f2e2e // constant
+	QUAD $0x6c6c6c6c6c6c2f2f // constant
+	QUAD $0x6d6d6d6d6d6d6c6c // constant
+	QUAD $0x0404040404046d6d // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x1a1a1a1a1a1a0505 // constant
+	QUAD $0x1b1b1b1b1b1b1a1a // constant
+	QUAD $0x3030303030301b1b // constant
+	QUAD $0x3131313131313030 // constant
+	QUAD $0x6e6e6e6e6e6e3131 // constant
+	QUAD $0x6f6f6f6f6f6f6e6e // constant
+	QUAD $0x0000000000016f6f // constant
+	QUAD $0x0000000000020000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000050000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x00000000000c0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x00000000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000010000 // constant
+	QUAD $0x0000000000020000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000060000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x00000000000c0000 // constant
+	QUAD $0x00000000000d0000 // constant
+	QUAD $0x0404040404040000 // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x0c0c0c0c0c0c0505 // constant
+	QUAD $0x0d0d0d0d0d0d0c0c // constant
+	QUAD $0x0404040404040d0d // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x0c0c0c0c0c0c0505 // constant
+	QUAD $0x0d0d0d0d0d0d0c0c // constant
+	QUAD $0x0606060606060d0d // constant
+	QUAD $0x0707070707070606 // constant
+	QUAD $0x0e0e0e0e0e0e0707 // constant
+	QUAD $0x0f0f0f0f0f0f0e0e // constant
+	QUAD $0x0606060606060f0f // constant
+	QUAD $0x0707070707070606 // constant
+	QUAD $0x0e0e0e0e0e0e0707 // constant
+	QUAD $0x0f0f0f0f0f0f0e0e // constant
+	QUAD $0x0003000200010f0f // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000c000b000a0008 // constant
+	QUAD $0x0010000f000e000d // constant
+	QUAD $0x0015001400130011 // constant
+	QUAD $0x0019001800170016 // constant
+	QUAD $0x000000000000001a // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f0f0f0f0f0000 // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x5d4f3f2d18010f0f // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x5d4f3f2d1801f1d9 // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x5d4f3f2d1801f1d9 // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x5d4f3f2d1801f1d9 // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x00000000000ff1d9 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x0003000200010000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000c000b000a0008 // constant
+	QUAD $0x0010000f000e000d // constant
+	QUAD $0x0015001400130011 // constant
+	QUAD $0x0019001800170016 // constant
+	QUAD $0x000000000000001a // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0005000400030000 // constant
+	QUAD $0x0009000800070006 // constant
+	QUAD $0x0010000f000e000a // constant
+	QUAD $0x0014001300120011 // constant
+	QUAD $0x001b001a00190015 // constant
+	QUAD $0x001f001e001d001c // constant
+	QUAD $0x003a003900380034 // constant
+	QUAD $0x003e003d003c003b // constant
+	QUAD $0x020202020202003f // constant
+	QUAD $0x0303030303030202 // constant
+	QUAD $0x1818181818180303 // constant
+	QUAD $0x1919191919191818 // constant
+	QUAD $0x2e2e2e2e2e2e1919 // constant
+	QUAD $0x2f2f2f2f2f2f2e2e // constant
+	QUAD $0x6c6c6c6c6c6c2f2f // constant
+	QUAD $0x6d6d6d6d6d6d6c6c // constant
+	QUAD $0x0404040404046d6d // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x1a1a1a1a1a1a0505 // constant
+	QUAD $0x1b1b1b1b1b1b1a1a // constant
+	QUAD $0x3030303030301b1b // constant
+	QUAD $0x3131313131313030 // constant
+	QUAD $0x6e6e6e6e6e6e3131 // constant
+	QUAD $0x6f6f6f6f6f6f6e6e // constant
+	QUAD $0x0000000000006f6f // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0807060504030000 // constant
+	QUAD $0x131211100f0e0a09 // constant
+	QUAD $0x1e1d1c1b1a191514 // constant
+	QUAD $0x3d3c3b3a3938341f // constant
+	QUAD $0x8080787878783f3e // constant
+	QUAD $0xcccc3e0000008080 // constant
+	QUAD $0x0b0b00000000cccc // constant
+	QUAD $0x3535161616160b0b // constant
+	QUAD $0x0605040302013535 // constant
+	WORD $0x0807 // constant
+
+// func dotQ5_1VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x056e0522487df262; WORD $0x0000 // vpmovsxbq .LCPI3_9(%rip), %zmm0
+	QUAD $0x056c0d22487df262; WORD $0x0000 // vpmovsxbq .LCPI3_10(%rip), %zmm1
+	QUAD $0x04e2155b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_11(%rip), %zmm2
+	QUAD $0x05481d5948fdf262; WORD $0x0000 // vpbroadcastq .LCPI3_3(%rip), %zmm3
+	QUAD $0x050e2558487df262; WORD $0x0000 // vpbroadcastd .LCPI3_4(%rip), %zmm4
+	QUAD $0x05082d58487df262; WORD $0x0000 // vpbroadcastd .LCPI3_5(%rip), %zmm5
+	QUAD $0x04da355b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_12(%rip), %zmm6
+	QUAD $0x0005113d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI3_13(%rip), %ymm7
+	QUAD $0x0004f805207d62c4; BYTE $0x00 // vpmovsxbw .LCPI3_14(%rip), %ymm8
+	QUAD $0x049e0d5b48fd7262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_11(%rip), %zmm9
+	QUAD $0x04b4155b48fd7262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_12(%rip), %zmm10
+	LONG $0x01478d48 // leaq 1(%rdi), %rax
+	LONG $0xffc2c748; WORD $0xffff; BYTE $0xff // movq $-1, %rdx
+	WORD $0xc931 // xorl %ecx, %ecx
+	LONG $0x3fe8c148 // shrq $63, %rax
+	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
+	WORD $0xd148; BYTE $0xe8 // shrq %rax
+	LONG $0x08e0c148 // shlq $8, %rax
+	LONG $0x00013be9; BYTE $0x00 // jmp .LBB3_1
+	WORD $0x9066 // padding
+	LONG $0x01fa8349 // cmpq $1, %r10
+	LONG $0xf7a1e2c4; BYTE $0xda // shlxq %r11, %rdx, %rbx
+	LONG $0xd9440f48 // cmoveq %rcx, %rbx
+	LONG $0xe0c38041 // addb $-32, %r11b
+	LONG $0x03fa8349 // cmpq $3, %r10
+	LONG $0xf7a162c4; BYTE $0xd2 // shlxq %r11, %rdx, %r10
+	LONG $0x92fbe1c4; BYTE $0xcb // kmovq %rbx, %k1
+	LONG $0xd2430f4c // cmovaeq %rdx, %r10
+	LONG $0xc97f5162; WORD $0x296f // vmovdqu8 (%r9), %zmm13 {%k1} {z}
+	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
+	QUAD $0x0020896fc97fc162; WORD $0x0000 // vmovdqu8 32(%r9), %zmm17 {%k1} {z}
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48f5a262; WORD $0xc17e // vpermt2q %zmm17, %zmm1, %zmm16
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd3262; WORD $0xf97e // vpermt2q %zmm17, %zmm0, %zmm15
+	LONG $0x407d5262; WORD $0xf100 // vpshufb %zmm9, %zmm16, %zmm14
+	LONG $0x407dc262; WORD $0xc200 // vpshufb %zmm10, %zmm16, %zmm16
+	LONG $0x4805e162; WORD $0xdcdb // vpandd %zmm4, %zmm15, %zmm19
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
+	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
+	LONG $0x48e5c262; WORD $0xd683 // vpmultishiftqb %zmm14, %zmm3, %zmm18
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48c5a262; WORD $0xc17d // vpermt2w %zmm17, %zmm7, %zmm16
+	LONG $0x48bd3262; WORD $0xe97d // vpermt2w %zmm17, %zmm8, %zmm13
+	LONG $0x406de362; WORD $0xdd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm18, %zmm19
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x4065c262; WORD $0x0850 // vpdpbusd (%r8), %zmm19, %zmm17
+	LONG $0x4805c262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm15, %zmm17
+	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
+	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
+	LONG $0x48155262; WORD $0x58b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm11
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x4065c262; WORD $0x4850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm19, %zmm17
+	LONG $0x4805c262; WORD $0x4850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm15, %zmm17
+	LONG $0x407c5162; WORD $0x7859; BYTE $0x04 // vmulps 256(%r8), %zmm16, %zmm15
+	LONG $0x487c3162; WORD $0xf15b // vcvtdq2ps %zmm17, %zmm14
+	LONG $0x480d5262; WORD $0xe7b8 // vfmadd231ps %zmm15, %zmm14, %zmm12
+	LONG $0x48245162; WORD $0xdc58 // vaddps %zmm12, %zmm11, %zmm11
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d4d // leaq -1(%r15), %r8
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x117a41c4; WORD $0x241c // vmovss %xmm11, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x894d; BYTE $0xc7 // movq %r8, %r15
+	LONG $0x03338e0f; WORD $0x0000 // jle .LBB3_13
+	LONG $0x20468b4c // movq 32(%rsi), %r8
+	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
+	LONG $0x08ff8348 // cmpq $8, %rdi
+	LONG $0x03068c0f; WORD $0x0000 // jl .LBB3_2
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
+	LONG $0x441f0f66; WORD $0x0000 // padding
+	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
+	QUAD $0x0020b16f48fe5162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm14
+	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
+	LONG $0x60518d4d // leaq 96(%r9), %r10
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
+	LONG $0x407de262; WORD $0xca00 // vpshufb %zmm2, %zmm16, %zmm17
+	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
+	LONG $0x407de262; WORD $0xc600 // vpshufb %zmm6, %zmm16, %zmm16
+	LONG $0x4805e162; WORD $0xdcdb // vpandd %zmm4, %zmm15, %zmm19
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
+	LONG $0x406d5262; WORD $0x3850 // vpdpbusd (%r8), %zmm18, %zmm15
+	LONG $0x407de362; WORD $0xdd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm19
+	LONG $0x48fdc162; WORD $0xcd6f // vmovdqa64 %zmm13, %zmm17
+	LONG $0x48c5c262; WORD $0xce7d // vpermt2w %zmm14, %zmm7, %zmm17
+	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
+	LONG $0x40655262; WORD $0x7850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm19, %zmm15
+	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
+	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
+	LONG $0x48255262; WORD $0x6898; BYTE $0x06 // vfmadd132ps 384(%r8), %zmm11, %zmm13
+	LONG $0x4805d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm15
+	LONG $0x406d5262; WORD $0x7850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm18, %zmm15
+	LONG $0x40655262; WORD $0x7850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm19, %zmm15
+	LONG $0x4074c162; WORD $0x5859; BYTE $0x04 // vmulps 256(%r8), %zmm17, %zmm19
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
+	LONG $0x48fe5162; WORD $0x1a6f // vmovdqu64 (%r10), %zmm11
+	LONG $0x604a8d4d // leaq 96(%r10), %r9
+	LONG $0x48fdc162; WORD $0xc36f // vmovdqa64 %zmm11, %zmm16
+	LONG $0x487c5162; WORD $0xf75b // vcvtdq2ps %zmm15, %zmm14
+	LONG $0x480dc262; WORD $0xdca8 // vfmadd213ps %zmm12, %zmm14, %zmm19
+	QUAD $0x0020a26f48fe5162; WORD $0x0000 // vmovdqu64 32(%r10), %zmm12
+	LONG $0x48fd5162; WORD $0xf36f // vmovdqa64 %zmm11, %zmm14
+	LONG $0x48f5c262; WORD $0xc47e // vpermt2q %zmm12, %zmm1, %zmm16
+	LONG $0x48fd5262; WORD $0xf47e // vpermt2q %zmm12, %zmm0, %zmm14
+	LONG $0x407de262; WORD $0xca00 // vpshufb %zmm2, %zmm16, %zmm17
+	LONG $0x480de162; WORD $0xd4db // vpandd %zmm4, %zmm14, %zmm18
+	LONG $0x407de262; WORD $0xc600 // vpshufb %zmm6, %zmm16, %zmm16
+	LONG $0x480dd162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm14, %zmm14
+	LONG $0x480d7162; WORD $0xf4db // vpandd %zmm4, %zmm14, %zmm14
+	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
+	LONG $0x48fdc162; WORD $0xcb6f // vmovdqa64 %zmm11, %zmm17
+	LONG $0x48c5c262; WORD $0xcc7d // vpermt2w %zmm12, %zmm7, %zmm17
+	LONG $0x48bd5262; WORD $0xdc7d // vpermt2w %zmm12, %zmm8, %zmm11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor %xmm12, %xmm12, %xmm12
+	LONG $0x406d5262; WORD $0x6050; BYTE $0x07 // vpdpbusd 448(%r8), %zmm18, %zmm12
+	LONG $0x407d7362; WORD $0xf525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm14
+	LONG $0x480d5262; WORD $0x6050; BYTE $0x08 // vpdpbusd 512(%r8), %zmm14, %zmm12
+	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
+	LONG $0x487d5262; WORD $0xdb13 // vcvtph2ps %ymm11, %zmm11
+	LONG $0x48155262; WORD $0x5898; BYTE $0x0d // vfmadd132ps 832(%r8), %zmm13, %zmm11
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x406d5262; WORD $0x6050; BYTE $0x09 // vpdpbusd 576(%r8), %zmm18, %zmm12
+	LONG $0x480d5262; WORD $0x6050; BYTE $0x0a // vpdpbusd 640(%r8), %zmm14, %zmm12
+	LONG $0x487c5162; WORD $0xf45b // vcvtdq2ps %zmm12, %zmm14
+	LONG $0x40745162; WORD $0x6059; BYTE $0x0b // vmulps 704(%r8), %zmm17, %zmm12
+	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
+	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
+	LONG $0x80c08149; WORD $0x0003; BYTE $0x00 // addq $896, %r8
+	LONG $0xf8538d4d // leaq -8(%r11), %r10
+	LONG $0x480d3262; WORD $0xe3a8 // vfmadd213ps %zmm19, %zmm14, %zmm12
+	LONG $0x0ffb8349 // cmpq $15, %r11
+	LONG $0xfe3f870f; WORD $0xffff // ja .LBB3_4
+	LONG $0x04fa8349 // cmpq $4, %r10
+	LONG $0x00df8c0f; WORD $0x0000 // jl .LBB3_7
+	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
+	QUAD $0x0020b16f48fe5162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm14
+	LONG $0xfcc28349 // addq $-4, %r10
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
+	LONG $0x407dc262; WORD $0xc900 // vpshufb %zmm9, %zmm16, %zmm17
+	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
+	LONG $0x407dc262; WORD $0xc200 // vpshufb %zmm10, %zmm16, %zmm16
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
+	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
+	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
+	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
+	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
+	LONG $0x48fdc162; WORD $0xcd6f // vmovdqa64 %zmm13, %zmm17
+	LONG $0x48c5c262; WORD $0xce7d // vpermt2w %zmm14, %zmm7, %zmm17
+	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	LONG $0x406d5262; WORD $0x3050 // vpdpbusd (%r8), %zmm18, %zmm14
+	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
+	LONG $0x48055262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm15, %zmm14
+	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
+	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
+	LONG $0x48155262; WORD $0x58b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm11
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x406d5262; WORD $0x7050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm18, %zmm14
+	LONG $0x48055262; WORD $0x7050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm15, %zmm14
+	LONG $0x40745162; WORD $0x7859; BYTE $0x04 // vmulps 256(%r8), %zmm17, %zmm15
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
+	LONG $0xc0c08149; WORD $0x0001; BYTE $0x00 // addq $448, %r8
+	LONG $0x60c18349 // addq $96, %r9
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x480d5262; WORD $0xe7b8 // vfmadd231ps %zmm15, %zmm14, %zmm12
+	WORD $0x854d; BYTE $0xd2 // testq %r10, %r10
+	LONG $0xfcd68e0f; WORD $0xffff // jle .LBB3_12
+	LONG $0x0004bb41; WORD $0x0000 // movl $4, %r11d
+	WORD $0x2945; BYTE $0xd3 // subl %r10d, %r11d
+	LONG $0x03e3c141 // shll $3, %r11d
+	LONG $0x5b1c8d4f // leaq (%r11,%r11,2), %r11
+	WORD $0x294d; BYTE $0xd9 // subq %r11, %r9
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xfbcf8c0f; WORD $0xffff // jl .LBB3_10
+	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
+	QUAD $0x0020896f48fec162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm17
+	LONG $0xfffbf2e9; BYTE $0xff // jmp .LBB3_11
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
+	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
+	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
+	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x04fa8349 // cmpq $4, %r10
+	LONG $0xfec18d0f; WORD $0xffff // jge .LBB3_6
+	WORD $0x9eeb // jmp .LBB3_7
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0x0404040404040404 // constant
+	QUAD $0x0505050505050505 // constant
+	QUAD $0x0c0c0c0c0c0c0c0c // constant
+	QUAD $0x0d0d0d0d0d0d0d0d // constant
+	QUAD $0x0606060606060606 // constant
+	QUAD $0x0707070707070707 // constant
+	QUAD $0x0e0e0e0e0e0e0e0e // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x101010100f0f0f0f // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0d0d0d0d01010101 // constant
+	QUAD $0x3535353519191919 // constant
+	QUAD $0x0c0c0c0c00000000 // constant
+	QUAD $0x3434343418181818 // constant
+	QUAD $0x0b0a090807060504 // constant
+	QUAD $0x0f0e0c0705040201 // constant
+	QUAD $0x0d0c070603020100 // constant
+
+// func dotIQ4NLVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x0fb60520487df262; WORD $0x0000 // vpmovsxbw .LCPI4_4(%rip), %zmm0
+	QUAD $0x066c0d78487df262; WORD $0x0000 // vpbroadcastb .LCPI4_5(%rip), %zmm1
+	QUAD $0x0fd2155a487df262; WORD $0x0000 // vbroadcasti32x4 .LCPI4_6(%rip), %zmm2
+	QUAD $0x000fb91d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI4_7(%rip), %ymm3
+	LONG $0x01478d48 // leaq 1(%rdi), %rax
+	LONG $0xffc1c748; WORD $0xffff; BYTE $0xff // movq $-1, %rcx
+	LONG $0x3fe8c148 // shrq $63, %rax
+	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
+	WORD $0xd148; BYTE $0xe8 // shrq %rax
+	LONG $0x08e0c148 // shlq $8, %rax
+	LONG $0x0000d5e9; BYTE $0x00 // jmp .LBB4_1
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
+	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
+	LONG $0xc97fd162; WORD $0x306f // vmovdqu8 (%r8), %zmm6 {%k1} {z}
+	LONG $0x48fdf262; WORD $0xee8d // vpermw %zmm6, %zmm0, %zmm5
+	QUAD $0x0038b8384855d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm5, %zmm7
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm8
+	LONG $0x48e5f262; WORD $0xf68d // vpermw %zmm6, %zmm3, %zmm6
+	LONG $0x487df262; WORD $0xf613 // vcvtph2ps %ymm6, %zmm6
+	LONG $0x484cf162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm6, %zmm6
+	LONG $0x48c5f162; WORD $0xe9db // vpandq %zmm1, %zmm7, %zmm5
+	LONG $0x4845f162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm7, %zmm7
+	LONG $0x486df262; WORD $0xed00 // vpshufb %zmm5, %zmm2, %zmm5
+	LONG $0x48557262; WORD $0x0250 // vpdpbusd (%rdx), %zmm5, %zmm8
+	LONG $0x48c5f162; WORD $0xf9db // vpandq %zmm1, %zmm7, %zmm7
+	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
+	LONG $0x48457262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm7, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm5, %zmm8
+	LONG $0x48457262; WORD $0x4250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm7, %zmm8
+	LONG $0x487cd162; WORD $0xe85b // vcvtdq2ps %zmm8, %zmm5
+	LONG $0x4855f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm5, %zmm4
+	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff578d49 // leaq -1(%r15), %rdx
+	LONG $0xe558dcc5 // vaddps %ymm5, %ymm4, %ymm4
+	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
+	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
+	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
+	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
+	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
+	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
+	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
+	LONG $0x02568e0f; WORD $0x0000 // jle .LBB4_13
+	LONG $0x20568b48 // movq 32(%rsi), %rdx
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
+	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
+	LONG $0x08ff8348 // cmpq $8, %rdi
+	LONG $0x022f8c0f; WORD $0x0000 // jl .LBB4_2
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	LONG $0x48fdd262; WORD $0x288d // vpermw (%r8), %zmm0, %zmm5
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm8
+	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	LONG $0x48488d4d // leaq 72(%r8), %r9
+	QUAD $0x0038a8384855d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm5, %zmm5
+	LONG $0x28e5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm7
+	LONG $0x48d5f162; WORD $0xf1db // vpandq %zmm1, %zmm5, %zmm6
+	LONG $0x4855f162; WORD $0xd571; BYTE $0x04 // vpsrlw $4, %zmm5, %zmm5
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
+	LONG $0x484d7262; WORD $0x0250 // vpdpbusd (%rdx), %zmm6, %zmm8
+	LONG $0x48d5f162; WORD $0xe9db // vpandq %zmm1, %zmm5, %zmm5
+	LONG $0x486df262; WORD $0xed00 // vpshufb %zmm5, %zmm2, %zmm5
+	LONG $0x48557262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm5, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x484d7262; WORD $0x4250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm8
+	LONG $0x4844f162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm6
+	LONG $0x48557262; WORD $0x4250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm5, %zmm8
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
+	LONG $0x6f7ec1c4; BYTE $0x39 // vmovdqu (%r9), %ymm7
+	LONG $0x48418d4d // leaq 72(%r9), %r8
+	LONG $0x28e5d262; WORD $0x797d; BYTE $0x01 // vpermt2w 32(%r9), %ymm3, %ymm7
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x487cd162; WORD $0xe85b // vcvtdq2ps %zmm8, %zmm5
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm8
+	LONG $0x4855f262; WORD $0xf4a8 // vfmadd213ps %zmm4, %zmm5, %zmm6
+	LONG $0x48fdd262; WORD $0x218d // vpermw (%r9), %zmm0, %zmm4
+	QUAD $0x0038a138485dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r9), %zmm4, %zmm4
+	LONG $0x48ddf162; WORD $0xe9db // vpandq %zmm1, %zmm4, %zmm5
+	LONG $0x485df162; WORD $0xd471; BYTE $0x04 // vpsrlw $4, %zmm4, %zmm4
+	LONG $0x486df262; WORD $0xed00 // vpshufb %zmm5, %zmm2, %zmm5
+	LONG $0x48557262; WORD $0x4250; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm5, %zmm8
+	LONG $0x48ddf162; WORD $0xe1db // vpandq %zmm1, %zmm4, %zmm4
+	LONG $0x486df262; WORD $0xe400 // vpshufb %zmm4, %zmm2, %zmm4
+	LONG $0x485d7262; WORD $0x4250; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm4, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x48557262; WORD $0x4250; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm5, %zmm8
+	LONG $0x485d7262; WORD $0x4250; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm4, %zmm8
+	LONG $0x4844f162; WORD $0x6259; BYTE $0x0b // vmulps 704(%rdx), %zmm7, %zmm4
+	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
+	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
+	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
+	LONG $0xf84a8d4d // leaq -8(%r10), %r9
+	LONG $0x487cd162; WORD $0xe85b // vcvtdq2ps %zmm8, %zmm5
+	LONG $0x4855f262; WORD $0xe6a8 // vfmadd213ps %zmm6, %zmm5, %zmm4
+	LONG $0x0ffa8349 // cmpq $15, %r10
+	WORD $0x894d; BYTE $0xca // movq %r9, %r10
+	LONG $0xfec3870f; WORD $0xffff // ja .LBB4_4
+	LONG $0x04f98349 // cmpq $4, %r9
+	LONG $0x009d8c0f; WORD $0x0000 // jl .LBB4_7
+	LONG $0x48fdd262; WORD $0x288d // vpermw (%r8), %zmm0, %zmm5
+	LONG $0x48fe7162; WORD $0x426f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm8
+	LONG $0x6f7ec1c4; BYTE $0x38 // vmovdqu (%r8), %ymm7
+	LONG $0xfcc18349 // addq $-4, %r9
+	QUAD $0x0038a8384855d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm5, %zmm5
+	LONG $0x28e5d262; WORD $0x787d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm7
+	LONG $0x48d5f162; WORD $0xf1db // vpandq %zmm1, %zmm5, %zmm6
+	LONG $0x4855f162; WORD $0xd571; BYTE $0x04 // vpsrlw $4, %zmm5, %zmm5
+	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
+	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
+	LONG $0x484d7262; WORD $0x0250 // vpdpbusd (%rdx), %zmm6, %zmm8
+	LONG $0x48d5f162; WORD $0xe9db // vpandq %zmm1, %zmm5, %zmm5
+	LONG $0x486df262; WORD $0xed00 // vpshufb %zmm5, %zmm2, %zmm5
+	LONG $0x48557262; WORD $0x4250; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm5, %zmm8
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x484d7262; WORD $0x4250; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm8
+	LONG $0x4844f162; WORD $0x7259; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm6
+	LONG $0x48557262; WORD $0x4250; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm5, %zmm8
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
+	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
+	LONG $0x48c08349 // addq $72, %r8
+	LONG $0x487cd162; WORD $0xe85b // vcvtdq2ps %zmm8, %zmm5
+	LONG $0x4855f262; WORD $0xe6b8 // vfmadd231ps %zmm6, %zmm5, %zmm4
+	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
+	LONG $0xfdab8e0f; WORD $0xffff // jle .LBB4_12
+	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
+	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
+	WORD $0x0145; BYTE $0xd2 // addl %r10d, %r10d
+	LONG $0xd20c8d4f // leaq (%r10,%r10,8), %r9
+	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0xfd068c0f; WORD $0xffff // jl .LBB4_10
+	LONG $0x48fed162; WORD $0x306f // vmovdqu64 (%r8), %zmm6
+	LONG $0xfffd0be9; BYTE $0xff // jmp .LBB4_11
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	LONG $0x04f98349 // cmpq $4, %r9
+	LONG $0xff178d0f; WORD $0xffff // jge .LBB4_6
+	WORD $0xb2eb // jmp .LBB4_7
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x000300020001cccc // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000c000b000a0008 // constant
+	QUAD $0x0010000f000e000d // constant
+	QUAD $0x0015001400130011 // constant
+	QUAD $0x0019001800170016 // constant
+	QUAD $0x000000000000001a // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0005000400030000 // constant
+	QUAD $0x0009000800070006 // constant
+	QUAD $0x0010000f000e000a // constant
+	QUAD $0x0014001300120011 // constant
+	QUAD $0x001b001a00190015 // constant
+	QUAD $0x001f001e001d001c // constant
+	QUAD $0x003a003900380034 // constant
+	QUAD $0x003e003d003c003b // constant
+	QUAD $0x020202020202003f // constant
+	QUAD $0x0303030303030202 // constant
+	QUAD $0x1818181818180303 // constant
+	QUAD $0x1919191919191818 // constant
+	QUAD $0x2e2e2e2e2e2e1919 // constant
+	QUAD $0x2f2f2f2f2f2f2e2e // constant
+	QUAD $0x6c6c6c6c6c6c2f2f // constant
+	QUAD $0x6d6d6d6d6d6d6c6c // constant
+	QUAD $0x0404040404046d6d // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x1a1a1a1a1a1a0505 // constant
+	QUAD $0x1b1b1b1b1b1b1a1a // constant
+	QUAD $0x3030303030301b1b // constant
+	QUAD $0x3131313131313030 // constant
+	QUAD $0x6e6e6e6e6e6e3131 // constant
+	QUAD $0x6f6f6f6f6f6f6e6e // constant
+	QUAD $0x0000000000016f6f // constant
+	QUAD $0x0000000000020000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000050000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x00000000000c0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x00000000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000010000 // constant
+	QUAD $0x0000000000020000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000060000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x00000000000c0000 // constant
+	QUAD $0x00000000000d0000 // constant
+	QUAD $0x0404040404040000 // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x0c0c0c0c0c0c0505 // constant
+	QUAD $0x0d0d0d0d0d0d0c0c // constant
+	QUAD $0x0404040404040d0d // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x0c0c0c0c0c0c0505 // constant
+	QUAD $0x0d0d0d0d0d0d0c0c // constant
+	QUAD $0x0606060606060d0d // constant
+	QUAD $0x0707070707070606 // constant
+	QUAD $0x0e0e0e0e0e0e0707 // constant
+	QUAD $0x0f0f0f0f0f0f0e0e // constant
+	QUAD $0x0606060606060f0f // constant
+	QUAD $0x0707070707070606 // constant
+	QUAD $0x0e0e0e0e0e0e0707 // constant
+	QUAD $0x0f0f0f0f0f0f0e0e // constant
+	QUAD $0x0003000200010f0f // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000c000b000a0008 // constant
+	QUAD $0x0010000f000e000d // constant
+	QUAD $0x0015001400130011 // constant
+	QUAD $0x0019001800170016 // constant
+	QUAD $0x000000000000001a // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f0f0f0f0f0000 // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x5d4f3f2d18010f0f // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x5d4f3f2d1801f1d9 // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x5d4f3f2d1801f1d9 // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x5d4f3f2d1801f1d9 // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	QUAD $0x00000000000ff1d9 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x0003000200010000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000c000b000a0008 // constant
+	QUAD $0x0010000f000e000d // constant
+	QUAD $0x0015001400130011 // constant
+	QUAD $0x0019001800170016 // constant
+	QUAD $0x000000000000001a // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0005000400030000 // constant
+	QUAD $0x0009000800070006 // constant
+	QUAD $0x0010000f000e000a // constant
+	QUAD $0x0014001300120011 // constant
+	QUAD $0x001b001a00190015 // constant
+	QUAD $0x001f001e001d001c // constant
+	QUAD $0x003a003900380034 // constant
+	QUAD $0x003e003d003c003b // constant
+	QUAD $0x020202020202003f // constant
+	QUAD $0x0303030303030202 // constant
+	QUAD $0x1818181818180303 // constant
+	QUAD $0x1919191919191818 // constant
+	QUAD $0x2e2e2e2e2e2e1919 // constant
+	QUAD $0x2f2f2f2f2f2f2e2e // constant
+	QUAD $0x6c6c6c6c6c6c2f2f // constant
+	QUAD $0x6d6d6d6d6d6d6c6c // constant
+	QUAD $0x0404040404046d6d // constant
+	QUAD $0x0505050505050404 // constant
+	QUAD $0x1a1a1a1a1a1a0505 // constant
+	QUAD $0x1b1b1b1b1b1b1a1a // constant
+	QUAD $0x3030303030301b1b // constant
+	QUAD $0x3131313131313030 // constant
+	QUAD $0x6e6e6e6e6e6e3131 // constant
+	QUAD $0x6f6f6f6f6f6f6e6e // constant
+	QUAD $0x0000000000006f6f // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0605040302010000 // constant
+	QUAD $0x0f0e0d0c0b0a0807 // constant
+	QUAD $0x1817161514131110 // constant
+	QUAD $0x0000000000001a19 // constant
+	QUAD $0x0909000000000000 // constant
+	QUAD $0x1b1b121212120909 // constant
+	QUAD $0x5d4f3f2d18011b1b // constant
+	QUAD $0xc5b5a6998d81766a // constant
+	WORD $0xf1d9 // constant
+
+// func dotQ8_0VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x024e0558487df262; WORD $0x0000 // vpbroadcastd .LCPI5_0(%rip), %zmm0
+	WORD $0x48eb // jmp .LBB5_1
+	LONG $0x00401f0f // padding
+	LONG $0x48fdf362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm1, %ymm2
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0xca58f4c5 // vaddps %ymm2, %ymm1, %ymm1
+	LONG $0x197de3c4; WORD $0x01ca // vextractf128 $1, %ymm1, %xmm2
+	LONG $0xc958e8c5 // vaddps %xmm1, %xmm2, %xmm1
+	LONG $0xd1c6f1c5; BYTE $0x01 // vshufpd $1, %xmm1, %xmm1, %xmm2
+	LONG $0xca58f0c5 // vaddps %xmm2, %xmm1, %xmm1
+	LONG $0xd116fac5 // vmovshdup %xmm1, %xmm2
+	LONG $0xca58f2c5 // vaddss %xmm2, %xmm1, %xmm1
+	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0x01fe8e0f; WORD $0x0000 // jle .LBB5_10
+	LONG $0x20468b48 // movq 32(%rsi), %rax
+	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	LONG $0x04ff8348 // cmpq $4, %rdi
+	LONG $0x01da8c0f; WORD $0x0000 // jl .LBB5_2
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
+	LONG $0x00401f0f // padding
+	LONG $0x516ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm2
+	LONG $0x48fef162; WORD $0x586f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm3
+	LONG $0x7979e2c4; WORD $0x2261 // vpbroadcastw 34(%rcx), %xmm4
+	LONG $0xfc428d4c // leaq -4(%rdx), %r8
+	QUAD $0x0024913a48edf362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm2, %zmm2
+	LONG $0x486df162; WORD $0xd0ef // vpxord %zmm0, %zmm2, %zmm2
+	LONG $0x486df262; WORD $0x1850 // vpdpbusd (%rax), %zmm2, %zmm3
+	LONG $0x4865f162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm3, %zmm3
+	LONG $0x486df262; WORD $0x5850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm2, %zmm3
+	LONG $0x487cf162; WORD $0xd35b // vcvtdq2ps %zmm3, %zmm2
+	LONG $0x7979e2c4; BYTE $0x19 // vpbroadcastw (%rcx), %xmm3
+	LONG $0x3865e3c4; WORD $0x01dc // vinserti128 $1, %xmm4, %ymm3, %ymm3
+	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
+	LONG $0x4864f162; WORD $0x5859; BYTE $0x02 // vmulps 128(%rax), %zmm3, %zmm3
+	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
+	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
+	LONG $0x44c18348 // addq $68, %rcx
+	LONG $0x7979e2c4; WORD $0x2261 // vpbroadcastw 34(%rcx), %xmm4
+	LONG $0x486df262; WORD $0xd9a8 // vfmadd213ps %zmm1, %zmm2, %zmm3
+	LONG $0x496ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm1
+	LONG $0x48fef162; WORD $0x506f; BYTE $0x07 // vmovdqu64 448(%rax), %zmm2
+	QUAD $0x0024893a48f5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm1, %zmm1
+	LONG $0x4875f162; WORD $0xc8ef // vpxord %zmm0, %zmm1, %zmm1
+	LONG $0x4875f262; WORD $0x5050; BYTE $0x04 // vpdpbusd 256(%rax), %zmm1, %zmm2
+	LONG $0x486df162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm2, %zmm2
+	LONG $0x4875f262; WORD $0x5050; BYTE $0x05 // vpdpbusd 320(%rax), %zmm1, %zmm2
+	LONG $0x7979e2c4; BYTE $0x09 // vpbroadcastw (%rcx), %xmm1
+	LONG $0x3875e3c4; WORD $0x01cc // vinserti128 $1, %xmm4, %ymm1, %ymm1
+	LONG $0x487df262; WORD $0xc913 // vcvtph2ps %ymm1, %zmm1
+	LONG $0x4874f162; WORD $0x4859; BYTE $0x06 // vmulps 384(%rax), %zmm1, %zmm1
+	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
+	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
+	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
+	LONG $0x44c18348 // addq $68, %rcx
+	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps %zmm2, %zmm2
+	LONG $0x486df262; WORD $0xcba8 // vfmadd213ps %zmm3, %zmm2, %zmm1
+	LONG $0x07fa8348 // cmpq $7, %rdx
+	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
+	LONG $0xff0e870f; WORD $0xffff // ja .LBB5_4
+	LONG $0x02f88349 // cmpq $2, %r8
+	WORD $0x777c // jl .LBB5_7
+	LONG $0x516ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm2
+	LONG $0x48fef162; WORD $0x586f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm3
+	LONG $0x7979e2c4; WORD $0x2261 // vpbroadcastw 34(%rcx), %xmm4
+	LONG $0xfec08349 // addq $-2, %r8
+	QUAD $0x0024913a48edf362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm2, %zmm2
+	LONG $0x486df162; WORD $0xd0ef // vpxord %zmm0, %zmm2, %zmm2
+	LONG $0x486df262; WORD $0x1850 // vpdpbusd (%rax), %zmm2, %zmm3
+	LONG $0x4865f162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm3, %zmm3
+	LONG $0x486df262; WORD $0x5850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm2, %zmm3
+	LONG $0x487cf162; WORD $0xd35b // vcvtdq2ps %zmm3, %zmm2
+	LONG $0x7979e2c4; BYTE $0x19 // vpbroadcastw (%rcx), %xmm3
+	LONG $0x3865e3c4; WORD $0x01dc // vinserti128 $1, %xmm4, %ymm3, %ymm3
+	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
+	LONG $0x4864f162; WORD $0x5859; BYTE $0x02 // vmulps 128(%rax), %zmm3, %zmm3
+	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
+	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	LONG $0x44c18348 // addq $68, %rcx
+	LONG $0x486df262; WORD $0xcbb8 // vfmadd231ps %zmm3, %zmm2, %zmm1
+	WORD $0x854d; BYTE $0xc0 // testq %r8, %r8
+	LONG $0xfe288e0f; WORD $0xffff // jle .LBB5_9
+	LONG $0x516ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm2
+	LONG $0x48fef162; WORD $0x586f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm3
+	LONG $0x486df162; WORD $0xd0ef // vpxord %zmm0, %zmm2, %zmm2
+	LONG $0x486df262; WORD $0x1850 // vpdpbusd (%rax), %zmm2, %zmm3
+	LONG $0x4865f162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm3, %zmm3
+	LONG $0x486df262; WORD $0x5850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm2, %zmm3
+	LONG $0x487cf162; WORD $0xd35b // vcvtdq2ps %zmm3, %zmm2
+	LONG $0x7979e2c4; BYTE $0x19 // vpbroadcastw (%rcx), %xmm3
+	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
+	LONG $0x4864f162; WORD $0x5859; BYTE $0x02 // vmulps 128(%rax), %zmm3, %zmm3
+	LONG $0x486df262; WORD $0xcbb8 // vfmadd231ps %zmm3, %zmm2, %zmm1
+	LONG $0xfffddfe9; BYTE $0xff // jmp .LBB5_9
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
+	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	LONG $0x02f88349 // cmpq $2, %r8
+	LONG $0xff188d0f; WORD $0xffff // jge .LBB5_6
+	WORD $0x8deb // jmp .LBB5_7
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	LONG $0x8080cccc; WORD $0x8080 // constant
+
+// func dotQ4KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x000eff052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI6_10(%rip), %xmm0
+	QUAD $0x000f0e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_1(%rip), %xmm1
+	QUAD $0x000f0d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_2(%rip), %xmm2
+	QUAD $0x000edc1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI6_3(%rip), %xmm3
+	QUAD $0x0ee22521487df262; WORD $0x0000 // vpmovsxbd .LCPI6_11(%rip), %zmm4
+	QUAD $0x0ecc2d58487df262; WORD $0x0000 // vpbroadcastd .LCPI6_5(%rip), %zmm5
+	QUAD $0x05fe3528487cf162; WORD $0x0000 // vmovaps .LCPI6_6(%rip), %zmm6
+	QUAD $0x06343d28487cf162; WORD $0x0000 // vmovaps .LCPI6_7(%rip), %zmm7
+	QUAD $0x066a0528487c7162; WORD $0x0000 // vmovaps .LCPI6_8(%rip), %zmm8
+	QUAD $0x06a00d28487c7162; WORD $0x0000 // vmovaps .LCPI6_9(%rip), %zmm9
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
+	LONG $0x20468b48 // movq 32(%rsi), %rax
+	LONG $0x084e8b48 // movq 8(%rsi), %rcx
+	LONG $0x10568b48 // movq 16(%rsi), %rdx
+	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
+	LONG $0x441f0f66; WORD $0x0000 // padding
+	LONG $0x587942c4; WORD $0x0c6a // vpbroadcastd 12(%r10), %xmm13
+	LONG $0x6f7a41c4; WORD $0x0452 // vmovdqu 4(%r10), %xmm10
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x451162c4; BYTE $0xe8 // vpsrlvd %xmm0, %xmm13, %xmm13
+	LONG $0x7219c1c4; WORD $0x02d2 // vpsrld $2, %xmm10, %xmm12
+	LONG $0xd3db29c5 // vpand %xmm3, %xmm10, %xmm10
+	LONG $0xe9db11c5 // vpand %xmm1, %xmm13, %xmm13
+	LONG $0x089d7362; WORD $0xea25; BYTE $0xf8 // vpternlogq $248, %xmm2, %xmm12, %xmm13
+	LONG $0x622941c4; BYTE $0xd5 // vpunpckldq %xmm13, %xmm10, %xmm10
+	LONG $0xeb6e79c5 // vmovd %ebx, %xmm13
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x317d42c4; BYTE $0xe2 // vpmovzxbd %xmm10, %ymm12
+	LONG $0x137942c4; BYTE $0xed // vcvtph2ps %xmm13, %xmm13
+	LONG $0x707941c4; WORD $0xeed2 // vpshufd $238, %xmm10, %xmm10
+	LONG $0x317d42c4; BYTE $0xd2 // vpmovzxbd %xmm10, %ymm10
+	LONG $0x5b7c41c4; BYTE $0xe4 // vcvtdq2ps %ymm12, %ymm12
+	LONG $0x187d42c4; BYTE $0xed // vbroadcastss %xmm13, %ymm13
+	LONG $0x5b7c41c4; BYTE $0xd2 // vcvtdq2ps %ymm10, %ymm10
+	LONG $0x591441c4; BYTE $0xe4 // vmulps %ymm12, %ymm13, %ymm12
+	LONG $0xeb6e79c5 // vmovd %ebx, %xmm13
+	LONG $0x591c21c4; WORD $0x0924 // vmulps (%rcx,%r9), %ymm12, %ymm12
+	LONG $0x137942c4; BYTE $0xed // vcvtph2ps %xmm13, %xmm13
+	LONG $0x187d42c4; BYTE $0xed // vbroadcastss %xmm13, %ymm13
+	LONG $0x591441c4; BYTE $0xea // vmulps %ymm10, %ymm13, %ymm13
+	LONG $0x107c21c4; WORD $0x0a14 // vmovups (%rdx,%r9), %ymm10
+	LONG $0x20c18349 // addq $32, %r9
+	LONG $0x48155262; WORD $0xd3ac // vfnmadd213ps %zmm11, %zmm13, %zmm10
+	QUAD $0x00109a5b48fd5262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm11
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	LONG $0x48257262; WORD $0xdc15 // vprolvd %zmm4, %zmm11, %zmm11
+	LONG $0x48257162; WORD $0xdddb // vpandd %zmm5, %zmm11, %zmm11
+	LONG $0x48257262; WORD $0x2850 // vpdpbusd (%rax), %zmm11, %zmm13
+	LONG $0x4815d162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm13, %zmm13
+	LONG $0x48257262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm11, %zmm13
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0030b25b48fd5262; WORD $0x0000 // vbroadcasti64x4 48(%r10), %zmm14
+	LONG $0x484d5262; WORD $0xdc16 // vpermps %zmm12, %zmm6, %zmm11
+	LONG $0x480d7262; WORD $0xf415 // vprolvd %zmm4, %zmm14, %zmm14
+	LONG $0x480d7162; WORD $0xf5db // vpandd %zmm5, %zmm14, %zmm14
+	LONG $0x480d7262; WORD $0x3850 // vpdpbusd (%rax), %zmm14, %zmm15
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps %zmm13, %zmm13
+	LONG $0x48255262; WORD $0xeaa8 // vfmadd213ps %zmm10, %zmm11, %zmm13
+	LONG $0x4805d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm15
+	LONG $0x480d7262; WORD $0x7850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm14, %zmm15
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0050825b48fdc262; WORD $0x0000 // vbroadcasti64x4 80(%r10), %zmm16
+	LONG $0x48455262; WORD $0xf416 // vpermps %zmm12, %zmm7, %zmm14
+	LONG $0x407de262; WORD $0xc415 // vprolvd %zmm4, %zmm16, %zmm16
+	LONG $0x407de162; WORD $0xc5db // vpandd %zmm5, %zmm16, %zmm16
+	LONG $0x407de262; WORD $0x0850 // vpdpbusd (%rax), %zmm16, %zmm17
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps %zmm15, %zmm15
+	LONG $0x480d5262; WORD $0xfda8 // vfmadd213ps %zmm13, %zmm14, %zmm15
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x407de262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm16, %zmm17
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0070925b48fdc262; WORD $0x0000 // vbroadcasti64x4 112(%r10), %zmm18
+	LONG $0x483dc262; WORD $0xc416 // vpermps %zmm12, %zmm8, %zmm16
+	LONG $0x48355262; WORD $0xe416 // vpermps %zmm12, %zmm9, %zmm12
+	LONG $0x406de262; WORD $0xd415 // vprolvd %zmm4, %zmm18, %zmm18
+	LONG $0x406de162; WORD $0xd5db // vpandd %zmm5, %zmm18, %zmm18
+	LONG $0x406de262; WORD $0x1850 // vpdpbusd (%rax), %zmm18, %zmm19
+	LONG $0x487c3162; WORD $0xd15b // vcvtdq2ps %zmm17, %zmm10
+	LONG $0x407d5262; WORD $0xd7a8 // vfmadd213ps %zmm15, %zmm16, %zmm10
+	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
+	LONG $0x406de262; WORD $0x5850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm18, %zmm19
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
+	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
+	QUAD $0x0000208082180f41 // prefetchnta 8320(%r10)
+	LONG $0x90c28149; WORD $0x0000; BYTE $0x00 // addq $144, %r10
+	LONG $0x487c3162; WORD $0xdb5b // vcvtdq2ps %zmm19, %zmm11
+	LONG $0x481d5262; WORD $0xdaa8 // vfmadd213ps %zmm10, %zmm12, %zmm11
+	LONG $0x01f88349 // cmpq $1, %r8
+	LONG $0xfe2c8f0f; WORD $0xffff // jg .LBB6_2
+	LONG $0x48fd5362; WORD $0xda1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm10
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x582441c4; BYTE $0xd2 // vaddps %ymm10, %ymm11, %ymm10
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x117a41c4; WORD $0x2414 // vmovss %xmm10, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xfdc28f0f; WORD $0xffff // jg .LBB6_1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0001cccccccccccc // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0006000000040000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x000b000000090000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000e000a00090008 // constant
+	QUAD $0x001200110010000f // constant
+	QUAD $0x0019001500140013 // constant
+	QUAD $0x001d001c001b001a // constant
+	QUAD $0x00380034001f001e // constant
+	QUAD $0x003c003b003a0039 // constant
+	QUAD $0x0202003f003e003d // constant
+	QUAD $0x0303020202020202 // constant
+	QUAD $0x1818030303030303 // constant
+	QUAD $0x1919181818181818 // constant
+	QUAD $0x2e2e191919191919 // constant
+	QUAD $0x2f2f2e2e2e2e2e2e // constant
+	QUAD $0x6c6c2f2f2f2f2f2f // constant
+	QUAD $0x6d6d6c6c6c6c6c6c // constant
+	QUAD $0x04046d6d6d6d6d6d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x1a1a050505050505 // constant
+	QUAD $0x1b1b1a1a1a1a1a1a // constant
+	QUAD $0x30301b1b1b1b1b1b // constant
+	QUAD $0x3131303030303030 // constant
+	QUAD $0x6e6e313131313131 // constant
+	QUAD $0x6f6f6e6e6e6e6e6e // constant
+	QUAD $0x00016f6f6f6f6f6f // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0004000000000000 // constant
+	QUAD $0x0005000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000e000000000000 // constant
+	QUAD $0x000f000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0006000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000d000000000000 // constant
+	QUAD $0x0404000000000000 // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x04040d0d0d0d0d0d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x06060d0d0d0d0d0d // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x06060f0f0f0f0f0f // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x00010f0f0f0f0f0f // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f000000000000 // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x18010f0f0f0f0f0f // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x000ff1d9c5b5a699 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00000000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00040000001c0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0003000000040000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0001000000020000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001f000000000000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x00040000001f0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x001e000000050000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001d0000001e0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x00060000001d0000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0006000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x00000000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00000000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0006000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x00010000000f0000 // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0006000000040000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x000b000000090000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000e000a00090008 // constant
+	QUAD $0x001200110010000f // constant
+	QUAD $0x0019001500140013 // constant
+	QUAD $0x001d001c001b001a // constant
+	QUAD $0x00380034001f001e // constant
+	QUAD $0x003c003b003a0039 // constant
+	QUAD $0x0202003f003e003d // constant
+	QUAD $0x0303020202020202 // constant
+	QUAD $0x1818030303030303 // constant
+	QUAD $0x1919181818181818 // constant
+	QUAD $0x2e2e191919191919 // constant
+	QUAD $0x2f2f2e2e2e2e2e2e // constant
+	QUAD $0x6c6c2f2f2f2f2f2f // constant
+	QUAD $0x6d6d6c6c6c6c6c6c // constant
+	QUAD $0x04046d6d6d6d6d6d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x1a1a050505050505 // constant
+	QUAD $0x1b1b1a1a1a1a1a1a // constant
+	QUAD $0x30301b1b1b1b1b1b // constant
+	QUAD $0x3131303030303030 // constant
+	QUAD $0x6e6e313131313131 // constant
+	QUAD $0x6f6f6e6e6e6e6e6e // constant
+	QUAD $0x00006f6f6f6f6f6f // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x3f3f000000030000 // constant
+	QUAD $0x04000f0f0f0f3f3f // constant
+	QUAD $0x0000cccccccc0000 // constant
+	QUAD $0x1c1c000000000000 // constant
+	QUAD $0x0f0f1c1c1c1c1c1c // constant
+	QUAD $0x30300f0f0f0f0f0f // constant
+	LONG $0x30303030; WORD $0x3030 // constant
+
+// func dotQ5KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x000fc3052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI7_15(%rip), %xmm0
+	QUAD $0x00100e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_1(%rip), %xmm1
+	QUAD $0x00100d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_2(%rip), %xmm2
+	QUAD $0x000f9c1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI7_3(%rip), %xmm3
+	QUAD $0x0fe22521487df262; WORD $0x0000 // vpmovsxbd .LCPI7_16(%rip), %zmm4
+	QUAD $0x0fc82d21487df262; WORD $0x0000 // vpmovsxbd .LCPI7_17(%rip), %zmm5
+	QUAD $0x0f823558487df262; WORD $0x0000 // vpbroadcastd .LCPI7_6(%rip), %zmm6
+	QUAD $0x0f7c3d58487df262; WORD $0x0000 // vpbroadcastd .LCPI7_7(%rip), %zmm7
+	QUAD $0x082a0528487c7162; WORD $0x0000 // vmovaps .LCPI7_8(%rip), %zmm8
+	QUAD $0x0f800d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_18(%rip), %zmm9
+	QUAD $0x08961528487c7162; WORD $0x0000 // vmovaps .LCPI7_10(%rip), %zmm10
+	QUAD $0x0f7c1d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_19(%rip), %zmm11
+	QUAD $0x09022528487c7162; WORD $0x0000 // vmovaps .LCPI7_12(%rip), %zmm12
+	QUAD $0x0f482d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_20(%rip), %zmm13
+	QUAD $0x096e3528487c7162; WORD $0x0000 // vmovaps .LCPI7_14(%rip), %zmm14
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	LONG $0x20468b48 // movq 32(%rsi), %rax
+	LONG $0x084e8b48 // movq 8(%rsi), %rcx
+	LONG $0x10568b48 // movq 16(%rsi), %rdx
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
+	WORD $0x894d; BYTE $0xea // movq %r13, %r10
+	LONG $0x00441f0f; BYTE $0x00 // padding
+	LONG $0x087dc262; WORD $0x5258; BYTE $0x03 // vpbroadcastd 12(%r10), %xmm18
+	LONG $0x6f7a41c4; WORD $0x047a // vmovdqu 4(%r10), %xmm15
+	LONG $0x1ab70f41 // movzwl (%r10), %ebx
+	WORD $0xff49; BYTE $0xc8 // decq %r8
+	LONG $0x006de262; WORD $0xd045 // vpsrlvd %xmm0, %xmm18, %xmm18
+	LONG $0x007dd162; WORD $0xd772; BYTE $0x02 // vpsrld $2, %xmm15, %xmm16
+	LONG $0xfbdb01c5 // vpand %xmm3, %xmm15, %xmm15
+	LONG $0x00ede162; WORD $0xd1db // vpandq %xmm1, %xmm18, %xmm18
+	LONG $0x00fde362; WORD $0xd225; BYTE $0xf8 // vpternlogq $248, %xmm2, %xmm16, %xmm18
+	LONG $0x08053162; WORD $0xfa62 // vpunpckldq %xmm18, %xmm15, %xmm15
+	LONG $0x087de162; WORD $0xd36e // vmovd %ebx, %xmm18
+	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
+	LONG $0x287dc262; WORD $0xc731 // vpmovzxbd %xmm15, %ymm16
+	LONG $0x087da262; WORD $0xd213 // vcvtph2ps %xmm18, %xmm18
+	LONG $0x707941c4; WORD $0xeeff // vpshufd $238, %xmm15, %xmm15
+	LONG $0x317d42c4; BYTE $0xff // vpmovzxbd %xmm15, %ymm15
+	LONG $0x287ca162; WORD $0xc05b // vcvtdq2ps %ymm16, %ymm16
+	LONG $0x287da262; WORD $0xd218 // vbroadcastss %xmm18, %ymm18
+	LONG $0x5b7c41c4; BYTE $0xff // vcvtdq2ps %ymm15, %ymm15
+	LONG $0x206ca162; WORD $0xc059 // vmulps %ymm16, %ymm18, %ymm16
+	LONG $0x087de162; WORD $0xd36e // vmovd %ebx, %xmm18
+	LONG $0x207ca162; WORD $0x0459; BYTE $0x09 // vmulps (%rcx,%r9), %ymm16, %ymm16
+	LONG $0x087da262; WORD $0xd213 // vcvtph2ps %xmm18, %xmm18
+	LONG $0x287da262; WORD $0xd218 // vbroadcastss %xmm18, %ymm18
+	LONG $0x206cc162; WORD $0xd759 // vmulps %ymm15, %ymm18, %ymm18
+	LONG $0x107c21c4; WORD $0x0a3c // vmovups (%rdx,%r9), %ymm15
+	LONG $0x20c18349 // addq $32, %r9
+	LONG $0x406d3262; WORD $0xf9ac // vfnmadd213ps %zmm17, %zmm18, %zmm15
+	QUAD $0x00308a5b48fdc262; WORD $0x0000 // vbroadcasti64x4 48(%r10), %zmm17
+	QUAD $0x0010925b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm18
+	LONG $0x4075e262; WORD $0xcc15 // vprolvd %zmm4, %zmm17, %zmm17
+	LONG $0x406de262; WORD $0xd515 // vprolvd %zmm5, %zmm18, %zmm18
+	LONG $0x4075e162; WORD $0xdedb // vpandd %zmm6, %zmm17, %zmm19
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	LONG $0x406de362; WORD $0xdf25; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm18, %zmm19
+	LONG $0x4065e262; WORD $0x0850 // vpdpbusd (%rax), %zmm19, %zmm17
+	LONG $0x483da262; WORD $0xd016 // vpermps %zmm16, %zmm8, %zmm18
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x4065e262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm19, %zmm17
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0050a25b48fdc262; WORD $0x0000 // vbroadcasti64x4 80(%r10), %zmm20
+	LONG $0x405de262; WORD $0xdc15 // vprolvd %zmm4, %zmm20, %zmm19
+	QUAD $0x0010a25b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm20
+	LONG $0x4065e162; WORD $0xdedb // vpandd %zmm6, %zmm19, %zmm19
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
+	LONG $0x406dc262; WORD $0xcfa8 // vfmadd213ps %zmm15, %zmm18, %zmm17
+	LONG $0x405dc262; WORD $0xe115 // vprolvd %zmm9, %zmm20, %zmm20
+	LONG $0x405de362; WORD $0xdf25; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm20, %zmm19
+	LONG $0x005da162; WORD $0xe4ef // vpxord %xmm20, %xmm20, %xmm20
+	LONG $0x4065e262; WORD $0x2050 // vpdpbusd (%rax), %zmm19, %zmm20
+	LONG $0x405db162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm20, %zmm20
+	LONG $0x4065e262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm19, %zmm20
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0070aa5b48fdc262; WORD $0x0000 // vbroadcasti64x4 112(%r10), %zmm21
+	QUAD $0x0010b25b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm22
+	LONG $0x482da262; WORD $0xd816 // vpermps %zmm16, %zmm10, %zmm19
+	LONG $0x4055e262; WORD $0xec15 // vprolvd %zmm4, %zmm21, %zmm21
+	LONG $0x404dc262; WORD $0xf315 // vprolvd %zmm11, %zmm22, %zmm22
+	LONG $0x4055e162; WORD $0xeedb // vpandd %zmm6, %zmm21, %zmm21
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
+	LONG $0x404de362; WORD $0xef25; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm22, %zmm21
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x4055e262; WORD $0x3050 // vpdpbusd (%rax), %zmm21, %zmm22
+	LONG $0x4065a262; WORD $0xe1a8 // vfmadd213ps %zmm17, %zmm19, %zmm20
+	LONG $0x404db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm22
+	LONG $0x4055e262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm21, %zmm22
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0090ba5b48fdc262; WORD $0x0000 // vbroadcasti64x4 144(%r10), %zmm23
+	QUAD $0x0010825b48fd4262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm24
+	LONG $0x481da262; WORD $0xe816 // vpermps %zmm16, %zmm12, %zmm21
+	LONG $0x480da262; WORD $0xc016 // vpermps %zmm16, %zmm14, %zmm16
+	LONG $0x4045e262; WORD $0xfc15 // vprolvd %zmm4, %zmm23, %zmm23
+	LONG $0x403d4262; WORD $0xc515 // vprolvd %zmm13, %zmm24, %zmm24
+	LONG $0x4045e162; WORD $0xfedb // vpandd %zmm6, %zmm23, %zmm23
+	LONG $0x487c3162; WORD $0xfe5b // vcvtdq2ps %zmm22, %zmm15
+	LONG $0x403de362; WORD $0xff25; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm24, %zmm23
+	LONG $0x003d0162; WORD $0xc0ef // vpxord %xmm24, %xmm24, %xmm24
+	LONG $0x40456262; WORD $0x0050 // vpdpbusd (%rax), %zmm23, %zmm24
+	LONG $0x40553262; WORD $0xfca8 // vfmadd213ps %zmm20, %zmm21, %zmm15
+	LONG $0x403d9162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm24
+	LONG $0x40456262; WORD $0x4050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm23, %zmm24
+	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
+	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
+	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
+	QUAD $0x0000208082180f41 // prefetchnta 8320(%r10)
+	LONG $0xb0c28149; WORD $0x0000; BYTE $0x00 // addq $176, %r10
+	LONG $0x487c8162; WORD $0xc85b // vcvtdq2ps %zmm24, %zmm17
+	LONG $0x407dc262; WORD $0xcfa8 // vfmadd213ps %zmm15, %zmm16, %zmm17
+	LONG $0x01f88349 // cmpq $1, %r8
+	LONG $0xfdbb8f0f; WORD $0xffff // jg .LBB7_2
+	LONG $0x48fdc362; WORD $0xcf1b; BYTE $0x01 // vextractf64x4 $1, %zmm17, %ymm15
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x20745162; WORD $0xff58 // vaddps %ymm15, %ymm17, %ymm15
+	LONG $0x287d3362; WORD $0xf819; BYTE $0x01 // vextractf32x4 $1, %ymm15, %xmm16
+	LONG $0x007c5162; WORD $0xff58 // vaddps %xmm15, %xmm16, %xmm15
+	LONG $0x0885c162; WORD $0xc7c6; BYTE $0x01 // vshufpd $1, %xmm15, %xmm15, %xmm16
+	LONG $0x08043162; WORD $0xf858 // vaddps %xmm16, %xmm15, %xmm15
+	LONG $0x087ec162; WORD $0xc716 // vmovshdup %xmm15, %xmm16
+	LONG $0x08063162; WORD $0xf858 // vaddss %xmm16, %xmm15, %xmm15
+	LONG $0x117a41c4; WORD $0x243c // vmovss %xmm15, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xfd4a8f0f; WORD $0xffff // jg .LBB7_1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0001cccccccccccc // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0006000000040000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x000b000000090000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000e000a00090008 // constant
+	QUAD $0x001200110010000f // constant
+	QUAD $0x0019001500140013 // constant
+	QUAD $0x001d001c001b001a // constant
+	QUAD $0x00380034001f001e // constant
+	QUAD $0x003c003b003a0039 // constant
+	QUAD $0x0202003f003e003d // constant
+	QUAD $0x0303020202020202 // constant
+	QUAD $0x1818030303030303 // constant
+	QUAD $0x1919181818181818 // constant
+	QUAD $0x2e2e191919191919 // constant
+	QUAD $0x2f2f2e2e2e2e2e2e // constant
+	QUAD $0x6c6c2f2f2f2f2f2f // constant
+	QUAD $0x6d6d6c6c6c6c6c6c // constant
+	QUAD $0x04046d6d6d6d6d6d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x1a1a050505050505 // constant
+	QUAD $0x1b1b1a1a1a1a1a1a // constant
+	QUAD $0x30301b1b1b1b1b1b // constant
+	QUAD $0x3131303030303030 // constant
+	QUAD $0x6e6e313131313131 // constant
+	QUAD $0x6f6f6e6e6e6e6e6e // constant
+	QUAD $0x00016f6f6f6f6f6f // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0004000000000000 // constant
+	QUAD $0x0005000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000e000000000000 // constant
+	QUAD $0x000f000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0006000000000000 // constant
+	QUAD $0x0007000000000000 // constant
+	QUAD $0x000c000000000000 // constant
+	QUAD $0x000d000000000000 // constant
+	QUAD $0x0404000000000000 // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x04040d0d0d0d0d0d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x0c0c050505050505 // constant
+	QUAD $0x0d0d0c0c0c0c0c0c // constant
+	QUAD $0x06060d0d0d0d0d0d // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x06060f0f0f0f0f0f // constant
+	QUAD $0x0707060606060606 // constant
+	QUAD $0x0e0e070707070707 // constant
+	QUAD $0x0f0f0e0e0e0e0e0e // constant
+	QUAD $0x00010f0f0f0f0f0f // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f000000000000 // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x18010f0f0f0f0f0f // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x1801f1d9c5b5a699 // constant
+	QUAD $0x8d81766a5d4f3f2d // constant
+	QUAD $0x000ff1d9c5b5a699 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00000000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00040000001c0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0003000000040000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0001000000020000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0000000000030000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001f000000000000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x001f0000001f0000 // constant
+	QUAD $0x00040000001f0000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x001e000000050000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001e0000001e0000 // constant
+	QUAD $0x001d0000001e0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x001d0000001d0000 // constant
+	QUAD $0x00060000001d0000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0000000000070000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0006000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x00000000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00000000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0006000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x00010000000f0000 // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0006000000040000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x000b000000090000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000e000a00090008 // constant
+	QUAD $0x001200110010000f // constant
+	QUAD $0x0019001500140013 // constant
+	QUAD $0x001d001c001b001a // constant
+	QUAD $0x00380034001f001e // constant
+	QUAD $0x003c003b003a0039 // constant
+	QUAD $0x0202003f003e003d // constant
+	QUAD $0x0303020202020202 // constant
+	QUAD $0x1818030303030303 // constant
+	QUAD $0x1919181818181818 // constant
+	QUAD $0x2e2e191919191919 // constant
+	QUAD $0x2f2f2e2e2e2e2e2e // constant
+	QUAD $0x6c6c2f2f2f2f2f2f // constant
+	QUAD $0x6d6d6c6c6c6c6c6c // constant
+	QUAD $0x04046d6d6d6d6d6d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x1a1a050505050505 // constant
+	QUAD $0x1b1b1a1a1a1a1a1a // constant
+	QUAD $0x30301b1b1b1b1b1b // constant
+	QUAD $0x3131303030303030 // constant
+	QUAD $0x6e6e313131313131 // constant
+	QUAD $0x6f6f6e6e6e6e6e6e // constant
+	QUAD $0x00006f6f6f6f6f6f // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x3f3f000000030000 // constant
+	QUAD $0x10100f0f0f0f3f3f // constant
+	QUAD $0x1e1e000004001010 // constant
+	QUAD $0x1d1d1e1e1e1e1e1e // constant
+	QUAD $0x02021d1d1d1d1d1d // constant
+	QUAD $0x0101020202020202 // constant
+	QUAD $0x0000010101010101 // constant
+	QUAD $0x1f1f000000000000 // constant
+	QUAD $0x04041f1f1f1f1f1f // constant
+	QUAD $0x0303040404040404 // constant
+	QUAD $0x0000030303030303 // constant
+	QUAD $0x1c1c000000000000 // constant
+	QUAD $0x0f0f1c1c1c1c1c1c // constant
+	QUAD $0x30300f0f0f0f0f0f // constant
+	LONG $0x30303030; WORD $0x3030 // constant
+
+// func dotQ6KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
+TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
+	MOVQ y+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	MOVQ a+40(FP), SI
+	PCALIGN $64
+	QUAD $0x09760528487cf162; WORD $0x0000 // vmovaps .LCPI8_0(%rip), %zmm0
+	QUAD $0x0efc0d21487df262; WORD $0x0000 // vpmovsxbd .LCPI8_10(%rip), %zmm1
+	QUAD $0x0eee1558487df262; WORD $0x0000 // vpbroadcastd .LCPI8_2(%rip), %zmm2
+	QUAD $0x0ee01d58487df262; WORD $0x0000 // vpbroadcastd .LCPI8_3(%rip), %zmm3
+	QUAD $0x09ce2528487cf162; WORD $0x0000 // vmovaps .LCPI8_4(%rip), %zmm4
+	QUAD $0x000ec92d587de2c4; BYTE $0x00 // vpbroadcastd .LCPI8_5(%rip), %ymm5
+	QUAD $0x09fb3528487cf162; WORD $0x0000 // vmovaps .LCPI8_6(%rip), %zmm6
+	QUAD $0x0a313d28487cf162; WORD $0x0000 // vmovaps .LCPI8_7(%rip), %zmm7
+	QUAD $0x0a670528487c7162; WORD $0x0000 // vmovaps .LCPI8_8(%rip), %zmm8
+	QUAD $0x00000e9f0d107ac5 // vmovss .LCPI8_9(%rip), %xmm9
+	WORD $0xff48; BYTE $0xc7 // incq %rdi
+	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
+	LONG $0x08468b48 // movq 8(%rsi), %rax
+	LONG $0x204e8b48 // movq 32(%rsi), %rcx
+	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
+	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
+	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
+	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
+	LONG $0x487d5262; WORD $0x5821; BYTE $0x0c // vpmovsxbd 192(%r8), %zmm11
+	QUAD $0x000000d098b70f41 // movzwl 208(%r8), %ebx
+	LONG $0x48fd5262; WORD $0x785b; BYTE $0x04 // vbroadcasti64x4 128(%r8), %zmm15
+	LONG $0x48fe7162; WORD $0x716f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm14
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xe36e79c5 // vmovd %ebx, %xmm12
+	LONG $0x137942c4; BYTE $0xe4 // vcvtph2ps %xmm12, %xmm12
+	LONG $0x487d5262; WORD $0xe418 // vbroadcastss %xmm12, %zmm12
+	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps %zmm11, %zmm11
+	LONG $0x481c5162; WORD $0xdb59 // vmulps %zmm11, %zmm12, %zmm11
+	LONG $0x20107cc5 // vmovups (%rax), %ymm12
+	LONG $0x20c08348 // addq $32, %rax
+	LONG $0x487d5262; WORD $0xe416 // vpermps %zmm12, %zmm0, %zmm12
+	LONG $0x481c5162; WORD $0xeb59 // vmulps %zmm11, %zmm12, %zmm13
+	LONG $0x4825d162; WORD $0x3071; BYTE $0x02 // vpsllw $2, (%r8), %zmm11
+	LONG $0x48057262; WORD $0xe115 // vprolvd %zmm1, %zmm15, %zmm12
+	LONG $0x48257162; WORD $0xdadb // vpandd %zmm2, %zmm11, %zmm11
+	LONG $0x481d7362; WORD $0xdb25; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm12, %zmm11
+	LONG $0x48257262; WORD $0x3150 // vpdpbusd (%rcx), %zmm11, %zmm14
+	LONG $0x481dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm12
+	LONG $0x48257262; WORD $0x6150; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm11, %zmm12
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
+	LONG $0x48fd5262; WORD $0x785b; BYTE $0x04 // vbroadcasti64x4 128(%r8), %zmm15
+	LONG $0x480dd162; WORD $0x1071; BYTE $0x02 // vpsrlw $2, (%r8), %zmm14
+	LONG $0x48fee162; WORD $0x416f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm16
+	LONG $0x485d5262; WORD $0xdd16 // vpermps %zmm13, %zmm4, %zmm11
+	LONG $0x48057262; WORD $0xfd15 // vprolvd %zmm5, %zmm15, %zmm15
+	LONG $0x480d7162; WORD $0xf2db // vpandd %zmm2, %zmm14, %zmm14
+	LONG $0x48057362; WORD $0xf325; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm15, %zmm14
+	LONG $0x480de262; WORD $0x0150 // vpdpbusd (%rcx), %zmm14, %zmm16
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x48255262; WORD $0xe2a8 // vfmadd213ps %zmm10, %zmm11, %zmm12
+	LONG $0x4805b162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm15
+	LONG $0x480d7262; WORD $0x7950; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm14, %zmm15
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
+	LONG $0x48fdc262; WORD $0x485b; BYTE $0x05 // vbroadcasti64x4 160(%r8), %zmm17
+	QUAD $0x02017071407dd162 // vpsllw $2, 64(%r8), %zmm16
+	LONG $0x48fee162; WORD $0x516f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm18
+	LONG $0x484d5262; WORD $0xf516 // vpermps %zmm13, %zmm6, %zmm14
+	LONG $0x4075e262; WORD $0xc915 // vprolvd %zmm1, %zmm17, %zmm17
+	LONG $0x407de162; WORD $0xc2db // vpandd %zmm2, %zmm16, %zmm16
+	LONG $0x4075e362; WORD $0xc325; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm17, %zmm16
+	LONG $0x407de262; WORD $0x1150 // vpdpbusd (%rcx), %zmm16, %zmm18
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps %zmm15, %zmm15
+	LONG $0x480d5262; WORD $0xfca8 // vfmadd213ps %zmm12, %zmm14, %zmm15
+	LONG $0x4075b162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm17
+	LONG $0x407de262; WORD $0x4950; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm16, %zmm17
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
+	LONG $0x48fdc262; WORD $0x585b; BYTE $0x05 // vbroadcasti64x4 160(%r8), %zmm19
+	QUAD $0x02015071406dd162 // vpsrlw $2, 64(%r8), %zmm18
+	LONG $0x48fee162; WORD $0x616f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm20
+	LONG $0x4845c262; WORD $0xc516 // vpermps %zmm13, %zmm7, %zmm16
+	LONG $0x483d5262; WORD $0xed16 // vpermps %zmm13, %zmm8, %zmm13
+	LONG $0x4065e262; WORD $0xdd15 // vprolvd %zmm5, %zmm19, %zmm19
+	LONG $0x406de162; WORD $0xd2db // vpandd %zmm2, %zmm18, %zmm18
+	LONG $0x4065e362; WORD $0xd325; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm19, %zmm18
+	LONG $0x406de262; WORD $0x2150 // vpdpbusd (%rcx), %zmm18, %zmm20
+	LONG $0x487c3162; WORD $0xd95b // vcvtdq2ps %zmm17, %zmm11
+	LONG $0x407d5262; WORD $0xdfa8 // vfmadd213ps %zmm15, %zmm16, %zmm11
+	LONG $0x4065b162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm20, %zmm19
+	LONG $0x406de262; WORD $0x5950; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm18, %zmm19
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
+	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
+	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
+	QUAD $0x0000208080180f41 // prefetchnta 8320(%r8)
+	QUAD $0x000020c080180f41 // prefetchnta 8384(%r8)
+	LONG $0xd2c08149; WORD $0x0000; BYTE $0x00 // addq $210, %r8
+	LONG $0x487c3162; WORD $0xd35b // vcvtdq2ps %zmm19, %zmm10
+	LONG $0x48155262; WORD $0xd3a8 // vfmadd213ps %zmm11, %zmm13, %zmm10
+	LONG $0x01fa8348 // cmpq $1, %rdx
+	LONG $0xfe388f0f; WORD $0xffff // jg .LBB8_2
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
+	LONG $0xff478d49 // leaq -1(%r15), %rax
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x117a41c4; WORD $0x2414 // vmovss %xmm10, (%r12)
+	LONG $0x04c48349 // addq $4, %r12
+	LONG $0x01ff8349 // cmpq $1, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0xfdc98f0f; WORD $0xffff // jg .LBB8_1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x020001cccccccccc // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0b000a0008000700 // constant
+	QUAD $0x0f000e000d000c00 // constant
+	QUAD $0x1400130011001000 // constant
+	QUAD $0x1800170016001500 // constant
+	QUAD $0x000000001a001900 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000060000000400 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x00000b0000000900 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x0000000000000e00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0400030000000000 // constant
+	QUAD $0x0800070006000500 // constant
+	QUAD $0x0f000e000a000900 // constant
+	QUAD $0x1300120011001000 // constant
+	QUAD $0x1a00190015001400 // constant
+	QUAD $0x1e001d001c001b00 // constant
+	QUAD $0x3900380034001f00 // constant
+	QUAD $0x3d003c003b003a00 // constant
+	QUAD $0x020202003f003e00 // constant
+	QUAD $0x0303030202020202 // constant
+	QUAD $0x1818180303030303 // constant
+	QUAD $0x1919191818181818 // constant
+	QUAD $0x2e2e2e1919191919 // constant
+	QUAD $0x2f2f2f2e2e2e2e2e // constant
+	QUAD $0x6c6c6c2f2f2f2f2f // constant
+	QUAD $0x6d6d6d6c6c6c6c6c // constant
+	QUAD $0x0404046d6d6d6d6d // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x1a1a1a0505050505 // constant
+	QUAD $0x1b1b1b1a1a1a1a1a // constant
+	QUAD $0x3030301b1b1b1b1b // constant
+	QUAD $0x3131313030303030 // constant
+	QUAD $0x6e6e6e3131313131 // constant
+	QUAD $0x6f6f6f6e6e6e6e6e // constant
+	QUAD $0x0000016f6f6f6f6f // constant
+	QUAD $0x0000020000000000 // constant
+	QUAD $0x0000040000000000 // constant
+	QUAD $0x0000050000000000 // constant
+	QUAD $0x0000070000000000 // constant
+	QUAD $0x00000c0000000000 // constant
+	QUAD $0x00000e0000000000 // constant
+	QUAD $0x00000f0000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000020000000000 // constant
+	QUAD $0x0000030000000000 // constant
+	QUAD $0x0000060000000000 // constant
+	QUAD $0x0000070000000000 // constant
+	QUAD $0x00000c0000000000 // constant
+	QUAD $0x00000d0000000000 // constant
+	QUAD $0x0404040000000000 // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x0c0c0c0505050505 // constant
+	QUAD $0x0d0d0d0c0c0c0c0c // constant
+	QUAD $0x0404040d0d0d0d0d // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x0c0c0c0505050505 // constant
+	QUAD $0x0d0d0d0c0c0c0c0c // constant
+	QUAD $0x0606060d0d0d0d0d // constant
+	QUAD $0x0707070606060606 // constant
+	QUAD $0x0e0e0e0707070707 // constant
+	QUAD $0x0f0f0f0e0e0e0e0e // constant
+	QUAD $0x0606060f0f0f0f0f // constant
+	QUAD $0x0707070606060606 // constant
+	QUAD $0x0e0e0e0707070707 // constant
+	QUAD $0x0f0f0f0e0e0e0e0e // constant
+	QUAD $0x0200010f0f0f0f0f // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0b000a0008000700 // constant
+	QUAD $0x0f000e000d000c00 // constant
+	QUAD $0x1400130011001000 // constant
+	QUAD $0x1800170016001500 // constant
+	QUAD $0x000000001a001900 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f0f0000000000 // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x2d18010f0f0f0f0f // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x2d1801f1d9c5b5a6 // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x2d1801f1d9c5b5a6 // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x2d1801f1d9c5b5a6 // constant
+	QUAD $0x998d81766a5d4f3f // constant
+	QUAD $0x00000ff1d9c5b5a6 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001c0000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000000000001c00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000000000000700 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001c0000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000040000001c00 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000030000000400 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000000000000300 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000010000000200 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000000000000300 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001f0000000000 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x0000040000001f00 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x00001e0000000500 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001d0000001e00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x0000060000001d00 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000000000000700 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000060000000700 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000040000000600 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000000000000400 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000090000000800 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x00000a0000000900 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000b0000000a00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000c0000000b00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000e0000000d00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000f0000000e00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x0000000000000f00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001c0000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000000000001c00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000060000000700 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000040000000600 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000000000000400 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000090000000800 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x00000a0000000900 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000b0000000a00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000c0000000b00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000e0000000d00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000f0000000e00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x0200010000000f00 // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0b000a0008000700 // constant
+	QUAD $0x0f000e000d000c00 // constant
+	QUAD $0x1400130011001000 // constant
+	QUAD $0x1800170016001500 // constant
+	QUAD $0x000000001a001900 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000060000000400 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x00000b0000000900 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x0000000000000e00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0400030000000000 // constant
+	QUAD $0x0800070006000500 // constant
+	QUAD $0x0f000e000a000900 // constant
+	QUAD $0x1300120011001000 // constant
+	QUAD $0x1a00190015001400 // constant
+	QUAD $0x1e001d001c001b00 // constant
+	QUAD $0x3900380034001f00 // constant
+	QUAD $0x3d003c003b003a00 // constant
+	QUAD $0x020202003f003e00 // constant
+	QUAD $0x0303030202020202 // constant
+	QUAD $0x1818180303030303 // constant
+	QUAD $0x1919191818181818 // constant
+	QUAD $0x2e2e2e1919191919 // constant
+	QUAD $0x2f2f2f2e2e2e2e2e // constant
+	QUAD $0x6c6c6c2f2f2f2f2f // constant
+	QUAD $0x6d6d6d6c6c6c6c6c // constant
+	QUAD $0x0404046d6d6d6d6d // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x1a1a1a0505050505 // constant
+	QUAD $0x1b1b1b1a1a1a1a1a // constant
+	QUAD $0x3030301b1b1b1b1b // constant
+	QUAD $0x3131313030303030 // constant
+	QUAD $0x6e6e6e3131313131 // constant
+	QUAD $0x6f6f6f6e6e6e6e6e // constant
+	QUAD $0x0000006f6f6f6f6f // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x8000000000000300 // constant
+	QUAD $0xc0c0c0000000023e // constant
+	QUAD $0x0606063c3c3c3cc0 // constant
+	QUAD $0x0404040606060606 // constant
+	LONG $0x04040404; BYTE $0x04 // constant
+
+// func dotsQ4KVBMI(columns *Column, w *byte, stride int, rows int, nb int)
+TEXT ·dotsQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ columns+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	PCALIGN $64
+	QUAD $0x00197f0d2179e2c4; BYTE $0x00 // vpmovsxbd .LCPI9_8(%rip), %xmm1
+	QUAD $0x00196e1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI9_1(%rip), %xmm3
+	QUAD $0x19742521487df262; WORD $0x0000 // vpmovsxbd .LCPI9_9(%rip), %zmm4
+	QUAD $0x159a2d28487cf162; WORD $0x0000 // vmovaps .LCPI9_3(%rip), %zmm5
+	QUAD $0x19543558487df262; WORD $0x0000 // vpbroadcastd .LCPI9_4(%rip), %zmm6
+	QUAD $0x15c60528487c7162; WORD $0x0000 // vmovaps .LCPI9_5(%rip), %zmm8
+	QUAD $0x15fc0d28487c7162; WORD $0x0000 // vmovaps .LCPI9_6(%rip), %zmm9
+	QUAD $0x16321528487c7162; WORD $0x0000 // vmovaps .LCPI9_7(%rip), %zmm10
+	QUAD $0x303030303030b948; WORD $0x3030 // movabsq $3472328296227680304, %rcx
+	LONG $0x02ff8348 // cmpq $2, %rdi
+	LONG $0x000001b8; BYTE $0x00 // movl $1, %eax
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
+	LONG $0x6ef9e1c4; BYTE $0xc1 // vmovq %rcx, %xmm0
+	QUAD $0x0f0f0f0f0f0fb948; WORD $0x0f0f // movabsq $1085102592571150095, %rcx
+	LONG $0xc74d0f48 // cmovgeq %rdi, %rax
+	LONG $0x6ef9e1c4; BYTE $0xd1 // vmovq %rcx, %xmm2
+	WORD $0x17eb // jmp .LBB9_1
+	BYTE $0x90 // padding
+	LONG $0x756c8d4f; BYTE $0x00 // leaq (%r13,%r14,2), %r13
+	LONG $0xfe4f8d49 // leaq -2(%r15), %rcx
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0x0c8b8e0f; WORD $0x0000 // jle .LBB9_12
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0x000000b9; BYTE $0x00 // movl $0, %ecx
+	LONG $0x005ca162; WORD $0xe457 // vxorps %xmm20, %xmm20, %xmm20
+	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	WORD $0x8948; BYTE $0xc2 // movq %rax, %rdx
+	WORD $0x894c; BYTE $0xef // movq %r13, %rdi
+	LONG $0xce4d0f49 // cmovgeq %r14, %rcx
+	WORD $0xf631 // xorl %esi, %esi
+	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
+	LONG $0x00441f0f; BYTE $0x00 // padding
+	LONG $0x087de262; WORD $0x6f58; BYTE $0x03 // vpbroadcastd 12(%rdi), %xmm21
+	LONG $0x5f6f7ac5; BYTE $0x04 // vmovdqu 4(%rdi), %xmm11
+	WORD $0xb70f; BYTE $0x1f // movzwl (%rdi), %ebx
+	QUAD $0x030f4c58087d6262 // vpbroadcastd 12(%rdi,%rcx), %xmm25
+	QUAD $0x040fbc6f08fee162; WORD $0x0000; BYTE $0x00 // vmovdqu64 4(%rdi,%rcx), %xmm23
+	LONG $0x244c8b4d; BYTE $0x18 // movq 24(%r12), %r9
+	LONG $0x000d0162; WORD $0xf6ef // vpxord %xmm30, %xmm30, %xmm30
+	LONG $0x10498b4d // movq 16(%r9), %r9
+	LONG $0x0055e262; WORD $0xe945 // vpsrlvd %xmm1, %xmm21, %xmm21
+	LONG $0x7219c1c4; WORD $0x02d3 // vpsrld $2, %xmm11, %xmm12
+	LONG $0xdbdb21c5 // vpand %xmm3, %xmm11, %xmm11
+	LONG $0x00356262; WORD $0xc945 // vpsrlvd %xmm1, %xmm25, %xmm25
+	LONG $0x003db162; WORD $0xd772; BYTE $0x02 // vpsrld $2, %xmm23, %xmm24
+	LONG $0x0045e162; WORD $0xfbdb // vpandd %xmm3, %xmm23, %xmm23
+	LONG $0x00d5e162; WORD $0xeadb // vpandq %xmm2, %xmm21, %xmm21
+	LONG $0x00b56162; WORD $0xcadb // vpandq %xmm2, %xmm25, %xmm25
+	LONG $0x089de362; WORD $0xe825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm12, %xmm21
+	LONG $0xe36e79c5 // vmovd %ebx, %xmm12
+	LONG $0x025fb70f // movzwl 2(%rdi), %ebx
+	LONG $0x00bd6362; WORD $0xc825; BYTE $0xf8 // vpternlogq $248, %xmm0, %xmm24, %xmm25
+	LONG $0x08253162; WORD $0xdd62 // vpunpckldq %xmm21, %xmm11, %xmm11
+	LONG $0x137942c4; BYTE $0xe4 // vcvtph2ps %xmm12, %xmm12
+	LONG $0x00458162; WORD $0xf962 // vpunpckldq %xmm25, %xmm23, %xmm23
+	LONG $0x287dc262; WORD $0xeb31 // vpmovzxbd %xmm11, %ymm21
+	LONG $0x707941c4; WORD $0xeedb // vpshufd $238, %xmm11, %xmm11
+	LONG $0x317d42c4; BYTE $0xdb // vpmovzxbd %xmm11, %ymm11
+	LONG $0x287ca162; WORD $0xed5b // vcvtdq2ps %ymm21, %ymm21
+	LONG $0x187d42c4; BYTE $0xe4 // vbroadcastss %xmm12, %ymm12
+	LONG $0x087de162; WORD $0xf36e // vmovd %ebx, %xmm22
+	LONG $0x0f1cb70f // movzwl (%rdi,%rcx), %ebx
+	LONG $0x287c4162; WORD $0xc35b // vcvtdq2ps %ymm11, %ymm24
+	LONG $0x287d3262; WORD $0xdf31 // vpmovzxbd %xmm23, %ymm11
+	LONG $0x087da262; WORD $0xf613 // vcvtph2ps %xmm22, %xmm22
+	LONG $0x5b7c41c4; BYTE $0xdb // vcvtdq2ps %ymm11, %ymm11
+	LONG $0x281c3162; WORD $0xe559 // vmulps %ymm21, %ymm12, %ymm12
+	LONG $0x287da262; WORD $0xf618 // vbroadcastss %xmm22, %ymm22
+	LONG $0x087d6162; WORD $0xcb6e // vmovd %ebx, %xmm25
+	LONG $0x0f5cb70f; BYTE $0x02 // movzwl 2(%rdi,%rcx), %ebx
+	LONG $0x087d0262; WORD $0xc913 // vcvtph2ps %xmm25, %xmm25
+	LONG $0x204c8162; WORD $0xf059 // vmulps %ymm24, %ymm22, %ymm22
+	LONG $0x287d8262; WORD $0xe918 // vbroadcastss %xmm25, %ymm21
+	LONG $0x48554262; WORD $0xcc16 // vpermps %zmm12, %zmm5, %zmm25
+	LONG $0x20545162; WORD $0xdb59 // vmulps %ymm11, %ymm21, %ymm11
+	LONG $0x087da162; WORD $0xef70; BYTE $0xee // vpshufd $238, %xmm23, %xmm21
+	LONG $0x087de162; WORD $0xfb6e // vmovd %ebx, %xmm23
+	LONG $0x287da262; WORD $0xed31 // vpmovzxbd %xmm21, %ymm21
+	LONG $0x087da262; WORD $0xff13 // vcvtph2ps %xmm23, %xmm23
+	LONG $0x287ca162; WORD $0xed5b // vcvtdq2ps %ymm21, %ymm21
+	LONG $0x48554262; WORD $0xc316 // vpermps %zmm11, %zmm5, %zmm24
+	LONG $0x287da262; WORD $0xff18 // vbroadcastss %xmm23, %ymm23
+	LONG $0x2044a162; WORD $0xed59 // vmulps %ymm21, %ymm23, %ymm21
+	LONG $0x287cc162; WORD $0x3c10; BYTE $0x31 // vmovups (%r9,%rsi), %ymm23
+	LONG $0x24548b4d; BYTE $0x38 // movq 56(%r12), %r10
+	LONG $0x104a8b4d // movq 16(%r10), %r9
+	LONG $0x404da262; WORD $0xe7bc // vfnmadd231ps %zmm23, %zmm22, %zmm20
+	LONG $0x4055a262; WORD $0xdfbc // vfnmadd231ps %zmm23, %zmm21, %zmm19
+	LONG $0x287cc162; WORD $0x3c10; BYTE $0x31 // vmovups (%r9,%rsi), %ymm23
+	LONG $0x245c8b4d; BYTE $0x58 // movq 88(%r12), %r11
+	LONG $0x104b8b4d // movq 16(%r11), %r9
+	LONG $0x404da262; WORD $0xd7bc // vfnmadd231ps %zmm23, %zmm22, %zmm18
+	LONG $0x4055a262; WORD $0xcfbc // vfnmadd231ps %zmm23, %zmm21, %zmm17
+	LONG $0x287cc162; WORD $0x3c10; BYTE $0x31 // vmovups (%r9,%rsi), %ymm23
+	LONG $0x24548b4d; BYTE $0x78 // movq 120(%r12), %r10
+	LONG $0x104a8b4d // movq 16(%r10), %r9
+	LONG $0x404da262; WORD $0xc7bc // vfnmadd231ps %zmm23, %zmm22, %zmm16
+	LONG $0x40553262; WORD $0xffbc // vfnmadd231ps %zmm23, %zmm21, %zmm15
+	LONG $0x287cc162; WORD $0x3c10; BYTE $0x31 // vmovups (%r9,%rsi), %ymm23
+	LONG $0x244c8b4d; BYTE $0x18 // movq 24(%r12), %r9
+	LONG $0x20c68348 // addq $32, %rsi
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x40453262; WORD $0xf6bc // vfnmadd231ps %zmm22, %zmm23, %zmm14
+	QUAD $0x0010b75b48fde262; WORD $0x0000 // vbroadcasti64x4 16(%rdi), %zmm22
+	LONG $0x40553262; WORD $0xefbc // vfnmadd231ps %zmm23, %zmm21, %zmm13
+	LONG $0x48fe8162; WORD $0x3c6f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm23
+	QUAD $0x01015c6f48fe0162 // vmovdqu64 64(%r9,%r8), %zmm27
+	QUAD $0x02016410487c0162 // vmovups 128(%r9,%r8), %zmm28
+	LONG $0x404de262; WORD $0xec15 // vprolvd %zmm4, %zmm22, %zmm21
+	QUAD $0x100fb45b48fde262; WORD $0x0000; BYTE $0x00 // vbroadcasti64x4 16(%rdi,%rcx), %zmm22
+	LONG $0x40556162; WORD $0xd6db // vpandd %zmm6, %zmm21, %zmm26
+	LONG $0x0055a162; WORD $0xedef // vpxord %xmm21, %xmm21, %xmm21
+	LONG $0x402da262; WORD $0xef50 // vpdpbusd %zmm23, %zmm26, %zmm21
+	LONG $0x4015b162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm21, %zmm29
+	LONG $0x401c8162; WORD $0xe959 // vmulps %zmm25, %zmm28, %zmm21
+	LONG $0x402d0262; WORD $0xeb50 // vpdpbusd %zmm27, %zmm26, %zmm29
+	LONG $0x404de262; WORD $0xf415 // vprolvd %zmm4, %zmm22, %zmm22
+	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps %zmm29, %zmm29
+	LONG $0x4015a262; WORD $0xeca8 // vfmadd213ps %zmm20, %zmm29, %zmm21
+	LONG $0x404de162; WORD $0xe6db // vpandd %zmm6, %zmm22, %zmm20
+	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
+	LONG $0x405da262; WORD $0xf750 // vpdpbusd %zmm23, %zmm20, %zmm22
+	LONG $0x401c8162; WORD $0xf859 // vmulps %zmm24, %zmm28, %zmm23
+	LONG $0x404db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm22
+	LONG $0x405d8262; WORD $0xf350 // vpdpbusd %zmm27, %zmm20, %zmm22
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps %zmm22, %zmm22
+	LONG $0x404da262; WORD $0xfba8 // vfmadd213ps %zmm19, %zmm22, %zmm23
+	LONG $0x244c8b4d; BYTE $0x38 // movq 56(%r12), %r9
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x346f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm22
+	QUAD $0x01015c6f48fe0162 // vmovdqu64 64(%r9,%r8), %zmm27
+	QUAD $0x02016410487c0162 // vmovups 128(%r9,%r8), %zmm28
+	LONG $0x402da262; WORD $0xde50 // vpdpbusd %zmm22, %zmm26, %zmm19
+	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
+	LONG $0x402d8262; WORD $0xdb50 // vpdpbusd %zmm27, %zmm26, %zmm19
+	LONG $0x487c2162; WORD $0xeb5b // vcvtdq2ps %zmm19, %zmm29
+	LONG $0x401c8162; WORD $0xd959 // vmulps %zmm25, %zmm28, %zmm19
+	LONG $0x4015a262; WORD $0xdaa8 // vfmadd213ps %zmm18, %zmm29, %zmm19
+	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	LONG $0x405da262; WORD $0xd650 // vpdpbusd %zmm22, %zmm20, %zmm18
+	LONG $0x401c8162; WORD $0xf059 // vmulps %zmm24, %zmm28, %zmm22
+	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
+	LONG $0x405d8262; WORD $0xd350 // vpdpbusd %zmm27, %zmm20, %zmm18
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps %zmm18, %zmm18
+	LONG $0x406da262; WORD $0xf1a8 // vfmadd213ps %zmm17, %zmm18, %zmm22
+	LONG $0x244c8b4d; BYTE $0x58 // movq 88(%r12), %r9
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x146f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm18
+	QUAD $0x01015c6f48fe0162 // vmovdqu64 64(%r9,%r8), %zmm27
+	QUAD $0x02016410487c0162 // vmovups 128(%r9,%r8), %zmm28
+	LONG $0x402da262; WORD $0xca50 // vpdpbusd %zmm18, %zmm26, %zmm17
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x402d8262; WORD $0xcb50 // vpdpbusd %zmm27, %zmm26, %zmm17
+	LONG $0x487c2162; WORD $0xe95b // vcvtdq2ps %zmm17, %zmm29
+	LONG $0x401c8162; WORD $0xc959 // vmulps %zmm25, %zmm28, %zmm17
+	LONG $0x4015a262; WORD $0xc8a8 // vfmadd213ps %zmm16, %zmm29, %zmm17
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x405da262; WORD $0xc250 // vpdpbusd %zmm18, %zmm20, %zmm16
+	LONG $0x401c8162; WORD $0xd059 // vmulps %zmm24, %zmm28, %zmm18
+	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
+	LONG $0x405d8262; WORD $0xc350 // vpdpbusd %zmm27, %zmm20, %zmm16
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps %zmm16, %zmm16
+	LONG $0x407dc262; WORD $0xd7a8 // vfmadd213ps %zmm15, %zmm16, %zmm18
+	LONG $0x244c8b4d; BYTE $0x78 // movq 120(%r12), %r9
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x046f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm16
+	QUAD $0x01015c6f48fe0162 // vmovdqu64 64(%r9,%r8), %zmm27
+	QUAD $0x02016410487c0162 // vmovups 128(%r9,%r8), %zmm28
+	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
+	LONG $0x402d3262; WORD $0xf850 // vpdpbusd %zmm16, %zmm26, %zmm15
+	LONG $0x4805d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm15
+	LONG $0x402d1262; WORD $0xfb50 // vpdpbusd %zmm27, %zmm26, %zmm15
+	LONG $0x487c4162; WORD $0xd75b // vcvtdq2ps %zmm15, %zmm26
+	LONG $0x401c1162; WORD $0xf959 // vmulps %zmm25, %zmm28, %zmm15
+	LONG $0x402d5262; WORD $0xfea8 // vfmadd213ps %zmm14, %zmm26, %zmm15
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x405d3262; WORD $0xf050 // vpdpbusd %zmm16, %zmm20, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x405d1262; WORD $0xf350 // vpdpbusd %zmm27, %zmm20, %zmm14
+	LONG $0x487cc162; WORD $0xc65b // vcvtdq2ps %zmm14, %zmm16
+	LONG $0x401c1162; WORD $0xf059 // vmulps %zmm24, %zmm28, %zmm14
+	LONG $0x483d4262; WORD $0xc316 // vpermps %zmm11, %zmm8, %zmm24
+	LONG $0x407d5262; WORD $0xf5a8 // vfmadd213ps %zmm13, %zmm16, %zmm14
+	LONG $0x244c8b4d; BYTE $0x18 // movq 24(%r12), %r9
+	QUAD $0x0030875b48fde262; WORD $0x0000 // vbroadcasti64x4 48(%rdi), %zmm16
+	QUAD $0x300fa45b48fde262; WORD $0x0000; BYTE $0x00 // vbroadcasti64x4 48(%rdi,%rcx), %zmm20
+	LONG $0x483d5262; WORD $0xec16 // vpermps %zmm12, %zmm8, %zmm13
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x407de262; WORD $0xc415 // vprolvd %zmm4, %zmm16, %zmm16
+	LONG $0x405de262; WORD $0xe415 // vprolvd %zmm4, %zmm20, %zmm20
+	LONG $0x48fe0162; WORD $0x1c6f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm27
+	QUAD $0x0101646f48fe0162 // vmovdqu64 64(%r9,%r8), %zmm28
+	LONG $0x407d6162; WORD $0xcedb // vpandd %zmm6, %zmm16, %zmm25
+	LONG $0x007da162; WORD $0xc0ef // vpxord %xmm16, %xmm16, %xmm16
+	QUAD $0x02016c10487c0162 // vmovups 128(%r9,%r8), %zmm29
+	LONG $0x405d6162; WORD $0xd6db // vpandd %zmm6, %zmm20, %zmm26
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd %zmm27, %zmm25, %zmm16
+	LONG $0x402d0262; WORD $0xf350 // vpdpbusd %zmm27, %zmm26, %zmm30
+	LONG $0x4014c162; WORD $0xe559 // vmulps %zmm13, %zmm29, %zmm20
+	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
+	LONG $0x40259162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm30, %zmm27
+	LONG $0x40358262; WORD $0xc450 // vpdpbusd %zmm28, %zmm25, %zmm16
+	LONG $0x402d0262; WORD $0xdc50 // vpdpbusd %zmm28, %zmm26, %zmm27
+	LONG $0x001d0162; WORD $0xe4ef // vpxord %xmm28, %xmm28, %xmm28
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps %zmm16, %zmm16
+	LONG $0x487c0162; WORD $0xdb5b // vcvtdq2ps %zmm27, %zmm27
+	LONG $0x407da262; WORD $0xe5a8 // vfmadd213ps %zmm21, %zmm16, %zmm20
+	LONG $0x40148162; WORD $0xc059 // vmulps %zmm24, %zmm29, %zmm16
+	LONG $0x00140162; WORD $0xed57 // vxorps %xmm29, %xmm29, %xmm29
+	LONG $0x4025a262; WORD $0xc7a8 // vfmadd213ps %zmm23, %zmm27, %zmm16
+	LONG $0x244c8b4d; BYTE $0x38 // movq 56(%r12), %r9
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x2c6f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm21
+	QUAD $0x01017c6f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm23
+	QUAD $0x02015c10487c0162 // vmovups 128(%r9,%r8), %zmm27
+	LONG $0x40352262; WORD $0xe550 // vpdpbusd %zmm21, %zmm25, %zmm28
+	LONG $0x402d2262; WORD $0xed50 // vpdpbusd %zmm21, %zmm26, %zmm29
+	LONG $0x4024c162; WORD $0xed59 // vmulps %zmm13, %zmm27, %zmm21
+	LONG $0x401d9162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm28, %zmm28
+	LONG $0x40159162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm29, %zmm29
+	LONG $0x40352262; WORD $0xe750 // vpdpbusd %zmm23, %zmm25, %zmm28
+	LONG $0x402d2262; WORD $0xef50 // vpdpbusd %zmm23, %zmm26, %zmm29
+	LONG $0x487c0162; WORD $0xe45b // vcvtdq2ps %zmm28, %zmm28
+	LONG $0x487c8162; WORD $0xfd5b // vcvtdq2ps %zmm29, %zmm23
+	LONG $0x00150162; WORD $0xedef // vpxord %xmm29, %xmm29, %xmm29
+	LONG $0x401da262; WORD $0xeba8 // vfmadd213ps %zmm19, %zmm28, %zmm21
+	LONG $0x40248162; WORD $0xd859 // vmulps %zmm24, %zmm27, %zmm19
+	LONG $0x001c0162; WORD $0xe457 // vxorps %xmm28, %xmm28, %xmm28
+	LONG $0x4045a262; WORD $0xdea8 // vfmadd213ps %zmm22, %zmm23, %zmm19
+	LONG $0x244c8b4d; BYTE $0x58 // movq 88(%r12), %r9
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x346f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm22
+	QUAD $0x01017c6f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm23
+	QUAD $0x02015c10487c0162 // vmovups 128(%r9,%r8), %zmm27
+	LONG $0x40352262; WORD $0xe650 // vpdpbusd %zmm22, %zmm25, %zmm28
+	LONG $0x402d2262; WORD $0xee50 // vpdpbusd %zmm22, %zmm26, %zmm29
+	LONG $0x4024c162; WORD $0xf559 // vmulps %zmm13, %zmm27, %zmm22
+	LONG $0x401d9162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm28, %zmm28
+	LONG $0x40159162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm29, %zmm29
+	LONG $0x40352262; WORD $0xe750 // vpdpbusd %zmm23, %zmm25, %zmm28
+	LONG $0x402d2262; WORD $0xef50 // vpdpbusd %zmm23, %zmm26, %zmm29
+	LONG $0x487c0162; WORD $0xe45b // vcvtdq2ps %zmm28, %zmm28
+	LONG $0x487c8162; WORD $0xfd5b // vcvtdq2ps %zmm29, %zmm23
+	LONG $0x401da262; WORD $0xf1a8 // vfmadd213ps %zmm17, %zmm28, %zmm22
+	LONG $0x40248162; WORD $0xc859 // vmulps %zmm24, %zmm27, %zmm17
+	LONG $0x001c0162; WORD $0xe457 // vxorps %xmm28, %xmm28, %xmm28
+	LONG $0x4045a262; WORD $0xcaa8 // vfmadd213ps %zmm18, %zmm23, %zmm17
+	LONG $0x244c8b4d; BYTE $0x78 // movq 120(%r12), %r9
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x146f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm18
+	QUAD $0x01017c6f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm23
+	QUAD $0x02015c10487c0162 // vmovups 128(%r9,%r8), %zmm27
+	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
+	LONG $0x40352262; WORD $0xe250 // vpdpbusd %zmm18, %zmm25, %zmm28
+	LONG $0x40245162; WORD $0xed59 // vmulps %zmm13, %zmm27, %zmm13
+	LONG $0x401d9162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm28, %zmm28
+	LONG $0x40352262; WORD $0xe750 // vpdpbusd %zmm23, %zmm25, %zmm28
+	LONG $0x00350162; WORD $0xc9ef // vpxord %xmm25, %xmm25, %xmm25
+	LONG $0x402d2262; WORD $0xca50 // vpdpbusd %zmm18, %zmm26, %zmm25
+	LONG $0x487c0162; WORD $0xe45b // vcvtdq2ps %zmm28, %zmm28
+	LONG $0x406d9162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm25, %zmm18
+	LONG $0x402da262; WORD $0xd750 // vpdpbusd %zmm23, %zmm26, %zmm18
+	LONG $0x48354262; WORD $0xd316 // vpermps %zmm11, %zmm9, %zmm26
+	LONG $0x482d5262; WORD $0xdb16 // vpermps %zmm11, %zmm10, %zmm11
+	LONG $0x401d5262; WORD $0xefa8 // vfmadd213ps %zmm15, %zmm28, %zmm13
+	LONG $0x487ca162; WORD $0xfa5b // vcvtdq2ps %zmm18, %zmm23
+	LONG $0x40248162; WORD $0xd059 // vmulps %zmm24, %zmm27, %zmm18
+	LONG $0x4045c262; WORD $0xd6a8 // vfmadd213ps %zmm14, %zmm23, %zmm18
+	LONG $0x244c8b4d; BYTE $0x18 // movq 24(%r12), %r9
+	QUAD $0x0050b75b48fd7262; WORD $0x0000 // vbroadcasti64x4 80(%rdi), %zmm14
+	QUAD $0x500fbc5b48fd7262; WORD $0x0000; BYTE $0x00 // vbroadcasti64x4 80(%rdi,%rcx), %zmm15
+	LONG $0x4835c262; WORD $0xfc16 // vpermps %zmm12, %zmm9, %zmm23
+	LONG $0x482d5262; WORD $0xe416 // vpermps %zmm12, %zmm10, %zmm12
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x480d7262; WORD $0xf415 // vprolvd %zmm4, %zmm14, %zmm14
+	LONG $0x48057262; WORD $0xfc15 // vprolvd %zmm4, %zmm15, %zmm15
+	LONG $0x48fe0162; WORD $0x046f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm24
+	QUAD $0x01016c6f48fe0162 // vmovdqu64 64(%r9,%r8), %zmm29
+	LONG $0x480d6162; WORD $0xdedb // vpandd %zmm6, %zmm14, %zmm27
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	QUAD $0x02017410487c0162 // vmovups 128(%r9,%r8), %zmm30
+	LONG $0x48056162; WORD $0xe6db // vpandd %zmm6, %zmm15, %zmm28
+	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
+	LONG $0x40251262; WORD $0xf050 // vpdpbusd %zmm24, %zmm27, %zmm14
+	LONG $0x401d1262; WORD $0xf850 // vpdpbusd %zmm24, %zmm28, %zmm15
+	LONG $0x400c2162; WORD $0xcf59 // vmulps %zmm23, %zmm30, %zmm25
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x40251262; WORD $0xf550 // vpdpbusd %zmm29, %zmm27, %zmm14
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x480d2262; WORD $0xcca8 // vfmadd213ps %zmm20, %zmm14, %zmm25
+	LONG $0x480dd162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm14
+	LONG $0x401d1262; WORD $0xf550 // vpdpbusd %zmm29, %zmm28, %zmm14
+	LONG $0x487c5162; WORD $0xfe5b // vcvtdq2ps %zmm14, %zmm15
+	LONG $0x400c1162; WORD $0xf259 // vmulps %zmm26, %zmm30, %zmm14
+	LONG $0x000c0162; WORD $0xf657 // vxorps %xmm30, %xmm30, %xmm30
+	LONG $0x48053262; WORD $0xf0a8 // vfmadd213ps %zmm16, %zmm15, %zmm14
+	LONG $0x244c8b4d; BYTE $0x38 // movq 56(%r12), %r9
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe1162; WORD $0x3c6f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm15
+	QUAD $0x0101646f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm20
+	QUAD $0x02014410487c0162 // vmovups 128(%r9,%r8), %zmm24
+	LONG $0x4025c262; WORD $0xc750 // vpdpbusd %zmm15, %zmm27, %zmm16
+	LONG $0x401d4262; WORD $0xf750 // vpdpbusd %zmm15, %zmm28, %zmm30
+	LONG $0x48059162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm30, %zmm15
+	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
+	LONG $0x000d0162; WORD $0xf6ef // vpxord %xmm30, %xmm30, %xmm30
+	LONG $0x4025a262; WORD $0xc450 // vpdpbusd %zmm20, %zmm27, %zmm16
+	LONG $0x401d3262; WORD $0xfc50 // vpdpbusd %zmm20, %zmm28, %zmm15
+	LONG $0x487c2162; WORD $0xe85b // vcvtdq2ps %zmm16, %zmm29
+	LONG $0x403ca162; WORD $0xc759 // vmulps %zmm23, %zmm24, %zmm16
+	LONG $0x487cc162; WORD $0xe75b // vcvtdq2ps %zmm15, %zmm20
+	LONG $0x403c1162; WORD $0xfa59 // vmulps %zmm26, %zmm24, %zmm15
+	LONG $0x003c0162; WORD $0xc057 // vxorps %xmm24, %xmm24, %xmm24
+	LONG $0x4015a262; WORD $0xc5a8 // vfmadd213ps %zmm21, %zmm29, %zmm16
+	LONG $0x405d3262; WORD $0xfba8 // vfmadd213ps %zmm19, %zmm20, %zmm15
+	LONG $0x244c8b4d; BYTE $0x58 // movq 88(%r12), %r9
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x1c6f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm19
+	QUAD $0x0101646f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm20
+	QUAD $0x02016c10487c8162 // vmovups 128(%r9,%r8), %zmm21
+	LONG $0x40252262; WORD $0xc350 // vpdpbusd %zmm19, %zmm27, %zmm24
+	LONG $0x401d2262; WORD $0xf350 // vpdpbusd %zmm19, %zmm28, %zmm30
+	LONG $0x403d9162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm24
+	LONG $0x40659162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm30, %zmm19
+	LONG $0x40252262; WORD $0xc450 // vpdpbusd %zmm20, %zmm27, %zmm24
+	LONG $0x401da262; WORD $0xdc50 // vpdpbusd %zmm20, %zmm28, %zmm19
+	LONG $0x487c0162; WORD $0xe85b // vcvtdq2ps %zmm24, %zmm29
+	LONG $0x40542162; WORD $0xc759 // vmulps %zmm23, %zmm21, %zmm24
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps %zmm19, %zmm19
+	LONG $0x40152262; WORD $0xc6a8 // vfmadd213ps %zmm22, %zmm29, %zmm24
+	LONG $0x40548162; WORD $0xf259 // vmulps %zmm26, %zmm21, %zmm22
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	LONG $0x4065a262; WORD $0xf1a8 // vfmadd213ps %zmm17, %zmm19, %zmm22
+	LONG $0x244c8b4d; BYTE $0x78 // movq 120(%r12), %r9
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x0c6f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm17
+	QUAD $0x01015c6f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm19
+	QUAD $0x02016410487c8162 // vmovups 128(%r9,%r8), %zmm20
+	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
+	LONG $0x4025a262; WORD $0xe950 // vpdpbusd %zmm17, %zmm27, %zmm21
+	LONG $0x405ca162; WORD $0xff59 // vmulps %zmm23, %zmm20, %zmm23
+	LONG $0x4055b162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm21, %zmm21
+	LONG $0x4025a262; WORD $0xeb50 // vpdpbusd %zmm19, %zmm27, %zmm21
+	LONG $0x00250162; WORD $0xdbef // vpxord %xmm27, %xmm27, %xmm27
+	LONG $0x401d2262; WORD $0xd950 // vpdpbusd %zmm17, %zmm28, %zmm27
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps %zmm21, %zmm21
+	LONG $0x4055c262; WORD $0xfda8 // vfmadd213ps %zmm13, %zmm21, %zmm23
+	LONG $0x48159162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm27, %zmm13
+	LONG $0x405c8162; WORD $0xea59 // vmulps %zmm26, %zmm20, %zmm21
+	LONG $0x005ca162; WORD $0xe457 // vxorps %xmm20, %xmm20, %xmm20
+	LONG $0x401d3262; WORD $0xeb50 // vpdpbusd %zmm19, %zmm28, %zmm13
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps %zmm13, %zmm13
+	LONG $0x4815a262; WORD $0xeaa8 // vfmadd213ps %zmm18, %zmm13, %zmm21
+	LONG $0x244c8b4d; BYTE $0x18 // movq 24(%r12), %r9
+	QUAD $0x0070af5b48fd7262; WORD $0x0000 // vbroadcasti64x4 112(%rdi), %zmm13
+	QUAD $0x700f8c5b48fde262; WORD $0x0000; BYTE $0x00 // vbroadcasti64x4 112(%rdi,%rcx), %zmm17
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48157262; WORD $0xec15 // vprolvd %zmm4, %zmm13, %zmm13
+	LONG $0x4075e262; WORD $0xcc15 // vprolvd %zmm4, %zmm17, %zmm17
+	LONG $0x48fe8162; WORD $0x146f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm18
+	QUAD $0x01015c6f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm19
+	LONG $0x48157162; WORD $0xeedb // vpandd %zmm6, %zmm13, %zmm13
+	LONG $0x40756162; WORD $0xe6db // vpandd %zmm6, %zmm17, %zmm28
+	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
+	QUAD $0x02015410487c0162 // vmovups 128(%r9,%r8), %zmm26
+	LONG $0x401da262; WORD $0xca50 // vpdpbusd %zmm18, %zmm28, %zmm17
+	LONG $0x4815a262; WORD $0xe250 // vpdpbusd %zmm18, %zmm13, %zmm20
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x4025b162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm20, %zmm27
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x402cc162; WORD $0xe459 // vmulps %zmm12, %zmm26, %zmm20
+	LONG $0x48152262; WORD $0xdb50 // vpdpbusd %zmm19, %zmm13, %zmm27
+	LONG $0x401da262; WORD $0xcb50 // vpdpbusd %zmm19, %zmm28, %zmm17
+	LONG $0x402cc162; WORD $0xdb59 // vmulps %zmm11, %zmm26, %zmm19
+	LONG $0x487c0162; WORD $0xdb5b // vcvtdq2ps %zmm27, %zmm27
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
+	LONG $0x40258262; WORD $0xe1a8 // vfmadd213ps %zmm25, %zmm27, %zmm20
+	LONG $0x4075c262; WORD $0xdea8 // vfmadd213ps %zmm14, %zmm17, %zmm19
+	LONG $0x244c8b4d; BYTE $0x38 // movq 56(%r12), %r9
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe1162; WORD $0x346f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm14
+	QUAD $0x01014c6f48fe8162 // vmovdqu64 64(%r9,%r8), %zmm17
+	QUAD $0x02015410487c0162 // vmovups 128(%r9,%r8), %zmm26
+	LONG $0x4815c262; WORD $0xd650 // vpdpbusd %zmm14, %zmm13, %zmm18
+	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
+	LONG $0x4815a262; WORD $0xd150 // vpdpbusd %zmm17, %zmm13, %zmm18
+	LONG $0x487c2162; WORD $0xda5b // vcvtdq2ps %zmm18, %zmm27
+	LONG $0x402cc162; WORD $0xd459 // vmulps %zmm12, %zmm26, %zmm18
+	LONG $0x4025a262; WORD $0xd0a8 // vfmadd213ps %zmm16, %zmm27, %zmm18
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x401dc262; WORD $0xc650 // vpdpbusd %zmm14, %zmm28, %zmm16
+	LONG $0x480db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm14
+	LONG $0x007da162; WORD $0xc0ef // vpxord %xmm16, %xmm16, %xmm16
+	LONG $0x401d3262; WORD $0xf150 // vpdpbusd %zmm17, %zmm28, %zmm14
+	LONG $0x402cc162; WORD $0xcb59 // vmulps %zmm11, %zmm26, %zmm17
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x480dc262; WORD $0xcfa8 // vfmadd213ps %zmm15, %zmm14, %zmm17
+	LONG $0x244c8b4d; BYTE $0x58 // movq 88(%r12), %r9
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe1162; WORD $0x346f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm14
+	QUAD $0x01017c6f48fe1162 // vmovdqu64 64(%r9,%r8), %zmm15
+	QUAD $0x02015410487c0162 // vmovups 128(%r9,%r8), %zmm26
+	LONG $0x4815c262; WORD $0xc650 // vpdpbusd %zmm14, %zmm13, %zmm16
+	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
+	LONG $0x4815c262; WORD $0xc750 // vpdpbusd %zmm15, %zmm13, %zmm16
+	LONG $0x487c2162; WORD $0xd85b // vcvtdq2ps %zmm16, %zmm27
+	LONG $0x402cc162; WORD $0xc459 // vmulps %zmm12, %zmm26, %zmm16
+	LONG $0x40258262; WORD $0xc0a8 // vfmadd213ps %zmm24, %zmm27, %zmm16
+	LONG $0x003c0162; WORD $0xc057 // vxorps %xmm24, %xmm24, %xmm24
+	LONG $0x401d4262; WORD $0xc650 // vpdpbusd %zmm14, %zmm28, %zmm24
+	LONG $0x480d9162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm14
+	LONG $0x401d5262; WORD $0xf750 // vpdpbusd %zmm15, %zmm28, %zmm14
+	LONG $0x402c5162; WORD $0xfb59 // vmulps %zmm11, %zmm26, %zmm15
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x480d3262; WORD $0xfea8 // vfmadd213ps %zmm22, %zmm14, %zmm15
+	LONG $0x244c8b4d; BYTE $0x78 // movq 120(%r12), %r9
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x20498b4d // movq 32(%r9), %r9
+	LONG $0x48fe8162; WORD $0x346f; BYTE $0x01 // vmovdqu64 (%r9,%r8), %zmm22
+	QUAD $0x0101446f48fe0162 // vmovdqu64 64(%r9,%r8), %zmm24
+	QUAD $0x02015410487c0162 // vmovups 128(%r9,%r8), %zmm26
+	LONG $0x00c08149; WORD $0x0001; BYTE $0x00 // addq $256, %r8
+	LONG $0x48153262; WORD $0xf650 // vpdpbusd %zmm22, %zmm13, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x48151262; WORD $0xf050 // vpdpbusd %zmm24, %zmm13, %zmm14
+	LONG $0x487c5162; WORD $0xee5b // vcvtdq2ps %zmm14, %zmm13
+	LONG $0x402c5162; WORD $0xf459 // vmulps %zmm12, %zmm26, %zmm14
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x401d3262; WORD $0xe650 // vpdpbusd %zmm22, %zmm28, %zmm12
+	LONG $0x48153262; WORD $0xf7a8 // vfmadd213ps %zmm23, %zmm13, %zmm14
+	LONG $0x402c5162; WORD $0xeb59 // vmulps %zmm11, %zmm26, %zmm13
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x401d1262; WORD $0xe050 // vpdpbusd %zmm24, %zmm28, %zmm12
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x481d3262; WORD $0xeda8 // vfmadd213ps %zmm21, %zmm12, %zmm13
+	LONG $0x0087180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rdi)
+	QUAD $0x000020000f84180f // prefetchnta 8192(%rdi,%rcx)
+	LONG $0x4087180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8256(%rdi)
+	QUAD $0x000020400f84180f // prefetchnta 8256(%rdi,%rcx)
+	LONG $0x8087180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8320(%rdi)
+	QUAD $0x000020800f84180f // prefetchnta 8320(%rdi,%rcx)
+	LONG $0x90c78148; WORD $0x0000; BYTE $0x00 // addq $144, %rdi
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xf5e6850f; WORD $0xffff // jne .LBB9_2
+	LONG $0x405c7162; WORD $0xdf58 // vaddps %zmm7, %zmm20, %zmm11
+	LONG $0x24548b49; BYTE $0x08 // movq 8(%r12), %rdx
+	QUAD $0x00000000bd348d4a // leaq (,%r15,4), %rsi
+	WORD $0x894c; BYTE $0xf9 // movq %r15, %rcx
+	WORD $0xf748; BYTE $0xd9 // negq %rcx
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24140349 // addq (%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	WORD $0x8948; BYTE $0xd7 // movq %rdx, %rdi
+	WORD $0x2948; BYTE $0xf7 // subq %rsi, %rdi
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x1f117ac5 // vmovss %xmm11, (%rdi)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x387c // jl .LBB9_5
+	LONG $0x40647162; WORD $0xdf58 // vaddps %zmm7, %zmm19, %zmm11
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x5c117ac5; WORD $0x048a // vmovss %xmm11, 4(%rdx,%rcx,4)
+	LONG $0x406c7162; WORD $0xdf58 // vaddps %zmm7, %zmm18, %zmm11
+	LONG $0x24548b49; BYTE $0x28 // movq 40(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x20 // addq 32(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x1c117ac5; BYTE $0x8a // vmovss %xmm11, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x387c // jl .LBB9_7
+	LONG $0x40747162; WORD $0xdf58 // vaddps %zmm7, %zmm17, %zmm11
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x5c117ac5; WORD $0x048a // vmovss %xmm11, 4(%rdx,%rcx,4)
+	LONG $0x407c7162; WORD $0xdf58 // vaddps %zmm7, %zmm16, %zmm11
+	LONG $0x24548b49; BYTE $0x48 // movq 72(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x40 // addq 64(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x1c117ac5; BYTE $0x8a // vmovss %xmm11, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x387c // jl .LBB9_9
+	LONG $0x48047162; WORD $0xdf58 // vaddps %zmm7, %zmm15, %zmm11
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x5c117ac5; WORD $0x048a // vmovss %xmm11, 4(%rdx,%rcx,4)
+	LONG $0x480c7162; WORD $0xdf58 // vaddps %zmm7, %zmm14, %zmm11
+	LONG $0x24548b49; BYTE $0x68 // movq 104(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x60 // addq 96(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x1c117ac5; BYTE $0x8a // vmovss %xmm11, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0xf39c8c0f; WORD $0xffff // jl .LBB9_11
+	LONG $0x48147162; WORD $0xdf58 // vaddps %zmm7, %zmm13, %zmm11
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x5c117ac5; WORD $0x048a // vmovss %xmm11, 4(%rdx,%rcx,4)
+	LONG $0xfff35fe9; BYTE $0xff // jmp .LBB9_11
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0300020001cccccc // constant
+	QUAD $0x0700060005000400 // constant
+	QUAD $0x0c000b000a000800 // constant
+	QUAD $0x10000f000e000d00 // constant
+	QUAD $0x1500140013001100 // constant
+	QUAD $0x1900180017001600 // constant
+	QUAD $0x0000000000001a00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0200000001000000 // constant
+	QUAD $0x0400000003000000 // constant
+	QUAD $0x0700000006000000 // constant
+	QUAD $0x0900000008000000 // constant
+	QUAD $0x0c0000000b000000 // constant
+	QUAD $0x0e0000000d000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0500040003000000 // constant
+	QUAD $0x0900080007000600 // constant
+	QUAD $0x10000f000e000a00 // constant
+	QUAD $0x1400130012001100 // constant
+	QUAD $0x1b001a0019001500 // constant
+	QUAD $0x1f001e001d001c00 // constant
+	QUAD $0x3a00390038003400 // constant
+	QUAD $0x3e003d003c003b00 // constant
+	QUAD $0x0202020202003f00 // constant
+	QUAD $0x0303030303020202 // constant
+	QUAD $0x1818181818030303 // constant
+	QUAD $0x1919191919181818 // constant
+	QUAD $0x2e2e2e2e2e191919 // constant
+	QUAD $0x2f2f2f2f2f2e2e2e // constant
+	QUAD $0x6c6c6c6c6c2f2f2f // constant
+	QUAD $0x6d6d6d6d6d6c6c6c // constant
+	QUAD $0x04040404046d6d6d // constant
+	QUAD $0x0505050505040404 // constant
+	QUAD $0x1a1a1a1a1a050505 // constant
+	QUAD $0x1b1b1b1b1b1a1a1a // constant
+	QUAD $0x30303030301b1b1b // constant
+	QUAD $0x3131313131303030 // constant
+	QUAD $0x6e6e6e6e6e313131 // constant
+	QUAD $0x6f6f6f6f6f6e6e6e // constant
+	QUAD $0x00000000016f6f6f // constant
+	QUAD $0x0000000002000000 // constant
+	QUAD $0x0000000004000000 // constant
+	QUAD $0x0000000005000000 // constant
+	QUAD $0x0000000007000000 // constant
+	QUAD $0x000000000c000000 // constant
+	QUAD $0x000000000e000000 // constant
+	QUAD $0x000000000f000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000001000000 // constant
+	QUAD $0x0000000002000000 // constant
+	QUAD $0x0000000003000000 // constant
+	QUAD $0x0000000006000000 // constant
+	QUAD $0x0000000007000000 // constant
+	QUAD $0x000000000c000000 // constant
+	QUAD $0x000000000d000000 // constant
+	QUAD $0x0404040404000000 // constant
+	QUAD $0x0505050505040404 // constant
+	QUAD $0x0c0c0c0c0c050505 // constant
+	QUAD $0x0d0d0d0d0d0c0c0c // constant
+	QUAD $0x04040404040d0d0d // constant
+	QUAD $0x0505050505040404 // constant
+	QUAD $0x0c0c0c0c0c050505 // constant
+	QUAD $0x0d0d0d0d0d0c0c0c // constant
+	QUAD $0x06060606060d0d0d // constant
+	QUAD $0x0707070707060606 // constant
+	QUAD $0x0e0e0e0e0e070707 // constant
+	QUAD $0x0f0f0f0f0f0e0e0e // constant
+	QUAD $0x06060606060f0f0f // constant
+	QUAD $0x0707070707060606 // constant
+	QUAD $0x0e0e0e0e0e070707 // constant
+	QUAD $0x0f0f0f0f0f0e0e0e // constant
+	QUAD $0x03000200010f0f0f // constant
+	QUAD $0x0700060005000400 // constant
+	QUAD $0x0c000b000a000800 // constant
+	QUAD $0x10000f000e000d00 // constant
+	QUAD $0x1500140013001100 // constant
+	QUAD $0x1900180017001600 // constant
+	QUAD $0x0000000000001a00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f0f0f0f000000 // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x4f3f2d18010f0f0f // constant
+	QUAD $0xb5a6998d81766a5d // constant
+	QUAD $0x4f3f2d1801f1d9c5 // constant
+	QUAD $0xb5a6998d81766a5d // constant
+	QUAD $0x4f3f2d1801f1d9c5 // constant
+	QUAD $0xb5a6998d81766a5d // constant
+	QUAD $0x4f3f2d1801f1d9c5 // constant
+	QUAD $0xb5a6998d81766a5d // constant
+	QUAD $0x000000000ff1d9c5 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x1f0000001f000000 // constant
+	QUAD $0x1f0000001f000000 // constant
+	QUAD $0x1f0000001f000000 // constant
+	QUAD $0x1f0000001f000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x1e0000001e000000 // constant
+	QUAD $0x1e0000001e000000 // constant
+	QUAD $0x1e0000001e000000 // constant
+	QUAD $0x1e0000001e000000 // constant
+	QUAD $0x1d0000001d000000 // constant
+	QUAD $0x1d0000001d000000 // constant
+	QUAD $0x1d0000001d000000 // constant
+	QUAD $0x1d0000001d000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0800000008000000 // constant
+	QUAD $0x0800000008000000 // constant
+	QUAD $0x0900000009000000 // constant
+	QUAD $0x0900000009000000 // constant
+	QUAD $0x0a0000000a000000 // constant
+	QUAD $0x0a0000000a000000 // constant
+	QUAD $0x0b0000000b000000 // constant
+	QUAD $0x0b0000000b000000 // constant
+	QUAD $0x0c0000000c000000 // constant
+	QUAD $0x0c0000000c000000 // constant
+	QUAD $0x0d0000000d000000 // constant
+	QUAD $0x0d0000000d000000 // constant
+	QUAD $0x0e0000000e000000 // constant
+	QUAD $0x0e0000000e000000 // constant
+	QUAD $0x0f0000000f000000 // constant
+	QUAD $0x0f0000000f000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x1c0000001c000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0400000004000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0500000005000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0600000006000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0700000007000000 // constant
+	QUAD $0x0800000008000000 // constant
+	QUAD $0x0800000008000000 // constant
+	QUAD $0x0900000009000000 // constant
+	QUAD $0x0900000009000000 // constant
+	QUAD $0x0a0000000a000000 // constant
+	QUAD $0x0a0000000a000000 // constant
+	QUAD $0x0b0000000b000000 // constant
+	QUAD $0x0b0000000b000000 // constant
+	QUAD $0x0c0000000c000000 // constant
+	QUAD $0x0c0000000c000000 // constant
+	QUAD $0x0d0000000d000000 // constant
+	QUAD $0x0d0000000d000000 // constant
+	QUAD $0x0e0000000e000000 // constant
+	QUAD $0x0e0000000e000000 // constant
+	QUAD $0x0f0000000f000000 // constant
+	QUAD $0x0f0000000f000000 // constant
+	QUAD $0x0300020001000000 // constant
+	QUAD $0x0700060005000400 // constant
+	QUAD $0x0c000b000a000800 // constant
+	QUAD $0x10000f000e000d00 // constant
+	QUAD $0x1500140013001100 // constant
+	QUAD $0x1900180017001600 // constant
+	QUAD $0x0000000000001a00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0200000001000000 // constant
+	QUAD $0x0400000003000000 // constant
+	QUAD $0x0700000006000000 // constant
+	QUAD $0x0900000008000000 // constant
+	QUAD $0x0c0000000b000000 // constant
+	QUAD $0x0e0000000d000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0500040003000000 // constant
+	QUAD $0x0900080007000600 // constant
+	QUAD $0x10000f000e000a00 // constant
+	QUAD $0x1400130012001100 // constant
+	QUAD $0x1b001a0019001500 // constant
+	QUAD $0x1f001e001d001c00 // constant
+	QUAD $0x3a00390038003400 // constant
+	QUAD $0x3e003d003c003b00 // constant
+	QUAD $0x0202020202003f00 // constant
+	QUAD $0x0303030303020202 // constant
+	QUAD $0x1818181818030303 // constant
+	QUAD $0x1919191919181818 // constant
+	QUAD $0x2e2e2e2e2e191919 // constant
+	QUAD $0x2f2f2f2f2f2e2e2e // constant
+	QUAD $0x6c6c6c6c6c2f2f2f // constant
+	QUAD $0x6d6d6d6d6d6c6c6c // constant
+	QUAD $0x04040404046d6d6d // constant
+	QUAD $0x0505050505040404 // constant
+	QUAD $0x1a1a1a1a1a050505 // constant
+	QUAD $0x1b1b1b1b1b1a1a1a // constant
+	QUAD $0x30303030301b1b1b // constant
+	QUAD $0x3131313131303030 // constant
+	QUAD $0x6e6e6e6e6e313131 // constant
+	QUAD $0x6f6f6f6f6f6e6e6e // constant
+	QUAD $0x00000000006f6f6f // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0100000001000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0200000002000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0300000003000000 // constant
+	QUAD $0x0f3f3f3f3f000000 // constant
+	QUAD $0xcc000004000f0f0f // constant
+	QUAD $0x0000000000cccccc // constant
+	QUAD $0x1c1c1c1c1c000000 // constant
+	WORD $0x1c1c; BYTE $0x1c // constant
+
+// func dotsQ6KVBMI(columns *Column, w *byte, stride int, rows int, nb int)
+TEXT ·dotsQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ columns+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	PCALIGN $64
+	QUAD $0x19460521487df262; WORD $0x0000 // vpmovsxbd .LCPI10_9(%rip), %zmm0
+	QUAD $0x19380d58487df262; WORD $0x0000 // vpbroadcastd .LCPI10_1(%rip), %zmm1
+	QUAD $0x192a1558487df262; WORD $0x0000 // vpbroadcastd .LCPI10_2(%rip), %zmm2
+	QUAD $0x16981d28487cf162; WORD $0x0000 // vmovaps .LCPI10_3(%rip), %zmm3
+	QUAD $0x00191325587de2c4; BYTE $0x00 // vpbroadcastd .LCPI10_4(%rip), %ymm4
+	QUAD $0x16c52d28487cf162; WORD $0x0000 // vmovaps .LCPI10_5(%rip), %zmm5
+	QUAD $0x16fb3528487cf162; WORD $0x0000 // vmovaps .LCPI10_6(%rip), %zmm6
+	QUAD $0x17313d28487cf162; WORD $0x0000 // vmovaps .LCPI10_7(%rip), %zmm7
+	QUAD $0x000018e90d107ac5 // vmovss .LCPI10_8(%rip), %xmm9
+	LONG $0x02ff8348 // cmpq $2, %rdi
+	LONG $0x000001b8; BYTE $0x00 // movl $1, %eax
+	LONG $0x573841c4; BYTE $0xc0 // vxorps %xmm8, %xmm8, %xmm8
+	LONG $0xc74d0f48 // cmovgeq %rdi, %rax
+	WORD $0x1beb // jmp .LBB10_1
+	LONG $0x00441f0f; BYTE $0x00 // padding
+	LONG $0x756c8d4f; BYTE $0x00 // leaq (%r13,%r14,2), %r13
+	LONG $0xfe4f8d49 // leaq -2(%r15), %rcx
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0x0c3d8e0f; WORD $0x0000 // jle .LBB10_12
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0x000000b9; BYTE $0x00 // movl $0, %ecx
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
+	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
+	LONG $0x571041c4; BYTE $0xed // vxorps %xmm13, %xmm13, %xmm13
+	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	WORD $0x8948; BYTE $0xc2 // movq %rax, %rdx
+	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
+	LONG $0xce4d0f49 // cmovgeq %r14, %rcx
+	WORD $0xff31 // xorl %edi, %edi
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	QUAD $0x0000d00e84b70f44; BYTE $0x00 // movzwl 208(%rsi,%rcx), %r8d
+	QUAD $0x0c0e6421487de262 // vpmovsxbd 192(%rsi,%rcx), %zmm20
+	LONG $0x48fde262; WORD $0x765b; BYTE $0x04 // vbroadcasti64x4 128(%rsi), %zmm22
+	LONG $0x487d7262; WORD $0x5621; BYTE $0x0c // vpmovsxbd 192(%rsi), %zmm10
+	LONG $0xd09eb70f; WORD $0x0000; BYTE $0x00 // movzwl 208(%rsi), %ebx
+	LONG $0x087dc162; WORD $0xe86e // vmovd %r8d, %xmm21
+	LONG $0x24448b4d; BYTE $0x18 // movq 24(%r12), %r8
+	LONG $0xdb6e79c5 // vmovd %ebx, %xmm11
+	LONG $0x087da262; WORD $0xed13 // vcvtph2ps %xmm21, %xmm21
+	LONG $0x137942c4; BYTE $0xdb // vcvtph2ps %xmm11, %xmm11
+	LONG $0x404d6262; WORD $0xc015 // vprolvd %zmm0, %zmm22, %zmm24
+	LONG $0x487da262; WORD $0xfd18 // vbroadcastss %xmm21, %zmm23
+	LONG $0x4055f162; WORD $0x3671; BYTE $0x02 // vpsllw $2, (%rsi), %zmm21
+	LONG $0x487d5262; WORD $0xdb18 // vbroadcastss %xmm11, %zmm11
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm20
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps %zmm10, %zmm10
+	LONG $0x40442162; WORD $0xf459 // vmulps %zmm20, %zmm23, %zmm30
+	LONG $0x48245162; WORD $0xd259 // vmulps %zmm10, %zmm11, %zmm10
+	LONG $0x48fe4162; WORD $0x0c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm25
+	QUAD $0x0338646f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm20
+	QUAD $0x0138546f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm26
+	QUAD $0x02385c10487c4162 // vmovups 128(%r8,%rdi), %zmm27
+	LONG $0x4055e162; WORD $0xf1db // vpandd %zmm1, %zmm21, %zmm22
+	QUAD $0x020e34714055f162 // vpsllw $2, (%rsi,%rcx), %zmm21
+	LONG $0x48658262; WORD $0xfe16 // vpermps %zmm30, %zmm3, %zmm23
+	LONG $0x484d4262; WORD $0xea16 // vpermps %zmm10, %zmm6, %zmm29
+	LONG $0x403de362; WORD $0xf225; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm24, %zmm22
+	QUAD $0x040e445b48fd6262 // vbroadcasti64x4 128(%rsi,%rcx), %zmm24
+	LONG $0x404d8262; WORD $0xe150 // vpdpbusd %zmm25, %zmm22, %zmm20
+	LONG $0x4055e162; WORD $0xe9db // vpandd %zmm1, %zmm21, %zmm21
+	LONG $0x403d7262; WORD $0xd815 // vprolvd %zmm0, %zmm24, %zmm11
+	LONG $0x48654262; WORD $0xc216 // vpermps %zmm10, %zmm3, %zmm24
+	LONG $0x405db162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm20, %zmm20
+	LONG $0x404d8262; WORD $0xe250 // vpdpbusd %zmm26, %zmm22, %zmm20
+	LONG $0x4825e362; WORD $0xea25; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm11, %zmm21
+	LONG $0x487c2162; WORD $0xe45b // vcvtdq2ps %zmm20, %zmm28
+	LONG $0x40248162; WORD $0xe059 // vmulps %zmm24, %zmm27, %zmm20
+	LONG $0x401da262; WORD $0xe3a8 // vfmadd213ps %zmm19, %zmm28, %zmm20
+	QUAD $0x03385c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm19
+	LONG $0x40558262; WORD $0xd950 // vpdpbusd %zmm25, %zmm21, %zmm19
+	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
+	LONG $0x40558262; WORD $0xda50 // vpdpbusd %zmm26, %zmm21, %zmm19
+	LONG $0x487c2162; WORD $0xcb5b // vcvtdq2ps %zmm19, %zmm25
+	LONG $0x4024a162; WORD $0xdf59 // vmulps %zmm23, %zmm27, %zmm19
+	LONG $0x4035a262; WORD $0xdaa8 // vfmadd213ps %zmm18, %zmm25, %zmm19
+	LONG $0x24448b4d; BYTE $0x38 // movq 56(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fe4162; WORD $0x0c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm25
+	QUAD $0x0338546f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm18
+	QUAD $0x0138546f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm26
+	QUAD $0x02385c10487c4162 // vmovups 128(%r8,%rdi), %zmm27
+	LONG $0x404d8262; WORD $0xd150 // vpdpbusd %zmm25, %zmm22, %zmm18
+	LONG $0x401db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm28
+	LONG $0x40248162; WORD $0xd059 // vmulps %zmm24, %zmm27, %zmm18
+	LONG $0x404d0262; WORD $0xe250 // vpdpbusd %zmm26, %zmm22, %zmm28
+	LONG $0x487c0162; WORD $0xe45b // vcvtdq2ps %zmm28, %zmm28
+	LONG $0x401da262; WORD $0xd1a8 // vfmadd213ps %zmm17, %zmm28, %zmm18
+	QUAD $0x03384c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm17
+	LONG $0x40558262; WORD $0xc950 // vpdpbusd %zmm25, %zmm21, %zmm17
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x40558262; WORD $0xca50 // vpdpbusd %zmm26, %zmm21, %zmm17
+	LONG $0x487c2162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm25
+	LONG $0x4024a162; WORD $0xcf59 // vmulps %zmm23, %zmm27, %zmm17
+	LONG $0x4035a262; WORD $0xc8a8 // vfmadd213ps %zmm16, %zmm25, %zmm17
+	LONG $0x24448b4d; BYTE $0x58 // movq 88(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fe4162; WORD $0x0c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm25
+	QUAD $0x0338446f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm16
+	QUAD $0x0138546f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm26
+	QUAD $0x02385c10487c4162 // vmovups 128(%r8,%rdi), %zmm27
+	LONG $0x404d8262; WORD $0xc150 // vpdpbusd %zmm25, %zmm22, %zmm16
+	LONG $0x401db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm28
+	LONG $0x40248162; WORD $0xc059 // vmulps %zmm24, %zmm27, %zmm16
+	LONG $0x404d0262; WORD $0xe250 // vpdpbusd %zmm26, %zmm22, %zmm28
+	LONG $0x487c0162; WORD $0xe45b // vcvtdq2ps %zmm28, %zmm28
+	LONG $0x401dc262; WORD $0xc7a8 // vfmadd213ps %zmm15, %zmm28, %zmm16
+	QUAD $0x03387c6f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm15
+	LONG $0x40551262; WORD $0xf950 // vpdpbusd %zmm25, %zmm21, %zmm15
+	LONG $0x4805d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm15
+	LONG $0x40551262; WORD $0xfa50 // vpdpbusd %zmm26, %zmm21, %zmm15
+	LONG $0x487c4162; WORD $0xcf5b // vcvtdq2ps %zmm15, %zmm25
+	LONG $0x40243162; WORD $0xff59 // vmulps %zmm23, %zmm27, %zmm15
+	LONG $0x40355262; WORD $0xfea8 // vfmadd213ps %zmm14, %zmm25, %zmm15
+	LONG $0x24448b4d; BYTE $0x78 // movq 120(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fe4162; WORD $0x0c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm25
+	QUAD $0x0338746f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm14
+	QUAD $0x0138546f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm26
+	QUAD $0x02385c10487c4162 // vmovups 128(%r8,%rdi), %zmm27
+	LONG $0x404d1262; WORD $0xf150 // vpdpbusd %zmm25, %zmm22, %zmm14
+	LONG $0x401dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm28
+	LONG $0x40241162; WORD $0xf059 // vmulps %zmm24, %zmm27, %zmm14
+	LONG $0x404d0262; WORD $0xe250 // vpdpbusd %zmm26, %zmm22, %zmm28
+	LONG $0x487c8162; WORD $0xf45b // vcvtdq2ps %zmm28, %zmm22
+	LONG $0x404d5262; WORD $0xf5a8 // vfmadd213ps %zmm13, %zmm22, %zmm14
+	QUAD $0x03386c6f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm13
+	LONG $0x00c78148; WORD $0x0001; BYTE $0x00 // addq $256, %rdi
+	LONG $0x40551262; WORD $0xe950 // vpdpbusd %zmm25, %zmm21, %zmm13
+	LONG $0x48554262; WORD $0xca16 // vpermps %zmm10, %zmm5, %zmm25
+	LONG $0x4815d162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm13, %zmm13
+	LONG $0x40551262; WORD $0xea50 // vpdpbusd %zmm26, %zmm21, %zmm13
+	LONG $0x487cc162; WORD $0xed5b // vcvtdq2ps %zmm13, %zmm21
+	LONG $0x40243162; WORD $0xef59 // vmulps %zmm23, %zmm27, %zmm13
+	LONG $0x40555262; WORD $0xeca8 // vfmadd213ps %zmm12, %zmm21, %zmm13
+	LONG $0x481df162; WORD $0x1671; BYTE $0x02 // vpsrlw $2, (%rsi), %zmm12
+	LONG $0x48fde262; WORD $0x6e5b; BYTE $0x04 // vbroadcasti64x4 128(%rsi), %zmm21
+	LONG $0x24448b4d; BYTE $0x18 // movq 24(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x4055e262; WORD $0xf415 // vprolvd %zmm4, %zmm21, %zmm22
+	LONG $0x481d6162; WORD $0xc1db // vpandd %zmm1, %zmm12, %zmm24
+	QUAD $0x040e6c5b48fde262 // vbroadcasti64x4 128(%rsi,%rcx), %zmm21
+	QUAD $0x020e1471481df162 // vpsrlw $2, (%rsi,%rcx), %zmm12
+	LONG $0x404d6362; WORD $0xc225; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm22, %zmm24
+	LONG $0x48fec162; WORD $0x346f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm22
+	QUAD $0x02385c10487c4162 // vmovups 128(%r8,%rdi), %zmm27
+	LONG $0x4055e262; WORD $0xfc15 // vprolvd %zmm4, %zmm21, %zmm23
+	LONG $0x481de162; WORD $0xe9db // vpandd %zmm1, %zmm12, %zmm21
+	QUAD $0x0338646f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm12
+	LONG $0x4045e362; WORD $0xea25; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm23, %zmm21
+	QUAD $0x01387c6f48fec162 // vmovdqu64 64(%r8,%rdi), %zmm23
+	LONG $0x403d3262; WORD $0xe650 // vpdpbusd %zmm22, %zmm24, %zmm12
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x403d3262; WORD $0xe750 // vpdpbusd %zmm23, %zmm24, %zmm12
+	LONG $0x487c4162; WORD $0xd45b // vcvtdq2ps %zmm12, %zmm26
+	LONG $0x40241162; WORD $0xe159 // vmulps %zmm25, %zmm27, %zmm12
+	LONG $0x402d3262; WORD $0xe4a8 // vfmadd213ps %zmm20, %zmm26, %zmm12
+	QUAD $0x0338646f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm20
+	LONG $0x48550262; WORD $0xd616 // vpermps %zmm30, %zmm5, %zmm26
+	LONG $0x4055a262; WORD $0xe650 // vpdpbusd %zmm22, %zmm21, %zmm20
+	LONG $0x405db162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm20, %zmm20
+	LONG $0x4055a262; WORD $0xe750 // vpdpbusd %zmm23, %zmm21, %zmm20
+	LONG $0x487ca162; WORD $0xf45b // vcvtdq2ps %zmm20, %zmm22
+	LONG $0x40248162; WORD $0xe259 // vmulps %zmm26, %zmm27, %zmm20
+	LONG $0x404da262; WORD $0xe3a8 // vfmadd213ps %zmm19, %zmm22, %zmm20
+	LONG $0x24448b4d; BYTE $0x38 // movq 56(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fec162; WORD $0x346f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm22
+	QUAD $0x03385c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm19
+	QUAD $0x01387c6f48fec162 // vmovdqu64 64(%r8,%rdi), %zmm23
+	QUAD $0x02386410487c4162 // vmovups 128(%r8,%rdi), %zmm28
+	LONG $0x403da262; WORD $0xde50 // vpdpbusd %zmm22, %zmm24, %zmm19
+	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
+	LONG $0x403da262; WORD $0xdf50 // vpdpbusd %zmm23, %zmm24, %zmm19
+	LONG $0x487c2162; WORD $0xdb5b // vcvtdq2ps %zmm19, %zmm27
+	LONG $0x401c8162; WORD $0xd959 // vmulps %zmm25, %zmm28, %zmm19
+	LONG $0x4025a262; WORD $0xdaa8 // vfmadd213ps %zmm18, %zmm27, %zmm19
+	QUAD $0x0338546f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm18
+	LONG $0x4055a262; WORD $0xd650 // vpdpbusd %zmm22, %zmm21, %zmm18
+	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
+	LONG $0x4055a262; WORD $0xd750 // vpdpbusd %zmm23, %zmm21, %zmm18
+	LONG $0x487ca162; WORD $0xf25b // vcvtdq2ps %zmm18, %zmm22
+	LONG $0x401c8162; WORD $0xd259 // vmulps %zmm26, %zmm28, %zmm18
+	LONG $0x404da262; WORD $0xd1a8 // vfmadd213ps %zmm17, %zmm22, %zmm18
+	LONG $0x24448b4d; BYTE $0x58 // movq 88(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fec162; WORD $0x0c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm17
+	QUAD $0x0338746f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm22
+	QUAD $0x01387c6f48fec162 // vmovdqu64 64(%r8,%rdi), %zmm23
+	QUAD $0x02386410487c4162 // vmovups 128(%r8,%rdi), %zmm28
+	LONG $0x403da262; WORD $0xf150 // vpdpbusd %zmm17, %zmm24, %zmm22
+	LONG $0x404db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm22
+	LONG $0x403da262; WORD $0xf750 // vpdpbusd %zmm23, %zmm24, %zmm22
+	LONG $0x487c2162; WORD $0xde5b // vcvtdq2ps %zmm22, %zmm27
+	LONG $0x401c8162; WORD $0xf159 // vmulps %zmm25, %zmm28, %zmm22
+	LONG $0x4025a262; WORD $0xf0a8 // vfmadd213ps %zmm16, %zmm27, %zmm22
+	QUAD $0x0338446f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm16
+	LONG $0x4055a262; WORD $0xc150 // vpdpbusd %zmm17, %zmm21, %zmm16
+	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
+	LONG $0x4055a262; WORD $0xc750 // vpdpbusd %zmm23, %zmm21, %zmm16
+	LONG $0x401c8162; WORD $0xfa59 // vmulps %zmm26, %zmm28, %zmm23
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps %zmm16, %zmm16
+	LONG $0x407dc262; WORD $0xffa8 // vfmadd213ps %zmm15, %zmm16, %zmm23
+	LONG $0x24448b4d; BYTE $0x78 // movq 120(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fe5162; WORD $0x3c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm15
+	QUAD $0x03384c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm17
+	QUAD $0x0138446f48fec162 // vmovdqu64 64(%r8,%rdi), %zmm16
+	QUAD $0x02385c10487c4162 // vmovups 128(%r8,%rdi), %zmm27
+	LONG $0x403dc262; WORD $0xcf50 // vpdpbusd %zmm15, %zmm24, %zmm17
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x403da262; WORD $0xc850 // vpdpbusd %zmm16, %zmm24, %zmm17
+	LONG $0x40240162; WORD $0xc159 // vmulps %zmm25, %zmm27, %zmm24
+	LONG $0x40240162; WORD $0xca59 // vmulps %zmm26, %zmm27, %zmm25
+	LONG $0x484d0262; WORD $0xde16 // vpermps %zmm30, %zmm6, %zmm27
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
+	LONG $0x40754262; WORD $0xc6a8 // vfmadd213ps %zmm14, %zmm17, %zmm24
+	QUAD $0x0338746f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm14
+	LONG $0x00c78148; WORD $0x0001; BYTE $0x00 // addq $256, %rdi
+	LONG $0x40555262; WORD $0xf750 // vpdpbusd %zmm15, %zmm21, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x40553262; WORD $0xf050 // vpdpbusd %zmm16, %zmm21, %zmm14
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
+	LONG $0x480d4262; WORD $0xcda8 // vfmadd213ps %zmm13, %zmm14, %zmm25
+	QUAD $0x020176714815f162 // vpsllw $2, 64(%rsi), %zmm13
+	LONG $0x24448b4d; BYTE $0x18 // movq 24(%r12), %r8
+	LONG $0x48fd7262; WORD $0x765b; BYTE $0x05 // vbroadcasti64x4 160(%rsi), %zmm14
+	QUAD $0x050e7c5b48fd7262 // vbroadcasti64x4 160(%rsi,%rcx), %zmm15
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48156162; WORD $0xe1db // vpandd %zmm1, %zmm13, %zmm28
+	QUAD $0x010e74714815f162; BYTE $0x02 // vpsllw $2, 64(%rsi,%rcx), %zmm13
+	LONG $0x480d7262; WORD $0xf015 // vprolvd %zmm0, %zmm14, %zmm14
+	QUAD $0x03384c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm17
+	LONG $0x480d6362; WORD $0xe225; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm14, %zmm28
+	LONG $0x48057262; WORD $0xf015 // vprolvd %zmm0, %zmm15, %zmm14
+	QUAD $0x01387c6f48fe5162 // vmovdqu64 64(%r8,%rdi), %zmm15
+	QUAD $0x02384410487cc162 // vmovups 128(%r8,%rdi), %zmm16
+	LONG $0x48156162; WORD $0xd1db // vpandd %zmm1, %zmm13, %zmm26
+	LONG $0x48fe5162; WORD $0x2c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm13
+	LONG $0x480d6362; WORD $0xd225; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm14, %zmm26
+	LONG $0x407c8162; WORD $0xed59 // vmulps %zmm29, %zmm16, %zmm21
+	LONG $0x401dc262; WORD $0xcd50 // vpdpbusd %zmm13, %zmm28, %zmm17
+	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
+	LONG $0x401dc262; WORD $0xcf50 // vpdpbusd %zmm15, %zmm28, %zmm17
+	LONG $0x487c3162; WORD $0xf15b // vcvtdq2ps %zmm17, %zmm14
+	LONG $0x407c8162; WORD $0xcb59 // vmulps %zmm27, %zmm16, %zmm17
+	LONG $0x480dc262; WORD $0xeca8 // vfmadd213ps %zmm12, %zmm14, %zmm21
+	QUAD $0x0338646f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm12
+	LONG $0x402d5262; WORD $0xe550 // vpdpbusd %zmm13, %zmm26, %zmm12
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x402d5262; WORD $0xe750 // vpdpbusd %zmm15, %zmm26, %zmm12
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x481da262; WORD $0xcca8 // vfmadd213ps %zmm20, %zmm12, %zmm17
+	LONG $0x24448b4d; BYTE $0x38 // movq 56(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fe5162; WORD $0x246f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm12
+	QUAD $0x03387c6f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm15
+	QUAD $0x01386c6f48fe5162 // vmovdqu64 64(%r8,%rdi), %zmm13
+	QUAD $0x02387410487c5162 // vmovups 128(%r8,%rdi), %zmm14
+	LONG $0x401d5262; WORD $0xfc50 // vpdpbusd %zmm12, %zmm28, %zmm15
+	LONG $0x480c8162; WORD $0xc559 // vmulps %zmm29, %zmm14, %zmm16
+	LONG $0x4805d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm15
+	LONG $0x401d5262; WORD $0xfd50 // vpdpbusd %zmm13, %zmm28, %zmm15
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps %zmm15, %zmm15
+	LONG $0x4805a262; WORD $0xc3a8 // vfmadd213ps %zmm19, %zmm15, %zmm16
+	QUAD $0x03387c6f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm15
+	LONG $0x402d5262; WORD $0xfc50 // vpdpbusd %zmm12, %zmm26, %zmm15
+	LONG $0x481dd162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm12
+	LONG $0x480c1162; WORD $0xfb59 // vmulps %zmm27, %zmm14, %zmm15
+	LONG $0x402d5262; WORD $0xe550 // vpdpbusd %zmm13, %zmm26, %zmm12
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x481d3262; WORD $0xfaa8 // vfmadd213ps %zmm18, %zmm12, %zmm15
+	LONG $0x24448b4d; BYTE $0x58 // movq 88(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fe5162; WORD $0x246f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm12
+	QUAD $0x0338746f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm14
+	QUAD $0x01386c6f48fe5162 // vmovdqu64 64(%r8,%rdi), %zmm13
+	QUAD $0x02385410487cc162 // vmovups 128(%r8,%rdi), %zmm18
+	LONG $0x401d5262; WORD $0xf450 // vpdpbusd %zmm12, %zmm28, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x401d5262; WORD $0xf550 // vpdpbusd %zmm13, %zmm28, %zmm14
+	LONG $0x487cc162; WORD $0xde5b // vcvtdq2ps %zmm14, %zmm19
+	LONG $0x406c1162; WORD $0xf559 // vmulps %zmm29, %zmm18, %zmm14
+	LONG $0x40653262; WORD $0xf6a8 // vfmadd213ps %zmm22, %zmm19, %zmm14
+	QUAD $0x03385c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm19
+	LONG $0x402dc262; WORD $0xdc50 // vpdpbusd %zmm12, %zmm26, %zmm19
+	LONG $0x481db162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm12
+	LONG $0x402d5262; WORD $0xe550 // vpdpbusd %zmm13, %zmm26, %zmm12
+	LONG $0x406c1162; WORD $0xeb59 // vmulps %zmm27, %zmm18, %zmm13
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x481d3262; WORD $0xefa8 // vfmadd213ps %zmm23, %zmm12, %zmm13
+	LONG $0x24448b4d; BYTE $0x78 // movq 120(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fec162; WORD $0x146f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm18
+	QUAD $0x0338646f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm12
+	QUAD $0x01385c6f48fec162 // vmovdqu64 64(%r8,%rdi), %zmm19
+	QUAD $0x02386410487cc162 // vmovups 128(%r8,%rdi), %zmm20
+	LONG $0x401d3262; WORD $0xe250 // vpdpbusd %zmm18, %zmm28, %zmm12
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x401d3262; WORD $0xe350 // vpdpbusd %zmm19, %zmm28, %zmm12
+	LONG $0x487cc162; WORD $0xf45b // vcvtdq2ps %zmm12, %zmm22
+	LONG $0x405c1162; WORD $0xe559 // vmulps %zmm29, %zmm20, %zmm12
+	LONG $0x405c8162; WORD $0xe359 // vmulps %zmm27, %zmm20, %zmm20
+	LONG $0x404d1262; WORD $0xe0a8 // vfmadd213ps %zmm24, %zmm22, %zmm12
+	QUAD $0x03387c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm23
+	LONG $0x00c78148; WORD $0x0001; BYTE $0x00 // addq $256, %rdi
+	LONG $0x4845c262; WORD $0xf216 // vpermps %zmm10, %zmm7, %zmm22
+	LONG $0x402da262; WORD $0xfa50 // vpdpbusd %zmm18, %zmm26, %zmm23
+	LONG $0x406db162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm18
+	LONG $0x402da262; WORD $0xd350 // vpdpbusd %zmm19, %zmm26, %zmm18
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps %zmm18, %zmm18
+	LONG $0x406d8262; WORD $0xe1a8 // vfmadd213ps %zmm25, %zmm18, %zmm20
+	LONG $0x48fde262; WORD $0x5e5b; BYTE $0x05 // vbroadcasti64x4 160(%rsi), %zmm19
+	LONG $0x24448b4d; BYTE $0x18 // movq 24(%r12), %r8
+	QUAD $0x02015671406df162 // vpsrlw $2, 64(%rsi), %zmm18
+	QUAD $0x010e5471403df162; BYTE $0x02 // vpsrlw $2, 64(%rsi,%rcx), %zmm24
+	QUAD $0x050e545b48fd7262 // vbroadcasti64x4 160(%rsi,%rcx), %zmm10
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x4065e262; WORD $0xdc15 // vprolvd %zmm4, %zmm19, %zmm19
+	LONG $0x406de162; WORD $0xf9db // vpandd %zmm1, %zmm18, %zmm23
+	LONG $0x403d7162; WORD $0xd9db // vpandd %zmm1, %zmm24, %zmm11
+	LONG $0x482de262; WORD $0xd415 // vprolvd %zmm4, %zmm10, %zmm18
+	LONG $0x48451262; WORD $0xd616 // vpermps %zmm30, %zmm7, %zmm10
+	LONG $0x4065e362; WORD $0xfa25; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm19, %zmm23
+	LONG $0x48fe4162; WORD $0x0c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm25
+	QUAD $0x03385c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm19
+	QUAD $0x0138546f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm26
+	QUAD $0x02385c10487c4162 // vmovups 128(%r8,%rdi), %zmm27
+	LONG $0x406d7362; WORD $0xda25; BYTE $0xd8 // vpternlogd $216, %zmm2, %zmm18, %zmm11
+	LONG $0x40458262; WORD $0xd950 // vpdpbusd %zmm25, %zmm23, %zmm19
+	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
+	LONG $0x40458262; WORD $0xda50 // vpdpbusd %zmm26, %zmm23, %zmm19
+	LONG $0x487c2162; WORD $0xc35b // vcvtdq2ps %zmm19, %zmm24
+	LONG $0x4024a162; WORD $0xde59 // vmulps %zmm22, %zmm27, %zmm19
+	LONG $0x403da262; WORD $0xdda8 // vfmadd213ps %zmm21, %zmm24, %zmm19
+	QUAD $0x0338546f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm18
+	LONG $0x48258262; WORD $0xd150 // vpdpbusd %zmm25, %zmm11, %zmm18
+	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
+	LONG $0x48258262; WORD $0xd250 // vpdpbusd %zmm26, %zmm11, %zmm18
+	LONG $0x487ca162; WORD $0xea5b // vcvtdq2ps %zmm18, %zmm21
+	LONG $0x4024c162; WORD $0xd259 // vmulps %zmm10, %zmm27, %zmm18
+	LONG $0x4055a262; WORD $0xd1a8 // vfmadd213ps %zmm17, %zmm21, %zmm18
+	LONG $0x24448b4d; BYTE $0x38 // movq 56(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fec162; WORD $0x2c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm21
+	QUAD $0x03384c6f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm17
+	QUAD $0x0138446f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm24
+	QUAD $0x02384c10487c4162 // vmovups 128(%r8,%rdi), %zmm25
+	LONG $0x4045a262; WORD $0xcd50 // vpdpbusd %zmm21, %zmm23, %zmm17
+	LONG $0x402db162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm26
+	LONG $0x4034a162; WORD $0xce59 // vmulps %zmm22, %zmm25, %zmm17
+	LONG $0x40450262; WORD $0xd050 // vpdpbusd %zmm24, %zmm23, %zmm26
+	LONG $0x487c0162; WORD $0xd25b // vcvtdq2ps %zmm26, %zmm26
+	LONG $0x402da262; WORD $0xc8a8 // vfmadd213ps %zmm16, %zmm26, %zmm17
+	QUAD $0x0338446f48fec162 // vmovdqu64 192(%r8,%rdi), %zmm16
+	LONG $0x4825a262; WORD $0xc550 // vpdpbusd %zmm21, %zmm11, %zmm16
+	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
+	LONG $0x48258262; WORD $0xc050 // vpdpbusd %zmm24, %zmm11, %zmm16
+	LONG $0x487ca162; WORD $0xe85b // vcvtdq2ps %zmm16, %zmm21
+	LONG $0x4034c162; WORD $0xc259 // vmulps %zmm10, %zmm25, %zmm16
+	LONG $0x4055c262; WORD $0xc7a8 // vfmadd213ps %zmm15, %zmm21, %zmm16
+	LONG $0x24448b4d; BYTE $0x58 // movq 88(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fec162; WORD $0x2c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm21
+	QUAD $0x03387c6f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm15
+	QUAD $0x0138446f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm24
+	QUAD $0x02384c10487c4162 // vmovups 128(%r8,%rdi), %zmm25
+	LONG $0x40453262; WORD $0xfd50 // vpdpbusd %zmm21, %zmm23, %zmm15
+	LONG $0x402dd162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm26
+	LONG $0x40343162; WORD $0xfe59 // vmulps %zmm22, %zmm25, %zmm15
+	LONG $0x40450262; WORD $0xd050 // vpdpbusd %zmm24, %zmm23, %zmm26
+	LONG $0x487c0162; WORD $0xd25b // vcvtdq2ps %zmm26, %zmm26
+	LONG $0x402d5262; WORD $0xfea8 // vfmadd213ps %zmm14, %zmm26, %zmm15
+	QUAD $0x0338746f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm14
+	LONG $0x48253262; WORD $0xf550 // vpdpbusd %zmm21, %zmm11, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x48251262; WORD $0xf050 // vpdpbusd %zmm24, %zmm11, %zmm14
+	LONG $0x487cc162; WORD $0xee5b // vcvtdq2ps %zmm14, %zmm21
+	LONG $0x40345162; WORD $0xf259 // vmulps %zmm10, %zmm25, %zmm14
+	LONG $0x40555262; WORD $0xf5a8 // vfmadd213ps %zmm13, %zmm21, %zmm14
+	LONG $0x24448b4d; BYTE $0x78 // movq 120(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	LONG $0x48fec162; WORD $0x2c6f; BYTE $0x38 // vmovdqu64 (%r8,%rdi), %zmm21
+	QUAD $0x03386c6f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm13
+	QUAD $0x0138446f48fe4162 // vmovdqu64 64(%r8,%rdi), %zmm24
+	QUAD $0x02384c10487c4162 // vmovups 128(%r8,%rdi), %zmm25
+	LONG $0x40453262; WORD $0xed50 // vpdpbusd %zmm21, %zmm23, %zmm13
+	LONG $0x402dd162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm13, %zmm26
+	LONG $0x40343162; WORD $0xee59 // vmulps %zmm22, %zmm25, %zmm13
+	LONG $0x40450262; WORD $0xd050 // vpdpbusd %zmm24, %zmm23, %zmm26
+	LONG $0x487c8162; WORD $0xf25b // vcvtdq2ps %zmm26, %zmm22
+	LONG $0x404d5262; WORD $0xeca8 // vfmadd213ps %zmm12, %zmm22, %zmm13
+	QUAD $0x0338646f48fe5162 // vmovdqu64 192(%r8,%rdi), %zmm12
+	LONG $0x00c78148; WORD $0x0001; BYTE $0x00 // addq $256, %rdi
+	LONG $0x48253262; WORD $0xe550 // vpdpbusd %zmm21, %zmm11, %zmm12
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x48251262; WORD $0xe050 // vpdpbusd %zmm24, %zmm11, %zmm12
+	LONG $0x487c5162; WORD $0xdc5b // vcvtdq2ps %zmm12, %zmm11
+	LONG $0x40345162; WORD $0xe259 // vmulps %zmm10, %zmm25, %zmm12
+	LONG $0x48253262; WORD $0xe4a8 // vfmadd213ps %zmm20, %zmm11, %zmm12
+	LONG $0x0086180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rsi)
+	QUAD $0x000020000e84180f // prefetchnta 8192(%rsi,%rcx)
+	LONG $0x4086180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8256(%rsi)
+	QUAD $0x000020400e84180f // prefetchnta 8256(%rsi,%rcx)
+	LONG $0x8086180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8320(%rsi)
+	QUAD $0x000020800e84180f // prefetchnta 8320(%rsi,%rcx)
+	LONG $0xc086180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8384(%rsi)
+	QUAD $0x000020c00e84180f // prefetchnta 8384(%rsi,%rcx)
+	LONG $0xd2c68148; WORD $0x0000; BYTE $0x00 // addq $210, %rsi
+	WORD $0xff48; BYTE $0xca // decq %rdx
+	LONG $0xf65c850f; WORD $0xffff // jne .LBB10_2
+	LONG $0x40645162; WORD $0xd058 // vaddps %zmm8, %zmm19, %zmm10
+	LONG $0x24548b49; BYTE $0x08 // movq 8(%r12), %rdx
+	QUAD $0x00000000bd348d4a // leaq (,%r15,4), %rsi
+	WORD $0x894c; BYTE $0xf9 // movq %r15, %rcx
+	WORD $0xf748; BYTE $0xd9 // negq %rcx
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24140349 // addq (%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	WORD $0x8948; BYTE $0xd7 // movq %rdx, %rdi
+	WORD $0x2948; BYTE $0xf7 // subq %rsi, %rdi
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x17117ac5 // vmovss %xmm10, (%rdi)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x3d7c // jl .LBB10_5
+	LONG $0x406c5162; WORD $0xd058 // vaddps %zmm8, %zmm18, %zmm10
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x54117ac5; WORD $0x048a // vmovss %xmm10, 4(%rdx,%rcx,4)
+	LONG $0x40745162; WORD $0xd058 // vaddps %zmm8, %zmm17, %zmm10
+	LONG $0x24548b49; BYTE $0x28 // movq 40(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x20 // addq 32(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x14117ac5; BYTE $0x8a // vmovss %xmm10, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x3d7c // jl .LBB10_7
+	LONG $0x407c5162; WORD $0xd058 // vaddps %zmm8, %zmm16, %zmm10
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x54117ac5; WORD $0x048a // vmovss %xmm10, 4(%rdx,%rcx,4)
+	LONG $0x48045162; WORD $0xd058 // vaddps %zmm8, %zmm15, %zmm10
+	LONG $0x24548b49; BYTE $0x48 // movq 72(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x40 // addq 64(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x14117ac5; BYTE $0x8a // vmovss %xmm10, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x3d7c // jl .LBB10_9
+	LONG $0x480c5162; WORD $0xd058 // vaddps %zmm8, %zmm14, %zmm10
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x54117ac5; WORD $0x048a // vmovss %xmm10, 4(%rdx,%rcx,4)
+	LONG $0x48145162; WORD $0xd058 // vaddps %zmm8, %zmm13, %zmm10
+	LONG $0x24548b49; BYTE $0x68 // movq 104(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x60 // addq 96(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x14117ac5; BYTE $0x8a // vmovss %xmm10, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0xf3ef8c0f; WORD $0xffff // jl .LBB10_11
+	LONG $0x481c5162; WORD $0xd058 // vaddps %zmm8, %zmm12, %zmm10
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
+	LONG $0x54117ac5; WORD $0x048a // vmovss %xmm10, 4(%rdx,%rcx,4)
+	LONG $0xfff3ade9; BYTE $0xff // jmp .LBB10_11
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x04000300020001cc // constant
+	QUAD $0x0800070006000500 // constant
+	QUAD $0x0d000c000b000a00 // constant
+	QUAD $0x110010000f000e00 // constant
+	QUAD $0x1600150014001300 // constant
+	QUAD $0x1a00190018001700 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000090000000800 // constant
+	QUAD $0x00000c0000000b00 // constant
+	QUAD $0x00000e0000000d00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0a00090008000700 // constant
+	QUAD $0x110010000f000e00 // constant
+	QUAD $0x1500140013001200 // constant
+	QUAD $0x1c001b001a001900 // constant
+	QUAD $0x34001f001e001d00 // constant
+	QUAD $0x3b003a0039003800 // constant
+	QUAD $0x3f003e003d003c00 // constant
+	QUAD $0x0202020202020200 // constant
+	QUAD $0x0303030303030302 // constant
+	QUAD $0x1818181818181803 // constant
+	QUAD $0x1919191919191918 // constant
+	QUAD $0x2e2e2e2e2e2e2e19 // constant
+	QUAD $0x2f2f2f2f2f2f2f2e // constant
+	QUAD $0x6c6c6c6c6c6c6c2f // constant
+	QUAD $0x6d6d6d6d6d6d6d6c // constant
+	QUAD $0x040404040404046d // constant
+	QUAD $0x0505050505050504 // constant
+	QUAD $0x1a1a1a1a1a1a1a05 // constant
+	QUAD $0x1b1b1b1b1b1b1b1a // constant
+	QUAD $0x303030303030301b // constant
+	QUAD $0x3131313131313130 // constant
+	QUAD $0x6e6e6e6e6e6e6e31 // constant
+	QUAD $0x6f6f6f6f6f6f6f6e // constant
+	QUAD $0x000000000000016f // constant
+	QUAD $0x0000000000000200 // constant
+	QUAD $0x0000000000000400 // constant
+	QUAD $0x0000000000000500 // constant
+	QUAD $0x0000000000000700 // constant
+	QUAD $0x0000000000000c00 // constant
+	QUAD $0x0000000000000e00 // constant
+	QUAD $0x0000000000000f00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000100 // constant
+	QUAD $0x0000000000000200 // constant
+	QUAD $0x0000000000000300 // constant
+	QUAD $0x0000000000000600 // constant
+	QUAD $0x0000000000000700 // constant
+	QUAD $0x0000000000000c00 // constant
+	QUAD $0x0000000000000d00 // constant
+	QUAD $0x0404040404040400 // constant
+	QUAD $0x0505050505050504 // constant
+	QUAD $0x0c0c0c0c0c0c0c05 // constant
+	QUAD $0x0d0d0d0d0d0d0d0c // constant
+	QUAD $0x040404040404040d // constant
+	QUAD $0x0505050505050504 // constant
+	QUAD $0x0c0c0c0c0c0c0c05 // constant
+	QUAD $0x0d0d0d0d0d0d0d0c // constant
+	QUAD $0x060606060606060d // constant
+	QUAD $0x0707070707070706 // constant
+	QUAD $0x0e0e0e0e0e0e0e07 // constant
+	QUAD $0x0f0f0f0f0f0f0f0e // constant
+	QUAD $0x060606060606060f // constant
+	QUAD $0x0707070707070706 // constant
+	QUAD $0x0e0e0e0e0e0e0e07 // constant
+	QUAD $0x0f0f0f0f0f0f0f0e // constant
+	QUAD $0x040003000200010f // constant
+	QUAD $0x0800070006000500 // constant
+	QUAD $0x0d000c000b000a00 // constant
+	QUAD $0x110010000f000e00 // constant
+	QUAD $0x1600150014001300 // constant
+	QUAD $0x1a00190018001700 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0f0f0f0f0f0f0f00 // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x0f0f0f0f0f0f0f0f // constant
+	QUAD $0x6a5d4f3f2d18010f // constant
+	QUAD $0xd9c5b5a6998d8176 // constant
+	QUAD $0x6a5d4f3f2d1801f1 // constant
+	QUAD $0xd9c5b5a6998d8176 // constant
+	QUAD $0x6a5d4f3f2d1801f1 // constant
+	QUAD $0xd9c5b5a6998d8176 // constant
+	QUAD $0x6a5d4f3f2d1801f1 // constant
+	QUAD $0xd9c5b5a6998d8176 // constant
+	QUAD $0x0000000000000ff1 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x00001f0000001f00 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001e0000001e00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x00001d0000001d00 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x0400030002000100 // constant
+	QUAD $0x0800070006000500 // constant
+	QUAD $0x0d000c000b000a00 // constant
+	QUAD $0x110010000f000e00 // constant
+	QUAD $0x1600150014001300 // constant
+	QUAD $0x1a00190018001700 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000090000000800 // constant
+	QUAD $0x00000c0000000b00 // constant
+	QUAD $0x00000e0000000d00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0a00090008000700 // constant
+	QUAD $0x110010000f000e00 // constant
+	QUAD $0x1500140013001200 // constant
+	QUAD $0x1c001b001a001900 // constant
+	QUAD $0x34001f001e001d00 // constant
+	QUAD $0x3b003a0039003800 // constant
+	QUAD $0x3f003e003d003c00 // constant
+	QUAD $0x0202020202020200 // constant
+	QUAD $0x0303030303030302 // constant
+	QUAD $0x1818181818181803 // constant
+	QUAD $0x1919191919191918 // constant
+	QUAD $0x2e2e2e2e2e2e2e19 // constant
+	QUAD $0x2f2f2f2f2f2f2f2e // constant
+	QUAD $0x6c6c6c6c6c6c6c2f // constant
+	QUAD $0x6d6d6d6d6d6d6d6c // constant
+	QUAD $0x040404040404046d // constant
+	QUAD $0x0505050505050504 // constant
+	QUAD $0x1a1a1a1a1a1a1a05 // constant
+	QUAD $0x1b1b1b1b1b1b1b1a // constant
+	QUAD $0x303030303030301b // constant
+	QUAD $0x3131313131313130 // constant
+	QUAD $0x6e6e6e6e6e6e6e31 // constant
+	QUAD $0x6f6f6f6f6f6f6f6e // constant
+	QUAD $0x000000000000006f // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000023e80000000 // constant
+	QUAD $0x3c3c3cc0c0c0c000 // constant
+	QUAD $0x060606060606063c // constant
+	QUAD $0x0404040404040406 // constant
+	BYTE $0x04 // constant
+
+// func dotsQ8_0VBMI(columns *Column, w *byte, stride int, rows int, nb int)
+TEXT ·dotsQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ columns+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	PCALIGN $64
+	QUAD $0x0516051948fdf262; WORD $0x0000 // vbroadcastsd .LCPI11_0(%rip), %zmm0
+	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
+	WORD $0x16eb // jmp .LBB11_1
+	LONG $0x756c8d4f; BYTE $0x00 // leaq (%r13,%r14,2), %r13
+	LONG $0xfe478d49 // leaq -2(%r15), %rax
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
+	LONG $0x04f18e0f; WORD $0x0000 // jle .LBB11_16
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0x000000b8; BYTE $0x00 // movl $0, %eax
+	LONG $0x0000c0b9; BYTE $0x00 // movl $192, %ecx
+	LONG $0x000001ba; BYTE $0x00 // movl $1, %edx
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
+	LONG $0x006ca162; WORD $0xd257 // vxorps %xmm18, %xmm18, %xmm18
+	LONG $0x570841c4; BYTE $0xf6 // vxorps %xmm14, %xmm14, %xmm14
+	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
+	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
+	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
+	LONG $0xc64d0f49 // cmovgeq %r14, %rax
+	LONG $0x000251e9; BYTE $0x00 // jmp .LBB11_2
+	WORD $0x9066 // padding
+	LONG $0x4844e162; WORD $0xc857 // vxorps %zmm0, %zmm7, %zmm17
+	LONG $0x24448b4d; BYTE $0x18 // movq 24(%r12), %r8
+	LONG $0x487d7262; WORD $0xfe13 // vcvtph2ps %ymm6, %zmm15
+	LONG $0x487df262; WORD $0xed13 // vcvtph2ps %ymm5, %zmm5
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	QUAD $0xfd08746f48fed162 // vmovdqu64 -192(%r8,%rcx), %zmm6
+	LONG $0x48fe5162; WORD $0x046f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm8
+	QUAD $0xfe087c6f48fed162 // vmovdqu64 -128(%r8,%rcx), %zmm7
+	QUAD $0xff085410487c5162 // vmovups -64(%r8,%rcx), %zmm10
+	LONG $0x485d7262; WORD $0xc650 // vpdpbusd %zmm6, %zmm4, %zmm8
+	LONG $0x482c7162; WORD $0xed59 // vmulps %zmm5, %zmm10, %zmm13
+	LONG $0x482c5162; WORD $0xd759 // vmulps %zmm15, %zmm10, %zmm10
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x485d7262; WORD $0xc750 // vpdpbusd %zmm7, %zmm4, %zmm8
+	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps %zmm8, %zmm8
+	LONG $0x483d3262; WORD $0xeba8 // vfmadd213ps %zmm19, %zmm8, %zmm13
+	LONG $0x48fe5162; WORD $0x046f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm8
+	LONG $0x487cc162; WORD $0xdd28 // vmovaps %zmm13, %zmm19
+	LONG $0x40757262; WORD $0xc650 // vpdpbusd %zmm6, %zmm17, %zmm8
+	LONG $0x484dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm6
+	LONG $0x4075f262; WORD $0xf750 // vpdpbusd %zmm7, %zmm17, %zmm6
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps %zmm6, %zmm6
+	LONG $0x484d3262; WORD $0xd2a8 // vfmadd213ps %zmm18, %zmm6, %zmm10
+	LONG $0x24448b4d; BYTE $0x38 // movq 56(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	QUAD $0xfd08746f48fed162 // vmovdqu64 -192(%r8,%rcx), %zmm6
+	LONG $0x48fe5162; WORD $0x046f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm8
+	QUAD $0xfe087c6f48fed162 // vmovdqu64 -128(%r8,%rcx), %zmm7
+	QUAD $0xff085410487cc162 // vmovups -64(%r8,%rcx), %zmm18
+	LONG $0x485d7262; WORD $0xc650 // vpdpbusd %zmm6, %zmm4, %zmm8
+	LONG $0x406c7162; WORD $0xdd59 // vmulps %zmm5, %zmm18, %zmm11
+	LONG $0x483dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm8
+	LONG $0x485d7262; WORD $0xc750 // vpdpbusd %zmm7, %zmm4, %zmm8
+	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps %zmm8, %zmm8
+	LONG $0x483d3262; WORD $0xd8a8 // vfmadd213ps %zmm16, %zmm8, %zmm11
+	LONG $0x48fe5162; WORD $0x046f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm8
+	LONG $0x40757262; WORD $0xc650 // vpdpbusd %zmm6, %zmm17, %zmm8
+	LONG $0x484dd162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm8, %zmm6
+	LONG $0x406c5162; WORD $0xc759 // vmulps %zmm15, %zmm18, %zmm8
+	LONG $0x4075f262; WORD $0xf750 // vpdpbusd %zmm7, %zmm17, %zmm6
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps %zmm6, %zmm6
+	LONG $0x484d5262; WORD $0xc6a8 // vfmadd213ps %zmm14, %zmm6, %zmm8
+	LONG $0x24448b4d; BYTE $0x58 // movq 88(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	QUAD $0xfd08746f48fed162 // vmovdqu64 -192(%r8,%rcx), %zmm6
+	LONG $0x48fed162; WORD $0x3c6f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm7
+	QUAD $0xfe08746f48fe5162 // vmovdqu64 -128(%r8,%rcx), %zmm14
+	QUAD $0xff085410487cc162 // vmovups -64(%r8,%rcx), %zmm18
+	LONG $0x485df262; WORD $0xfe50 // vpdpbusd %zmm6, %zmm4, %zmm7
+	LONG $0x4845f162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm7, %zmm7
+	LONG $0x485dd262; WORD $0xfe50 // vpdpbusd %zmm14, %zmm4, %zmm7
+	LONG $0x487ce162; WORD $0xc75b // vcvtdq2ps %zmm7, %zmm16
+	LONG $0x406cf162; WORD $0xfd59 // vmulps %zmm5, %zmm18, %zmm7
+	LONG $0x407dd262; WORD $0xfca8 // vfmadd213ps %zmm12, %zmm16, %zmm7
+	LONG $0x48fec162; WORD $0x046f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm16
+	LONG $0x4075e262; WORD $0xc650 // vpdpbusd %zmm6, %zmm17, %zmm16
+	LONG $0x484db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm6
+	LONG $0x4075d262; WORD $0xf650 // vpdpbusd %zmm14, %zmm17, %zmm6
+	LONG $0x487c7162; WORD $0xe65b // vcvtdq2ps %zmm6, %zmm12
+	LONG $0x406cd162; WORD $0xf759 // vmulps %zmm15, %zmm18, %zmm6
+	LONG $0x487cc162; WORD $0xd228 // vmovaps %zmm10, %zmm18
+	LONG $0x481dd262; WORD $0xf1a8 // vfmadd213ps %zmm9, %zmm12, %zmm6
+	LONG $0x24448b4d; BYTE $0x78 // movq 120(%r12), %r8
+	LONG $0x20408b4d // movq 32(%r8), %r8
+	QUAD $0xfd084c6f48fe5162 // vmovdqu64 -192(%r8,%rcx), %zmm9
+	LONG $0x48fe5162; WORD $0x346f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm14
+	QUAD $0xfe08646f48fe5162 // vmovdqu64 -128(%r8,%rcx), %zmm12
+	QUAD $0xff084410487cc162 // vmovups -64(%r8,%rcx), %zmm16
+	LONG $0x485d5262; WORD $0xf150 // vpdpbusd %zmm9, %zmm4, %zmm14
+	LONG $0x407cf162; WORD $0xed59 // vmulps %zmm5, %zmm16, %zmm5
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x485d5262; WORD $0xf450 // vpdpbusd %zmm12, %zmm4, %zmm14
+	LONG $0x487cd162; WORD $0xe65b // vcvtdq2ps %zmm14, %zmm4
+	LONG $0x487c5162; WORD $0xf028 // vmovaps %zmm8, %zmm14
+	LONG $0x485df262; WORD $0xeba8 // vfmadd213ps %zmm3, %zmm4, %zmm5
+	LONG $0x48fed162; WORD $0x246f; BYTE $0x08 // vmovdqu64 (%r8,%rcx), %zmm4
+	LONG $0x02428d4c // leaq 2(%rdx), %r8
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
+	WORD $0xff48; BYTE $0xc2 // incq %rdx
+	LONG $0x4075d262; WORD $0xe150 // vpdpbusd %zmm9, %zmm17, %zmm4
+	LONG $0x487c7162; WORD $0xce28 // vmovaps %zmm6, %zmm9
+	LONG $0x4865f162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm3
+	LONG $0x407cd162; WORD $0xe759 // vmulps %zmm15, %zmm16, %zmm4
+	LONG $0x487cc162; WORD $0xc328 // vmovaps %zmm11, %zmm16
+	LONG $0x4075d262; WORD $0xdc50 // vpdpbusd %zmm12, %zmm17, %zmm3
+	LONG $0x487c7162; WORD $0xe728 // vmovaps %zmm7, %zmm12
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps %zmm3, %zmm3
+	LONG $0x4865f262; WORD $0xe2a8 // vfmadd213ps %zmm2, %zmm3, %zmm4
+	LONG $0x0086180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rsi)
+	QUAD $0x000020000684180f // prefetchnta 8192(%rsi,%rax)
+	LONG $0x44c68348 // addq $68, %rsi
+	LONG $0x487cf162; WORD $0xdd28 // vmovaps %zmm5, %zmm3
+	LONG $0x487cf162; WORD $0xd428 // vmovaps %zmm4, %zmm2
+	WORD $0x3948; BYTE $0xfa // cmpq %rdi, %rdx
+	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
+	WORD $0x617d // jge .LBB11_7
+	LONG $0x7979e2c4; BYTE $0x2e // vpbroadcastw (%rsi), %xmm5
+	LONG $0x6610fcc5; BYTE $0x02 // vmovups 2(%rsi), %ymm4
+	WORD $0x3948; BYTE $0xfa // cmpq %rdi, %rdx
+	WORD $0x177d // jge .LBB11_4
+	LONG $0x7979e2c4; WORD $0x2276 // vpbroadcastw 34(%rsi), %xmm6
+	QUAD $0x0024a61a48ddf362; WORD $0x0000; BYTE $0x01 // vinsertf64x4 $1, 36(%rsi), %zmm4, %zmm4
+	LONG $0x3855e3c4; WORD $0x01ee // vinserti128 $1, %xmm6, %ymm5, %ymm5
+	LONG $0x485cf162; WORD $0xe057 // vxorps %zmm0, %zmm4, %zmm4
+	LONG $0x7979e2c4; WORD $0x0634 // vpbroadcastw (%rsi,%rax), %xmm6
+	LONG $0x7c10fcc5; WORD $0x0206 // vmovups 2(%rsi,%rax), %ymm7
+	WORD $0x3948; BYTE $0xfa // cmpq %rdi, %rdx
+	LONG $0xfd708d0f; WORD $0xffff // jge .LBB11_6
+	LONG $0x797962c4; WORD $0x0644; BYTE $0x22 // vpbroadcastw 34(%rsi,%rax), %xmm8
+	QUAD $0x2406bc1a48c5f362; LONG $0x01000000 // vinsertf64x4 $1, 36(%rsi,%rax), %zmm7, %zmm7
+	LONG $0x384dc3c4; WORD $0x01f0 // vinserti128 $1, %xmm8, %ymm6, %ymm6
+	LONG $0xfffd52e9; BYTE $0xff // jmp .LBB11_6
+	WORD $0x9066 // padding
+	LONG $0x4814f162; WORD $0xd158 // vaddps %zmm1, %zmm13, %zmm2
+	LONG $0x244c8b49; BYTE $0x08 // movq 8(%r12), %rcx
+	QUAD $0x00000000bd148d4a // leaq (,%r15,4), %rdx
+	WORD $0x894c; BYTE $0xf8 // movq %r15, %rax
+	WORD $0xf748; BYTE $0xd8 // negq %rax
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x02e1c148 // shlq $2, %rcx
+	LONG $0x240c0349 // addq (%r12), %rcx
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	WORD $0x8948; BYTE $0xce // movq %rcx, %rsi
+	WORD $0x2948; BYTE $0xd6 // subq %rdx, %rsi
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x1611fac5 // vmovss %xmm2, (%rsi)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x327c // jl .LBB11_9
+	LONG $0x482cf162; WORD $0xd158 // vaddps %zmm1, %zmm10, %zmm2
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x5411fac5; WORD $0x0481 // vmovss %xmm2, 4(%rcx,%rax,4)
+	LONG $0x4824f162; WORD $0xd158 // vaddps %zmm1, %zmm11, %zmm2
+	LONG $0x244c8b49; BYTE $0x28 // movq 40(%r12), %rcx
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x02e1c148 // shlq $2, %rcx
+	LONG $0x244c0349; BYTE $0x20 // addq 32(%r12), %rcx
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x1411fac5; BYTE $0x81 // vmovss %xmm2, (%rcx,%rax,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x327c // jl .LBB11_11
+	LONG $0x483cf162; WORD $0xd158 // vaddps %zmm1, %zmm8, %zmm2
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x5411fac5; WORD $0x0481 // vmovss %xmm2, 4(%rcx,%rax,4)
+	LONG $0x4844f162; WORD $0xd158 // vaddps %zmm1, %zmm7, %zmm2
+	LONG $0x244c8b49; BYTE $0x48 // movq 72(%r12), %rcx
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x02e1c148 // shlq $2, %rcx
+	LONG $0x244c0349; BYTE $0x40 // addq 64(%r12), %rcx
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x1411fac5; BYTE $0x81 // vmovss %xmm2, (%rcx,%rax,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x327c // jl .LBB11_13
+	LONG $0x484cf162; WORD $0xd158 // vaddps %zmm1, %zmm6, %zmm2
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x5411fac5; WORD $0x0481 // vmovss %xmm2, 4(%rcx,%rax,4)
+	LONG $0x4854f162; WORD $0xd158 // vaddps %zmm1, %zmm5, %zmm2
+	LONG $0x244c8b49; BYTE $0x68 // movq 104(%r12), %rcx
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x02e1c148 // shlq $2, %rcx
+	LONG $0x244c0349; BYTE $0x60 // addq 96(%r12), %rcx
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x1411fac5; BYTE $0x81 // vmovss %xmm2, (%rcx,%rax,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0xfb308c0f; WORD $0xffff // jl .LBB11_15
+	LONG $0x485cf162; WORD $0xd158 // vaddps %zmm1, %zmm4, %zmm2
+	LONG $0x48fdf362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm2, %ymm3
+	LONG $0xd358ecc5 // vaddps %ymm3, %ymm2, %ymm2
+	LONG $0x197de3c4; WORD $0x01d3 // vextractf128 $1, %ymm2, %xmm3
+	LONG $0xd258e0c5 // vaddps %xmm2, %xmm3, %xmm2
+	LONG $0xdac6e9c5; BYTE $0x01 // vshufpd $1, %xmm2, %xmm2, %xmm3
+	LONG $0xd358e8c5 // vaddps %xmm3, %xmm2, %xmm2
+	LONG $0xda16fac5 // vmovshdup %xmm2, %xmm3
+	LONG $0xd358eac5 // vaddss %xmm3, %xmm2, %xmm2
+	LONG $0x5411fac5; WORD $0x0481 // vmovss %xmm2, 4(%rcx,%rax,4)
+	LONG $0xfffaf9e9; BYTE $0xff // jmp .LBB11_15
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0x808080cccccccccc // constant
+	LONG $0x80808080; BYTE $0x80 // constant
+
+// func dotsQ4_0VBMI(columns *Column, w *byte, stride int, rows int, nb int)
+TEXT ·dotsQ4_0VBMI(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ columns+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	PCALIGN $64
+	QUAD $0x06360520487df262; WORD $0x0000 // vpmovsxbw .LCPI12_4(%rip), %zmm0
+	QUAD $0x066c0d5948fdf262; WORD $0x0000 // vpbroadcastq .LCPI12_1(%rip), %zmm1
+	QUAD $0x00065315207de2c4; BYTE $0x00 // vpmovsxbw .LCPI12_5(%rip), %ymm2
+	QUAD $0x0000063b2510fac5 // vmovss .LCPI12_3(%rip), %xmm4
+	LONG $0xdb57e0c5 // vxorps %xmm3, %xmm3, %xmm3
+	WORD $0xc031 // xorl %eax, %eax
+	WORD $0x19eb // jmp .LBB12_1
+	WORD $0x1f0f; BYTE $0x00 // padding
+	LONG $0x756c8d4f; BYTE $0x00 // leaq (%r13,%r14,2), %r13
+	LONG $0xfe4f8d49 // leaq -2(%r15), %rcx
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0x05eb8e0f; WORD $0x0000 // jle .LBB12_12
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0x000000b9; BYTE $0x00 // movl $0, %ecx
+	LONG $0x003c0162; WORD $0xc057 // vxorps %xmm24, %xmm24, %xmm24
+	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
+	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
+	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
+	LONG $0x0044a162; WORD $0xff57 // vxorps %xmm23, %xmm23, %xmm23
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
+	LONG $0xce4d0f49 // cmovgeq %r14, %rcx
+	LONG $0x01578d48 // leaq 1(%rdi), %rdx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	LONG $0x3feac148 // shrq $63, %rdx
+	LONG $0x17548d48; BYTE $0x01 // leaq 1(%rdi,%rdx), %rdx
+	WORD $0xd148; BYTE $0xea // shrq %rdx
+	LONG $0x08e2c148 // shlq $8, %rdx
+	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
+	LONG $0xfc488d4d // leaq -4(%r8), %r9
+	WORD $0xf749; BYTE $0xd9 // negq %r9
+	WORD $0x014d; BYTE $0xc9 // addq %r9, %r9
+	LONG $0xc90c8d4f // leaq (%r9,%r9,8), %r9
+	WORD $0xf749; BYTE $0xd9 // negq %r9
+	LONG $0x04f88349 // cmpq $4, %r8
+	LONG $0xc84d0f4c // cmovgeq %rax, %r9
+	LONG $0x0e148d4e // leaq (%rsi,%r9), %r10
+	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
+	LONG $0x48fd5262; WORD $0x038d // vpermw (%r11), %zmm0, %zmm8
+	QUAD $0x00388338483d5362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r11), %zmm8, %zmm8
+	LONG $0x4835d162; WORD $0xf071; BYTE $0x04 // vpsllw $4, %zmm8, %zmm9
+	LONG $0x48bde162; WORD $0xc9db // vpandq %zmm1, %zmm8, %zmm17
+	LONG $0x48b57162; WORD $0xe1db // vpandq %zmm1, %zmm9, %zmm12
+	LONG $0x6f7e41c4; BYTE $0x0b // vmovdqu (%r11), %ymm9
+	LONG $0x28ed5262; WORD $0x4b7d; BYTE $0x01 // vpermt2w 32(%r11), %ymm2, %ymm9
+	LONG $0x0a1c8d4d // leaq (%r10,%rcx), %r11
+	LONG $0x487d5262; WORD $0xf913 // vcvtph2ps %ymm9, %zmm15
+	LONG $0x48fd5262; WORD $0x038d // vpermw (%r11), %zmm0, %zmm8
+	QUAD $0x00388338483d5362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r11), %zmm8, %zmm8
+	LONG $0x4835d162; WORD $0xf071; BYTE $0x04 // vpsllw $4, %zmm8, %zmm9
+	LONG $0x48bde162; WORD $0xe1db // vpandq %zmm1, %zmm8, %zmm20
+	LONG $0x48b5e162; WORD $0xd1db // vpandq %zmm1, %zmm9, %zmm18
+	LONG $0x6f7e41c4; BYTE $0x0b // vmovdqu (%r11), %ymm9
+	LONG $0x28ed5262; WORD $0x4b7d; BYTE $0x01 // vpermt2w 32(%r11), %ymm2, %ymm9
+	LONG $0x487dc262; WORD $0xd913 // vcvtph2ps %ymm9, %zmm19
+	LONG $0x245c8b4d; BYTE $0x18 // movq 24(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fe5162; WORD $0x046f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm8
+	QUAD $0x05134c6f48fe5162 // vmovdqu64 320(%r11,%rdx), %zmm9
+	QUAD $0x0113546f48fe5162 // vmovdqu64 64(%r11,%rdx), %zmm10
+	QUAD $0x02135c6f48fe5162 // vmovdqu64 128(%r11,%rdx), %zmm11
+	QUAD $0x03136c6f48fe5162 // vmovdqu64 192(%r11,%rdx), %zmm13
+	LONG $0x481d5262; WORD $0xc850 // vpdpbusd %zmm8, %zmm12, %zmm9
+	LONG $0x40755262; WORD $0xca50 // vpdpbusd %zmm10, %zmm17, %zmm9
+	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
+	LONG $0x481d5262; WORD $0xcb50 // vpdpbusd %zmm11, %zmm12, %zmm9
+	LONG $0x40755262; WORD $0xcd50 // vpdpbusd %zmm13, %zmm17, %zmm9
+	LONG $0x487c5162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm14
+	QUAD $0x04134c5948045162 // vmulps 256(%r11,%rdx), %zmm15, %zmm9
+	LONG $0x480d1262; WORD $0xc8a8 // vfmadd213ps %zmm24, %zmm14, %zmm9
+	QUAD $0x0513746f48fe5162 // vmovdqu64 320(%r11,%rdx), %zmm14
+	LONG $0x406d5262; WORD $0xf050 // vpdpbusd %zmm8, %zmm18, %zmm14
+	LONG $0x405d5262; WORD $0xf250 // vpdpbusd %zmm10, %zmm20, %zmm14
+	LONG $0x483dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm8
+	LONG $0x406d5262; WORD $0xc350 // vpdpbusd %zmm11, %zmm18, %zmm8
+	LONG $0x405d5262; WORD $0xc550 // vpdpbusd %zmm13, %zmm20, %zmm8
+	LONG $0x487c5162; WORD $0xd05b // vcvtdq2ps %zmm8, %zmm10
+	QUAD $0x0413445940645162 // vmulps 256(%r11,%rdx), %zmm19, %zmm8
+	LONG $0x482d3262; WORD $0xc7a8 // vfmadd213ps %zmm23, %zmm10, %zmm8
+	LONG $0x245c8b4d; BYTE $0x38 // movq 56(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fe5162; WORD $0x146f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm10
+	QUAD $0x05136c6f48fe5162 // vmovdqu64 320(%r11,%rdx), %zmm13
+	QUAD $0x01135c6f48fe5162 // vmovdqu64 64(%r11,%rdx), %zmm11
+	QUAD $0x0213746f48fe5162 // vmovdqu64 128(%r11,%rdx), %zmm14
+	QUAD $0x03137c6f48fec162 // vmovdqu64 192(%r11,%rdx), %zmm23
+	LONG $0x481d5262; WORD $0xea50 // vpdpbusd %zmm10, %zmm12, %zmm13
+	LONG $0x40755262; WORD $0xeb50 // vpdpbusd %zmm11, %zmm17, %zmm13
+	LONG $0x4815d162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm13, %zmm13
+	LONG $0x481d5262; WORD $0xee50 // vpdpbusd %zmm14, %zmm12, %zmm13
+	LONG $0x40753262; WORD $0xef50 // vpdpbusd %zmm23, %zmm17, %zmm13
+	LONG $0x487c4162; WORD $0xc55b // vcvtdq2ps %zmm13, %zmm24
+	QUAD $0x04136c5948045162 // vmulps 256(%r11,%rdx), %zmm15, %zmm13
+	LONG $0x403d3262; WORD $0xeea8 // vfmadd213ps %zmm22, %zmm24, %zmm13
+	QUAD $0x0513446f48fe4162 // vmovdqu64 320(%r11,%rdx), %zmm24
+	LONG $0x406d4262; WORD $0xc250 // vpdpbusd %zmm10, %zmm18, %zmm24
+	LONG $0x405d4262; WORD $0xc350 // vpdpbusd %zmm11, %zmm20, %zmm24
+	LONG $0x482d9162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm10
+	LONG $0x406d5262; WORD $0xd650 // vpdpbusd %zmm14, %zmm18, %zmm10
+	LONG $0x405d3262; WORD $0xd750 // vpdpbusd %zmm23, %zmm20, %zmm10
+	LONG $0x487c5162; WORD $0xda5b // vcvtdq2ps %zmm10, %zmm11
+	QUAD $0x0413545940645162 // vmulps 256(%r11,%rdx), %zmm19, %zmm10
+	LONG $0x48253262; WORD $0xd5a8 // vfmadd213ps %zmm21, %zmm11, %zmm10
+	LONG $0x245c8b4d; BYTE $0x58 // movq 88(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fe5162; WORD $0x1c6f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm11
+	QUAD $0x0513746f48fe5162 // vmovdqu64 320(%r11,%rdx), %zmm14
+	QUAD $0x01136c6f48fec162 // vmovdqu64 64(%r11,%rdx), %zmm21
+	QUAD $0x0213746f48fec162 // vmovdqu64 128(%r11,%rdx), %zmm22
+	QUAD $0x03137c6f48fec162 // vmovdqu64 192(%r11,%rdx), %zmm23
+	LONG $0x481d5262; WORD $0xf350 // vpdpbusd %zmm11, %zmm12, %zmm14
+	LONG $0x40753262; WORD $0xf550 // vpdpbusd %zmm21, %zmm17, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x481d3262; WORD $0xf650 // vpdpbusd %zmm22, %zmm12, %zmm14
+	LONG $0x40753262; WORD $0xf750 // vpdpbusd %zmm23, %zmm17, %zmm14
+	LONG $0x487c4162; WORD $0xc65b // vcvtdq2ps %zmm14, %zmm24
+	QUAD $0x0413745948045162 // vmulps 256(%r11,%rdx), %zmm15, %zmm14
+	LONG $0x403d3262; WORD $0xf0a8 // vfmadd213ps %zmm16, %zmm24, %zmm14
+	QUAD $0x0513446f48fe4162 // vmovdqu64 320(%r11,%rdx), %zmm24
+	LONG $0x406d4262; WORD $0xc350 // vpdpbusd %zmm11, %zmm18, %zmm24
+	LONG $0x405d2262; WORD $0xc550 // vpdpbusd %zmm21, %zmm20, %zmm24
+	LONG $0x48259162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm11
+	LONG $0x487c4162; WORD $0xc128 // vmovaps %zmm9, %zmm24
+	LONG $0x406d3262; WORD $0xde50 // vpdpbusd %zmm22, %zmm18, %zmm11
+	LONG $0x405d3262; WORD $0xdf50 // vpdpbusd %zmm23, %zmm20, %zmm11
+	LONG $0x487cc162; WORD $0xc35b // vcvtdq2ps %zmm11, %zmm16
+	QUAD $0x04135c5940645162 // vmulps 256(%r11,%rdx), %zmm19, %zmm11
+	LONG $0x407d7262; WORD $0xdfa8 // vfmadd213ps %zmm7, %zmm16, %zmm11
+	LONG $0x245c8b4d; BYTE $0x78 // movq 120(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fed162; WORD $0x3c6f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm7
+	QUAD $0x05137c6f48fec162 // vmovdqu64 320(%r11,%rdx), %zmm23
+	QUAD $0x0113446f48fec162 // vmovdqu64 64(%r11,%rdx), %zmm16
+	QUAD $0x02136c6f48fec162 // vmovdqu64 128(%r11,%rdx), %zmm21
+	QUAD $0x0313746f48fec162 // vmovdqu64 192(%r11,%rdx), %zmm22
+	QUAD $0x04137c5948045162 // vmulps 256(%r11,%rdx), %zmm15, %zmm15
+	LONG $0x481de262; WORD $0xff50 // vpdpbusd %zmm7, %zmm12, %zmm23
+	LONG $0x4075a262; WORD $0xf850 // vpdpbusd %zmm16, %zmm17, %zmm23
+	LONG $0x4045b162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm23, %zmm23
+	LONG $0x481da262; WORD $0xfd50 // vpdpbusd %zmm21, %zmm12, %zmm23
+	LONG $0x4075a262; WORD $0xfe50 // vpdpbusd %zmm22, %zmm17, %zmm23
+	LONG $0x487c3162; WORD $0xe75b // vcvtdq2ps %zmm23, %zmm12
+	LONG $0x487cc162; WORD $0xf828 // vmovaps %zmm8, %zmm23
+	LONG $0x481d7262; WORD $0xfea8 // vfmadd213ps %zmm6, %zmm12, %zmm15
+	QUAD $0x0513646f48fe5162 // vmovdqu64 320(%r11,%rdx), %zmm12
+	LONG $0x406d7262; WORD $0xe750 // vpdpbusd %zmm7, %zmm18, %zmm12
+	LONG $0x487cd162; WORD $0xfb28 // vmovaps %zmm11, %zmm7
+	LONG $0x405d3262; WORD $0xe050 // vpdpbusd %zmm16, %zmm20, %zmm12
+	LONG $0x487cc162; WORD $0xc628 // vmovaps %zmm14, %zmm16
+	LONG $0x484dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm6
+	QUAD $0x0413645940645162 // vmulps 256(%r11,%rdx), %zmm19, %zmm12
+	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
+	LONG $0x406db262; WORD $0xf550 // vpdpbusd %zmm21, %zmm18, %zmm6
+	LONG $0x487cc162; WORD $0xea28 // vmovaps %zmm10, %zmm21
+	LONG $0x405db262; WORD $0xf650 // vpdpbusd %zmm22, %zmm20, %zmm6
+	LONG $0x487cc162; WORD $0xf528 // vmovaps %zmm13, %zmm22
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps %zmm6, %zmm6
+	LONG $0x484d7262; WORD $0xe5a8 // vfmadd213ps %zmm5, %zmm6, %zmm12
+	QUAD $0x0020000e84180f42; BYTE $0x00 // prefetchnta 8192(%rsi,%r9)
+	QUAD $0x0020400e84180f42; BYTE $0x00 // prefetchnta 8256(%rsi,%r9)
+	QUAD $0x0020001184180f42; BYTE $0x00 // prefetchnta 8192(%rcx,%r10)
+	QUAD $0x0020401184180f42; BYTE $0x00 // prefetchnta 8256(%rcx,%r10)
+	LONG $0x0e748d4a; BYTE $0x48 // leaq 72(%rsi,%r9), %rsi
+	LONG $0xfc508d4d // leaq -4(%r8), %r10
+	LONG $0x487cd162; WORD $0xf728 // vmovaps %zmm15, %zmm6
+	LONG $0x487cd162; WORD $0xec28 // vmovaps %zmm12, %zmm5
+	LONG $0x04f88349 // cmpq $4, %r8
+	WORD $0x894d; BYTE $0xd0 // movq %r10, %r8
+	LONG $0xfc878f0f; WORD $0xffff // jg .LBB12_2
+	LONG $0x4834f162; WORD $0xeb58 // vaddps %zmm3, %zmm9, %zmm5
+	LONG $0x24548b49; BYTE $0x08 // movq 8(%r12), %rdx
+	QUAD $0x00000000bd348d4a // leaq (,%r15,4), %rsi
+	WORD $0x894c; BYTE $0xf9 // movq %r15, %rcx
+	WORD $0xf748; BYTE $0xd9 // negq %rcx
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24140349 // addq (%r12), %rdx
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
+	WORD $0x2949; BYTE $0xf0 // subq %rsi, %r8
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x117ac1c4; BYTE $0x28 // vmovss %xmm5, (%r8)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x367c // jl .LBB12_5
+	LONG $0x483cf162; WORD $0xeb58 // vaddps %zmm3, %zmm8, %zmm5
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x6c11fac5; WORD $0x048a // vmovss %xmm5, 4(%rdx,%rcx,4)
+	LONG $0x4814f162; WORD $0xeb58 // vaddps %zmm3, %zmm13, %zmm5
+	LONG $0x24548b49; BYTE $0x28 // movq 40(%r12), %rdx
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x20 // addq 32(%r12), %rdx
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x2c11fac5; BYTE $0x8a // vmovss %xmm5, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x367c // jl .LBB12_7
+	LONG $0x482cf162; WORD $0xeb58 // vaddps %zmm3, %zmm10, %zmm5
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x6c11fac5; WORD $0x048a // vmovss %xmm5, 4(%rdx,%rcx,4)
+	LONG $0x480cf162; WORD $0xeb58 // vaddps %zmm3, %zmm14, %zmm5
+	LONG $0x24548b49; BYTE $0x48 // movq 72(%r12), %rdx
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x40 // addq 64(%r12), %rdx
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x2c11fac5; BYTE $0x8a // vmovss %xmm5, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x367c // jl .LBB12_9
+	LONG $0x4824f162; WORD $0xeb58 // vaddps %zmm3, %zmm11, %zmm5
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x6c11fac5; WORD $0x048a // vmovss %xmm5, 4(%rdx,%rcx,4)
+	LONG $0x4804f162; WORD $0xeb58 // vaddps %zmm3, %zmm15, %zmm5
+	LONG $0x24548b49; BYTE $0x68 // movq 104(%r12), %rdx
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x60 // addq 96(%r12), %rdx
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x2c11fac5; BYTE $0x8a // vmovss %xmm5, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0xfa3a8c0f; WORD $0xffff // jl .LBB12_11
+	LONG $0x481cf162; WORD $0xeb58 // vaddps %zmm3, %zmm12, %zmm5
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0xec59d2c5 // vmulss %xmm4, %xmm5, %xmm5
+	LONG $0x6c11fac5; WORD $0x048a // vmovss %xmm5, 4(%rdx,%rcx,4)
+	LONG $0xfff9ffe9; BYTE $0xff // jmp .LBB12_11
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0504030201cccccc // constant
+	QUAD $0x0e0d0c0b0a080706 // constant
+	QUAD $0x171615141311100f // constant
+	QUAD $0x00000000001a1918 // constant
+	QUAD $0xcc3d800000000000 // constant
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0900000000cccccc // constant
+	QUAD $0x1b12121212090909 // constant
+	QUAD $0xf0f0f0f0f01b1b1b // constant
+	WORD $0xf0f0; BYTE $0xf0 // constant
+
+// func dotsQ4_1VBMI(columns *Column, w *byte, stride int, rows int, nb int)
+TEXT ·dotsQ4_1VBMI(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ columns+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	PCALIGN $64
+	QUAD $0x06d60521487df262; WORD $0x0000 // vpmovsxbd .LCPI13_4(%rip), %zmm0
+	QUAD $0x06fc0d5948fdf262; WORD $0x0000 // vpbroadcastq .LCPI13_1(%rip), %zmm1
+	QUAD $0x0006e315207de2c4; BYTE $0x00 // vpmovsxbw .LCPI13_5(%rip), %ymm2
+	QUAD $0x0006ca1d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI13_6(%rip), %ymm3
+	WORD $0xc031 // xorl %eax, %eax
+	WORD $0x1ceb // jmp .LBB13_1
+	LONG $0x441f0f66; WORD $0x0000 // padding
+	LONG $0x756c8d4f; BYTE $0x00 // leaq (%r13,%r14,2), %r13
+	LONG $0xfe4f8d49 // leaq -2(%r15), %rcx
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0x068b8e0f; WORD $0x0000 // jle .LBB13_12
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0x000000b9; BYTE $0x00 // movl $0, %ecx
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
+	LONG $0x003c0162; WORD $0xc057 // vxorps %xmm24, %xmm24, %xmm24
+	LONG $0x000c0162; WORD $0xf657 // vxorps %xmm30, %xmm30, %xmm30
+	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
+	LONG $0xf657c8c5 // vxorps %xmm6, %xmm6, %xmm6
+	LONG $0x573841c4; BYTE $0xc0 // vxorps %xmm8, %xmm8, %xmm8
+	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
+	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
+	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
+	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	LONG $0x00040162; WORD $0xff57 // vxorps %xmm31, %xmm31, %xmm31
+	LONG $0x00340162; WORD $0xc957 // vxorps %xmm25, %xmm25, %xmm25
+	LONG $0x0044a162; WORD $0xff57 // vxorps %xmm23, %xmm23, %xmm23
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
+	LONG $0xce4d0f49 // cmovgeq %r14, %rcx
+	LONG $0x01578d48 // leaq 1(%rdi), %rdx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	LONG $0x3feac148 // shrq $63, %rdx
+	LONG $0x17548d48; BYTE $0x01 // leaq 1(%rdi,%rdx), %rdx
+	WORD $0xd148; BYTE $0xea // shrq %rdx
+	LONG $0x08e2c148 // shlq $8, %rdx
+	LONG $0xfc488d4d // leaq -4(%r8), %r9
+	WORD $0xf749; BYTE $0xd9 // negq %r9
+	LONG $0x02e1c149 // shlq $2, %r9
+	LONG $0x890c8d4f // leaq (%r9,%r9,4), %r9
+	WORD $0xf749; BYTE $0xd9 // negq %r9
+	LONG $0x04f88349 // cmpq $4, %r8
+	LONG $0xc84d0f4c // cmovgeq %rax, %r9
+	LONG $0x0e148d4e // leaq (%rsi,%r9), %r10
+	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
+	LONG $0x487d5262; WORD $0x2b36 // vpermd (%r11), %zmm0, %zmm13
+	QUAD $0x03046b3848155362 // vinserti32x4 $3, 64(%r11), %zmm13, %zmm13
+	LONG $0x4895e162; WORD $0xc9db // vpandq %zmm1, %zmm13, %zmm17
+	LONG $0x4815d162; WORD $0xd571; BYTE $0x04 // vpsrlw $4, %zmm13, %zmm13
+	LONG $0x4895e162; WORD $0xe1db // vpandq %zmm1, %zmm13, %zmm20
+	LONG $0x6f7e41c4; BYTE $0x2b // vmovdqu (%r11), %ymm13
+	LONG $0x28ed5262; WORD $0x6b7d; BYTE $0x01 // vpermt2w 32(%r11), %ymm2, %ymm13
+	LONG $0x0a1c8d4d // leaq (%r10,%rcx), %r11
+	WORD $0x894c; BYTE $0xdb // movq %r11, %rbx
+	LONG $0x487d4262; WORD $0xd513 // vcvtph2ps %ymm13, %zmm26
+	LONG $0x487d7262; WORD $0x2b36 // vpermd (%rbx), %zmm0, %zmm13
+	LONG $0x336f7ec5 // vmovdqu (%rbx), %ymm14
+	QUAD $0x03046b3848157362 // vinserti32x4 $3, 64(%rbx), %zmm13, %zmm13
+	LONG $0x28ed7262; WORD $0x737d; BYTE $0x01 // vpermt2w 32(%rbx), %ymm2, %ymm14
+	LONG $0x48956162; WORD $0xd9db // vpandq %zmm1, %zmm13, %zmm27
+	LONG $0x4815d162; WORD $0xd571; BYTE $0x04 // vpsrlw $4, %zmm13, %zmm13
+	LONG $0x487d4262; WORD $0xe613 // vcvtph2ps %ymm14, %zmm28
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
+	LONG $0x48956162; WORD $0xe9db // vpandq %zmm1, %zmm13, %zmm29
+	LONG $0x245c8b49; BYTE $0x18 // movq 24(%r12), %rbx
+	LONG $0x205b8b48 // movq 32(%rbx), %rbx
+	LONG $0x48fe7162; WORD $0x2c6f; BYTE $0x13 // vmovdqu64 (%rbx,%rdx), %zmm13
+	QUAD $0x01137c6f48fe7162 // vmovdqu64 64(%rbx,%rdx), %zmm15
+	QUAD $0x0213446f48fee162 // vmovdqu64 128(%rbx,%rdx), %zmm16
+	QUAD $0x0313546f48fee162 // vmovdqu64 192(%rbx,%rdx), %zmm18
+	LONG $0x40755262; WORD $0xf550 // vpdpbusd %zmm13, %zmm17, %zmm14
+	LONG $0x405d5262; WORD $0xf750 // vpdpbusd %zmm15, %zmm20, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x40753262; WORD $0xf050 // vpdpbusd %zmm16, %zmm17, %zmm14
+	LONG $0x405d3262; WORD $0xf250 // vpdpbusd %zmm18, %zmm20, %zmm14
+	LONG $0x487cc162; WORD $0xde5b // vcvtdq2ps %zmm14, %zmm19
+	QUAD $0x04137459402c7162 // vmulps 256(%rbx,%rdx), %zmm26, %zmm14
+	LONG $0x40651262; WORD $0xf6a8 // vfmadd213ps %zmm30, %zmm19, %zmm14
+	LONG $0x0064a162; WORD $0xdb57 // vxorps %xmm19, %xmm19, %xmm19
+	LONG $0x4025c262; WORD $0xdd50 // vpdpbusd %zmm13, %zmm27, %zmm19
+	LONG $0x4015c262; WORD $0xdf50 // vpdpbusd %zmm15, %zmm29, %zmm19
+	LONG $0x4815b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm13
+	LONG $0x40253262; WORD $0xe850 // vpdpbusd %zmm16, %zmm27, %zmm13
+	LONG $0x40153262; WORD $0xea50 // vpdpbusd %zmm18, %zmm29, %zmm13
+	LONG $0x006da162; WORD $0xd2ef // vpxord %xmm18, %xmm18, %xmm18
+	LONG $0x487c5162; WORD $0xfd5b // vcvtdq2ps %zmm13, %zmm15
+	QUAD $0x04136c59401c7162 // vmulps 256(%rbx,%rdx), %zmm28, %zmm13
+	LONG $0x48051262; WORD $0xefa8 // vfmadd213ps %zmm31, %zmm15, %zmm13
+	LONG $0x245c8b49; BYTE $0x38 // movq 56(%r12), %rbx
+	LONG $0x205b8b48 // movq 32(%rbx), %rbx
+	LONG $0x48fe7162; WORD $0x3c6f; BYTE $0x13 // vmovdqu64 (%rbx,%rdx), %zmm15
+	QUAD $0x0113446f48fee162 // vmovdqu64 64(%rbx,%rdx), %zmm16
+	QUAD $0x02135c6f48fee162 // vmovdqu64 128(%rbx,%rdx), %zmm19
+	QUAD $0x0313746f48fe6162 // vmovdqu64 192(%rbx,%rdx), %zmm30
+	LONG $0x4075c262; WORD $0xd750 // vpdpbusd %zmm15, %zmm17, %zmm18
+	LONG $0x405da262; WORD $0xd050 // vpdpbusd %zmm16, %zmm20, %zmm18
+	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
+	LONG $0x4075a262; WORD $0xd350 // vpdpbusd %zmm19, %zmm17, %zmm18
+	LONG $0x405d8262; WORD $0xd650 // vpdpbusd %zmm30, %zmm20, %zmm18
+	LONG $0x487c2162; WORD $0xfa5b // vcvtdq2ps %zmm18, %zmm31
+	QUAD $0x04135459402ce162 // vmulps 256(%rbx,%rdx), %zmm26, %zmm18
+	LONG $0x40058262; WORD $0xd0a8 // vfmadd213ps %zmm24, %zmm31, %zmm18
+	LONG $0x003c0162; WORD $0xc057 // vxorps %xmm24, %xmm24, %xmm24
+	LONG $0x40254262; WORD $0xc750 // vpdpbusd %zmm15, %zmm27, %zmm24
+	LONG $0x40152262; WORD $0xc050 // vpdpbusd %zmm16, %zmm29, %zmm24
+	LONG $0x48059162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm24, %zmm15
+	LONG $0x40253262; WORD $0xfb50 // vpdpbusd %zmm19, %zmm27, %zmm15
+	LONG $0x0065a162; WORD $0xdbef // vpxord %xmm19, %xmm19, %xmm19
+	LONG $0x40151262; WORD $0xfe50 // vpdpbusd %zmm30, %zmm29, %zmm15
+	LONG $0x487cc162; WORD $0xc75b // vcvtdq2ps %zmm15, %zmm16
+	QUAD $0x04137c59401c7162 // vmulps 256(%rbx,%rdx), %zmm28, %zmm15
+	LONG $0x407d1262; WORD $0xf9a8 // vfmadd213ps %zmm25, %zmm16, %zmm15
+	LONG $0x245c8b49; BYTE $0x58 // movq 88(%r12), %rbx
+	LONG $0x205b8b48 // movq 32(%rbx), %rbx
+	LONG $0x48fee162; WORD $0x046f; BYTE $0x13 // vmovdqu64 (%rbx,%rdx), %zmm16
+	QUAD $0x0113446f48fe6162 // vmovdqu64 64(%rbx,%rdx), %zmm24
+	QUAD $0x02134c6f48fe6162 // vmovdqu64 128(%rbx,%rdx), %zmm25
+	QUAD $0x0313746f48fe6162 // vmovdqu64 192(%rbx,%rdx), %zmm30
+	LONG $0x4075a262; WORD $0xd850 // vpdpbusd %zmm16, %zmm17, %zmm19
+	LONG $0x405d8262; WORD $0xd850 // vpdpbusd %zmm24, %zmm20, %zmm19
+	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
+	LONG $0x40758262; WORD $0xd950 // vpdpbusd %zmm25, %zmm17, %zmm19
+	LONG $0x405d8262; WORD $0xde50 // vpdpbusd %zmm30, %zmm20, %zmm19
+	LONG $0x487c2162; WORD $0xfb5b // vcvtdq2ps %zmm19, %zmm31
+	QUAD $0x04135c59402ce162 // vmulps 256(%rbx,%rdx), %zmm26, %zmm19
+	LONG $0x4005a262; WORD $0xdea8 // vfmadd213ps %zmm22, %zmm31, %zmm19
+	LONG $0x004ca162; WORD $0xf657 // vxorps %xmm22, %xmm22, %xmm22
+	LONG $0x487c4162; WORD $0xfd28 // vmovaps %zmm13, %zmm31
+	LONG $0x4025a262; WORD $0xf050 // vpdpbusd %zmm16, %zmm27, %zmm22
+	LONG $0x40158262; WORD $0xf050 // vpdpbusd %zmm24, %zmm29, %zmm22
+	LONG $0x407db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm16
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd %zmm25, %zmm27, %zmm16
+	LONG $0x40158262; WORD $0xc650 // vpdpbusd %zmm30, %zmm29, %zmm16
+	LONG $0x000d0162; WORD $0xf6ef // vpxord %xmm30, %xmm30, %xmm30
+	LONG $0x487ca162; WORD $0xf05b // vcvtdq2ps %zmm16, %zmm22
+	QUAD $0x04134459401ce162 // vmulps 256(%rbx,%rdx), %zmm28, %zmm16
+	LONG $0x404da262; WORD $0xc7a8 // vfmadd213ps %zmm23, %zmm22, %zmm16
+	LONG $0x245c8b49; BYTE $0x78 // movq 120(%r12), %rbx
+	LONG $0x205b8b48 // movq 32(%rbx), %rbx
+	LONG $0x48fee162; WORD $0x346f; BYTE $0x13 // vmovdqu64 (%rbx,%rdx), %zmm22
+	QUAD $0x01137c6f48fee162 // vmovdqu64 64(%rbx,%rdx), %zmm23
+	QUAD $0x0213446f48fe6162 // vmovdqu64 128(%rbx,%rdx), %zmm24
+	QUAD $0x03134c6f48fe6162 // vmovdqu64 192(%rbx,%rdx), %zmm25
+	LONG $0x40752262; WORD $0xf650 // vpdpbusd %zmm22, %zmm17, %zmm30
+	LONG $0x405d2262; WORD $0xf750 // vpdpbusd %zmm23, %zmm20, %zmm30
+	LONG $0x400d9162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm30, %zmm30
+	LONG $0x40750262; WORD $0xf050 // vpdpbusd %zmm24, %zmm17, %zmm30
+	LONG $0x405d0262; WORD $0xf150 // vpdpbusd %zmm25, %zmm20, %zmm30
+	QUAD $0x04136459402ce162 // vmulps 256(%rbx,%rdx), %zmm26, %zmm20
+	LONG $0x487c8162; WORD $0xce5b // vcvtdq2ps %zmm30, %zmm17
+	LONG $0x487c4162; WORD $0xf628 // vmovaps %zmm14, %zmm30
+	LONG $0x4075c262; WORD $0xe4a8 // vfmadd213ps %zmm12, %zmm17, %zmm20
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	QUAD $0x04134c59401ce162 // vmulps 256(%rbx,%rdx), %zmm28, %zmm17
+	WORD $0x894c; BYTE $0xd3 // movq %r10, %rbx
+	LONG $0x40253262; WORD $0xe650 // vpdpbusd %zmm22, %zmm27, %zmm12
+	LONG $0x40153262; WORD $0xe750 // vpdpbusd %zmm23, %zmm29, %zmm12
+	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd %zmm24, %zmm27, %zmm12
+	LONG $0x40151262; WORD $0xe150 // vpdpbusd %zmm25, %zmm29, %zmm12
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x481da262; WORD $0xcda8 // vfmadd213ps %zmm21, %zmm12, %zmm17
+	LONG $0x28fe6162; WORD $0x136f // vmovdqu64 (%rbx), %ymm26
+	LONG $0x28e56262; WORD $0x537d; BYTE $0x01 // vpermt2w 32(%rbx), %ymm3, %ymm26
+	LONG $0x28fec162; WORD $0x2b6f // vmovdqu64 (%r11), %ymm21
+	LONG $0x28e5c262; WORD $0x6b7d; BYTE $0x01 // vpermt2w 32(%r11), %ymm3, %ymm21
+	LONG $0x245c8b4d; BYTE $0x18 // movq 24(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x487d1262; WORD $0xe213 // vcvtph2ps %ymm26, %zmm12
+	LONG $0x487da262; WORD $0xed13 // vcvtph2ps %ymm21, %zmm21
+	QUAD $0x06137410487cc162 // vmovups 384(%r11,%rdx), %zmm22
+	LONG $0x245c8b4d; BYTE $0x38 // movq 56(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x481d3262; WORD $0xdeb8 // vfmadd231ps %zmm22, %zmm12, %zmm11
+	LONG $0x40553262; WORD $0xd6b8 // vfmadd231ps %zmm22, %zmm21, %zmm10
+	LONG $0x487ca162; WORD $0xf328 // vmovaps %zmm19, %zmm22
+	QUAD $0x06137c10487cc162 // vmovups 384(%r11,%rdx), %zmm23
+	LONG $0x245c8b4d; BYTE $0x58 // movq 88(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x481d3262; WORD $0xcfb8 // vfmadd231ps %zmm23, %zmm12, %zmm9
+	LONG $0x40553262; WORD $0xc7b8 // vfmadd231ps %zmm23, %zmm21, %zmm8
+	LONG $0x487ca162; WORD $0xf828 // vmovaps %zmm16, %zmm23
+	QUAD $0x06134410487c4162 // vmovups 384(%r11,%rdx), %zmm24
+	LONG $0x245c8b49; BYTE $0x78 // movq 120(%r12), %rbx
+	LONG $0x205b8b4c // movq 32(%rbx), %r11
+	LONG $0x481d9262; WORD $0xf8b8 // vfmadd231ps %zmm24, %zmm12, %zmm7
+	LONG $0x40559262; WORD $0xf0b8 // vfmadd231ps %zmm24, %zmm21, %zmm6
+	LONG $0x487c2162; WORD $0xc228 // vmovaps %zmm18, %zmm24
+	QUAD $0x06134c10487c4162 // vmovups 384(%r11,%rdx), %zmm25
+	QUAD $0x0020000e84180f42; BYTE $0x00 // prefetchnta 8192(%rsi,%r9)
+	QUAD $0x0020400e84180f42; BYTE $0x00 // prefetchnta 8256(%rsi,%r9)
+	QUAD $0x0020001184180f42; BYTE $0x00 // prefetchnta 8192(%rcx,%r10)
+	QUAD $0x0020401184180f42; BYTE $0x00 // prefetchnta 8256(%rcx,%r10)
+	LONG $0x0e748d4a; BYTE $0x50 // leaq 80(%rsi,%r9), %rsi
+	LONG $0xfc508d4d // leaq -4(%r8), %r10
+	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
+	LONG $0x4035d262; WORD $0xecb8 // vfmadd231ps %zmm12, %zmm25, %zmm5
+	LONG $0x40559262; WORD $0xe1b8 // vfmadd231ps %zmm25, %zmm21, %zmm4
+	LONG $0x487c3162; WORD $0xe428 // vmovaps %zmm20, %zmm12
+	LONG $0x487c4162; WORD $0xcf28 // vmovaps %zmm15, %zmm25
+	LONG $0x487ca162; WORD $0xe928 // vmovaps %zmm17, %zmm21
+	LONG $0x04f88349 // cmpq $4, %r8
+	WORD $0x894d; BYTE $0xd0 // movq %r10, %r8
+	LONG $0xfbff8f0f; WORD $0xffff // jg .LBB13_2
+	LONG $0x480c5162; WORD $0xdb58 // vaddps %zmm11, %zmm14, %zmm11
+	LONG $0x24548b49; BYTE $0x08 // movq 8(%r12), %rdx
+	QUAD $0x00000000bd348d4a // leaq (,%r15,4), %rsi
+	WORD $0x894c; BYTE $0xf9 // movq %r15, %rcx
+	WORD $0xf748; BYTE $0xd9 // negq %rcx
+	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
+	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24140349 // addq (%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
+	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
+	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
+	WORD $0x2949; BYTE $0xf0 // subq %rsi, %r8
+	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
+	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
+	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
+	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
+	LONG $0x117a41c4; BYTE $0x18 // vmovss %xmm11, (%r8)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x387c // jl .LBB13_5
+	LONG $0x48145162; WORD $0xd258 // vaddps %zmm10, %zmm13, %zmm10
+	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
+	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
+	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
+	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
+	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
+	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
+	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
+	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
+	LONG $0x54117ac5; WORD $0x048a // vmovss %xmm10, 4(%rdx,%rcx,4)
+	LONG $0x406c5162; WORD $0xc958 // vaddps %zmm9, %zmm18, %zmm9
+	LONG $0x24548b49; BYTE $0x28 // movq 40(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x20 // addq 32(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x0c117ac5; BYTE $0x8a // vmovss %xmm9, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x387c // jl .LBB13_7
+	LONG $0x48045162; WORD $0xc058 // vaddps %zmm8, %zmm15, %zmm8
+	LONG $0x48fd5362; WORD $0xc11b; BYTE $0x01 // vextractf64x4 $1, %zmm8, %ymm9
+	LONG $0x583c41c4; BYTE $0xc1 // vaddps %ymm9, %ymm8, %ymm8
+	LONG $0x197d43c4; WORD $0x01c1 // vextractf128 $1, %ymm8, %xmm9
+	LONG $0x583041c4; BYTE $0xc0 // vaddps %xmm8, %xmm9, %xmm8
+	LONG $0xc63941c4; WORD $0x01c8 // vshufpd $1, %xmm8, %xmm8, %xmm9
+	LONG $0x583841c4; BYTE $0xc1 // vaddps %xmm9, %xmm8, %xmm8
+	LONG $0x167a41c4; BYTE $0xc8 // vmovshdup %xmm8, %xmm9
+	LONG $0x583a41c4; BYTE $0xc1 // vaddss %xmm9, %xmm8, %xmm8
+	LONG $0x44117ac5; WORD $0x048a // vmovss %xmm8, 4(%rdx,%rcx,4)
+	LONG $0x4064f162; WORD $0xff58 // vaddps %zmm7, %zmm19, %zmm7
+	LONG $0x24548b49; BYTE $0x48 // movq 72(%r12), %rdx
+	LONG $0x48fdd362; WORD $0xf81b; BYTE $0x01 // vextractf64x4 $1, %zmm7, %ymm8
+	LONG $0xff58bcc5 // vaddps %ymm7, %ymm8, %ymm7
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x40 // addq 64(%r12), %rdx
+	LONG $0x197dc3c4; WORD $0x01f8 // vextractf128 $1, %ymm7, %xmm8
+	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
+	LONG $0xc7c641c5; BYTE $0x01 // vshufpd $1, %xmm7, %xmm7, %xmm8
+	LONG $0xff58b8c5 // vaddps %xmm7, %xmm8, %xmm7
+	LONG $0xc7167ac5 // vmovshdup %xmm7, %xmm8
+	LONG $0xff58bac5 // vaddss %xmm7, %xmm8, %xmm7
+	LONG $0x3c11fac5; BYTE $0x8a // vmovss %xmm7, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x327c // jl .LBB13_9
+	LONG $0x407cf162; WORD $0xf658 // vaddps %zmm6, %zmm16, %zmm6
+	LONG $0x48fdf362; WORD $0xf71b; BYTE $0x01 // vextractf64x4 $1, %zmm6, %ymm7
+	LONG $0xf758ccc5 // vaddps %ymm7, %ymm6, %ymm6
+	LONG $0x197de3c4; WORD $0x01f7 // vextractf128 $1, %ymm6, %xmm7
+	LONG $0xf658c0c5 // vaddps %xmm6, %xmm7, %xmm6
+	LONG $0xfec6c9c5; BYTE $0x01 // vshufpd $1, %xmm6, %xmm6, %xmm7
+	LONG $0xf758c8c5 // vaddps %xmm7, %xmm6, %xmm6
+	LONG $0xfe16fac5 // vmovshdup %xmm6, %xmm7
+	LONG $0xf758cac5 // vaddss %xmm7, %xmm6, %xmm6
+	LONG $0x7411fac5; WORD $0x048a // vmovss %xmm6, 4(%rdx,%rcx,4)
+	LONG $0x405cf162; WORD $0xed58 // vaddps %zmm5, %zmm20, %zmm5
+	LONG $0x24548b49; BYTE $0x68 // movq 104(%r12), %rdx
+	LONG $0x48fdf362; WORD $0xee1b; BYTE $0x01 // vextractf64x4 $1, %zmm5, %ymm6
+	LONG $0xee58d4c5 // vaddps %ymm6, %ymm5, %ymm5
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x60 // addq 96(%r12), %rdx
+	LONG $0x197de3c4; WORD $0x01ee // vextractf128 $1, %ymm5, %xmm6
+	LONG $0xed58c8c5 // vaddps %xmm5, %xmm6, %xmm5
+	LONG $0xf5c6d1c5; BYTE $0x01 // vshufpd $1, %xmm5, %xmm5, %xmm6
+	LONG $0xee58d0c5 // vaddps %xmm6, %xmm5, %xmm5
+	LONG $0xf516fac5 // vmovshdup %xmm5, %xmm6
+	LONG $0xee58d2c5 // vaddss %xmm6, %xmm5, %xmm5
+	LONG $0x2c11fac5; BYTE $0x8a // vmovss %xmm5, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0xf9968c0f; WORD $0xffff // jl .LBB13_11
+	LONG $0x4074f162; WORD $0xe458 // vaddps %zmm4, %zmm17, %zmm4
+	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
+	LONG $0xe558dcc5 // vaddps %ymm5, %ymm4, %ymm4
+	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
+	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
+	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
+	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
+	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
+	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
+	LONG $0x6411fac5; WORD $0x048a // vmovss %xmm4, 4(%rdx,%rcx,4)
+	LONG $0xfff95fe9; BYTE $0xff // jmp .LBB13_11
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
+	QUAD $0x0604030201cccccc // constant
+	QUAD $0x000e0d0c0b090807 // constant
+	QUAD $0x0b01010101000000 // constant
+	QUAD $0x1f151515150b0b0b // constant
+	QUAD $0x0a000000001f1f1f // constant
+	QUAD $0x1e141414140a0a0a // constant
+	QUAD $0x0f0f0f0f0f1e1e1e // constant
+	WORD $0x0f0f; BYTE $0x0f // constant
+
+// func dotsQ5_0VBMI(columns *Column, w *byte, stride int, rows int, nb int)
+TEXT ·dotsQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-40
+	MOVQ columns+0(FP), R12
+	MOVQ w+8(FP), R13
+	MOVQ stride+16(FP), R14
+	MOVQ rows+24(FP), R15
+	MOVQ nb+32(FP), DI
+	PCALIGN $64
+	QUAD $0x13760520487df262; WORD $0x0000 // vpmovsxbw .LCPI14_8(%rip), %zmm0
+	QUAD $0x12ac0d6f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI14_1(%rip), %zmm1
+	QUAD $0x13a2155948fdf262; WORD $0x0000 // vpbroadcastq .LCPI14_2(%rip), %zmm2
+	QUAD $0x13781d58487df262; WORD $0x0000 // vpbroadcastd .LCPI14_3(%rip), %zmm3
+	QUAD $0x13722558487df262; WORD $0x0000 // vpbroadcastd .LCPI14_4(%rip), %zmm4
+	QUAD $0x12c42d6f48fdf162; WORD $0x0000 // vmovdqa64 .LCPI14_5(%rip), %zmm5
+	QUAD $0x00136b35207de2c4; BYTE $0x00 // vpmovsxbw .LCPI14_9(%rip), %ymm6
+	QUAD $0x0000135b05107ac5 // vmovss .LCPI14_7(%rip), %xmm8
+	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
+	WORD $0xc031 // xorl %eax, %eax
+	WORD $0x21eb // jmp .LBB14_1
+	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
+	LONG $0x756c8d4f; BYTE $0x00 // leaq (%r13,%r14,2), %r13
+	LONG $0xfe4f8d49 // leaq -2(%r15), %rcx
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
+	LONG $0x06998e0f; WORD $0x0000 // jle .LBB14_12
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0x000000b9; BYTE $0x00 // movl $0, %ecx
+	LONG $0x001c0162; WORD $0xe457 // vxorps %xmm28, %xmm28, %xmm28
+	LONG $0x0044a162; WORD $0xff57 // vxorps %xmm23, %xmm23, %xmm23
+	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
+	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
+	LONG $0x00240162; WORD $0xdb57 // vxorps %xmm27, %xmm27, %xmm27
+	LONG $0x0054a162; WORD $0xed57 // vxorps %xmm21, %xmm21, %xmm21
+	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
+	LONG $0x573041c4; BYTE $0xc9 // vxorps %xmm9, %xmm9, %xmm9
+	WORD $0x894c; BYTE $0xee // movq %r13, %rsi
+	LONG $0xce4d0f49 // cmovgeq %r14, %rcx
+	LONG $0x01578d48 // leaq 1(%rdi), %rdx
+	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
+	LONG $0x3feac148 // shrq $63, %rdx
+	LONG $0x17548d48; BYTE $0x01 // leaq 1(%rdi,%rdx), %rdx
+	WORD $0xd148; BYTE $0xea // shrq %rdx
+	LONG $0x08e2c148 // shlq $8, %rdx
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // padding
+	LONG $0xfc488d4d // leaq -4(%r8), %r9
+	WORD $0xf749; BYTE $0xd9 // negq %r9
+	LONG $0xeac96b4d // imulq $-22, %r9, %r9
+	LONG $0x04f88349 // cmpq $4, %r8
+	LONG $0xc84d0f4c // cmovgeq %rax, %r9
+	LONG $0x0e148d4e // leaq (%rsi,%r9), %r10
+	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
+	LONG $0x48fe5162; WORD $0x2b6f // vmovdqu64 (%r11), %zmm13
+	QUAD $0x0018b36f48fe5162; WORD $0x0000 // vmovdqu64 24(%r11), %zmm14
+	LONG $0x0a1c8d4d // leaq (%r10,%rcx), %r11
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd5262; WORD $0xfe7d // vpermt2w %zmm14, %zmm0, %zmm15
+	LONG $0x48fdc162; WORD $0xcd6f // vmovdqa64 %zmm13, %zmm17
+	LONG $0x4875c262; WORD $0xce7d // vpermt2b %zmm14, %zmm1, %zmm17
+	LONG $0x407dd162; WORD $0xf771; BYTE $0x03 // vpsllw $3, %zmm15, %zmm16
+	LONG $0x48eda262; WORD $0xd183 // vpmultishiftqb %zmm17, %zmm2, %zmm18
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x01 // vpsrlw $1, %zmm15, %zmm15
+	LONG $0x407de162; WORD $0xcbdb // vpandd %zmm3, %zmm16, %zmm17
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x4855c262; WORD $0xc67d // vpermt2b %zmm14, %zmm5, %zmm16
+	LONG $0x48cd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm6, %zmm13
+	LONG $0x4805e162; WORD $0xe3db // vpandd %zmm3, %zmm15, %zmm20
+	LONG $0x406de362; WORD $0xcc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm18, %zmm17
+	LONG $0x48eda262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm2, %zmm16
+	LONG $0x487dc262; WORD $0xf513 // vcvtph2ps %ymm13, %zmm22
+	LONG $0x407de362; WORD $0xe425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm16, %zmm20
+	LONG $0x48fe5162; WORD $0x2b6f // vmovdqu64 (%r11), %zmm13
+	QUAD $0x0018b36f48fe5162; WORD $0x0000 // vmovdqu64 24(%r11), %zmm14
+	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
+	LONG $0x48fd5262; WORD $0xfe7d // vpermt2w %zmm14, %zmm0, %zmm15
+	LONG $0x48fdc162; WORD $0xd56f // vmovdqa64 %zmm13, %zmm18
+	LONG $0x4875c262; WORD $0xd67d // vpermt2b %zmm14, %zmm1, %zmm18
+	LONG $0x407dd162; WORD $0xf771; BYTE $0x03 // vpsllw $3, %zmm15, %zmm16
+	LONG $0x4805d162; WORD $0xd771; BYTE $0x01 // vpsrlw $1, %zmm15, %zmm15
+	LONG $0x48eda262; WORD $0xd283 // vpmultishiftqb %zmm18, %zmm2, %zmm18
+	LONG $0x407d6162; WORD $0xc3db // vpandd %zmm3, %zmm16, %zmm24
+	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
+	LONG $0x4855c262; WORD $0xc67d // vpermt2b %zmm14, %zmm5, %zmm16
+	LONG $0x48cd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm6, %zmm13
+	LONG $0x48056162; WORD $0xcbdb // vpandd %zmm3, %zmm15, %zmm25
+	LONG $0x406d6362; WORD $0xc425; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm18, %zmm24
+	LONG $0x48eda262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm2, %zmm16
+	LONG $0x487d4262; WORD $0xd513 // vcvtph2ps %ymm13, %zmm26
+	LONG $0x407d6362; WORD $0xcc25; BYTE $0xd8 // vpternlogd $216, %zmm4, %zmm16, %zmm25
+	LONG $0x245c8b4d; BYTE $0x18 // movq 24(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fe5162; WORD $0x2c6f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm13
+	QUAD $0x0513746f48fe5162 // vmovdqu64 320(%r11,%rdx), %zmm14
+	QUAD $0x01137c6f48fe5162 // vmovdqu64 64(%r11,%rdx), %zmm15
+	QUAD $0x0213446f48fec162 // vmovdqu64 128(%r11,%rdx), %zmm16
+	QUAD $0x0313546f48fec162 // vmovdqu64 192(%r11,%rdx), %zmm18
+	LONG $0x40755262; WORD $0xf550 // vpdpbusd %zmm13, %zmm17, %zmm14
+	LONG $0x405d5262; WORD $0xf750 // vpdpbusd %zmm15, %zmm20, %zmm14
+	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
+	LONG $0x40753262; WORD $0xf050 // vpdpbusd %zmm16, %zmm17, %zmm14
+	LONG $0x405d3262; WORD $0xf250 // vpdpbusd %zmm18, %zmm20, %zmm14
+	LONG $0x487cc162; WORD $0xde5b // vcvtdq2ps %zmm14, %zmm19
+	QUAD $0x04137459404c5162 // vmulps 256(%r11,%rdx), %zmm22, %zmm14
+	LONG $0x40651262; WORD $0xf4a8 // vfmadd213ps %zmm28, %zmm19, %zmm14
+	QUAD $0x05135c6f48fec162 // vmovdqu64 320(%r11,%rdx), %zmm19
+	LONG $0x403dc262; WORD $0xdd50 // vpdpbusd %zmm13, %zmm24, %zmm19
+	LONG $0x4035c262; WORD $0xdf50 // vpdpbusd %zmm15, %zmm25, %zmm19
+	LONG $0x4815b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm13
+	LONG $0x403d3262; WORD $0xe850 // vpdpbusd %zmm16, %zmm24, %zmm13
+	LONG $0x40353262; WORD $0xea50 // vpdpbusd %zmm18, %zmm25, %zmm13
+	LONG $0x487c5162; WORD $0xfd5b // vcvtdq2ps %zmm13, %zmm15
+	QUAD $0x04136c59402c5162 // vmulps 256(%r11,%rdx), %zmm26, %zmm13
+	LONG $0x48051262; WORD $0xeba8 // vfmadd213ps %zmm27, %zmm15, %zmm13
+	LONG $0x245c8b4d; BYTE $0x38 // movq 56(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fe5162; WORD $0x3c6f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm15
+	QUAD $0x0513546f48fec162 // vmovdqu64 320(%r11,%rdx), %zmm18
+	QUAD $0x0113446f48fec162 // vmovdqu64 64(%r11,%rdx), %zmm16
+	QUAD $0x02135c6f48fec162 // vmovdqu64 128(%r11,%rdx), %zmm19
+	QUAD $0x03135c6f48fe4162 // vmovdqu64 192(%r11,%rdx), %zmm27
+	LONG $0x4075c262; WORD $0xd750 // vpdpbusd %zmm15, %zmm17, %zmm18
+	LONG $0x405da262; WORD $0xd050 // vpdpbusd %zmm16, %zmm20, %zmm18
+	LONG $0x406db162; WORD $0xf272; BYTE $0x07 // vpslld $7, %zmm18, %zmm18
+	LONG $0x4075a262; WORD $0xd350 // vpdpbusd %zmm19, %zmm17, %zmm18
+	LONG $0x405d8262; WORD $0xd350 // vpdpbusd %zmm27, %zmm20, %zmm18
+	LONG $0x487c2162; WORD $0xe25b // vcvtdq2ps %zmm18, %zmm28
+	QUAD $0x04135459404cc162 // vmulps 256(%r11,%rdx), %zmm22, %zmm18
+	LONG $0x401da262; WORD $0xd7a8 // vfmadd213ps %zmm23, %zmm28, %zmm18
+	QUAD $0x0513646f48fe4162 // vmovdqu64 320(%r11,%rdx), %zmm28
+	LONG $0x403d4262; WORD $0xe750 // vpdpbusd %zmm15, %zmm24, %zmm28
+	LONG $0x40352262; WORD $0xe050 // vpdpbusd %zmm16, %zmm25, %zmm28
+	LONG $0x48059162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm28, %zmm15
+	LONG $0x403d3262; WORD $0xfb50 // vpdpbusd %zmm19, %zmm24, %zmm15
+	LONG $0x40351262; WORD $0xfb50 // vpdpbusd %zmm27, %zmm25, %zmm15
+	LONG $0x487cc162; WORD $0xc75b // vcvtdq2ps %zmm15, %zmm16
+	QUAD $0x04137c59402c5162 // vmulps 256(%r11,%rdx), %zmm26, %zmm15
+	LONG $0x407d3262; WORD $0xfda8 // vfmadd213ps %zmm21, %zmm16, %zmm15
+	LONG $0x245c8b4d; BYTE $0x58 // movq 88(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fec162; WORD $0x046f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm16
+	QUAD $0x05135c6f48fec162 // vmovdqu64 320(%r11,%rdx), %zmm19
+	QUAD $0x01136c6f48fec162 // vmovdqu64 64(%r11,%rdx), %zmm21
+	QUAD $0x02137c6f48fec162 // vmovdqu64 128(%r11,%rdx), %zmm23
+	QUAD $0x03135c6f48fe4162 // vmovdqu64 192(%r11,%rdx), %zmm27
+	LONG $0x4075a262; WORD $0xd850 // vpdpbusd %zmm16, %zmm17, %zmm19
+	LONG $0x405da262; WORD $0xdd50 // vpdpbusd %zmm21, %zmm20, %zmm19
+	LONG $0x4065b162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm19, %zmm19
+	LONG $0x4075a262; WORD $0xdf50 // vpdpbusd %zmm23, %zmm17, %zmm19
+	LONG $0x405d8262; WORD $0xdb50 // vpdpbusd %zmm27, %zmm20, %zmm19
+	LONG $0x487c2162; WORD $0xe35b // vcvtdq2ps %zmm19, %zmm28
+	QUAD $0x04135c59404cc162 // vmulps 256(%r11,%rdx), %zmm22, %zmm19
+	LONG $0x401dc262; WORD $0xdca8 // vfmadd213ps %zmm12, %zmm28, %zmm19
+	QUAD $0x0513646f48fe4162 // vmovdqu64 320(%r11,%rdx), %zmm28
+	LONG $0x403d2262; WORD $0xe050 // vpdpbusd %zmm16, %zmm24, %zmm28
+	QUAD $0x04134459402cc162 // vmulps 256(%r11,%rdx), %zmm26, %zmm16
+	LONG $0x40352262; WORD $0xe550 // vpdpbusd %zmm21, %zmm25, %zmm28
+	LONG $0x481d9162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm28, %zmm12
+	LONG $0x487c4162; WORD $0xe628 // vmovaps %zmm14, %zmm28
+	LONG $0x403d3262; WORD $0xe750 // vpdpbusd %zmm23, %zmm24, %zmm12
+	LONG $0x40351262; WORD $0xe350 // vpdpbusd %zmm27, %zmm25, %zmm12
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps %zmm12, %zmm12
+	LONG $0x481dc262; WORD $0xc3a8 // vfmadd213ps %zmm11, %zmm12, %zmm16
+	LONG $0x245c8b4d; BYTE $0x78 // movq 120(%r12), %r11
+	LONG $0x205b8b4d // movq 32(%r11), %r11
+	LONG $0x48fe5162; WORD $0x1c6f; BYTE $0x13 // vmovdqu64 (%r11,%rdx), %zmm11
+	QUAD $0x05135c6f48fe4162 // vmovdqu64 320(%r11,%rdx), %zmm27
+	QUAD $0x0113646f48fe5162 // vmovdqu64 64(%r11,%rdx), %zmm12
+	QUAD $0x02136c6f48fec162 // vmovdqu64 128(%r11,%rdx), %zmm21
+	QUAD $0x03137c6f48fec162 // vmovdqu64 192(%r11,%rdx), %zmm23
+	LONG $0x40754262; WORD $0xdb50 // vpdpbusd %zmm11, %zmm17, %zmm27
+	LONG $0x405d4262; WORD $0xdc50 // vpdpbusd %zmm12, %zmm20, %zmm27
+	LONG $0x40259162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm27, %zmm27
+	LONG $0x40752262; WORD $0xdd50 // vpdpbusd %zmm21, %zmm17, %zmm27
+	LONG $0x405d2262; WORD $0xdf50 // vpdpbusd %zmm23, %zmm20, %zmm27
+	QUAD $0x04136459404cc162 // vmulps 256(%r11,%rdx), %zmm22, %zmm20
+	LONG $0x487c8162; WORD $0xcb5b // vcvtdq2ps %zmm27, %zmm17
+	LONG $0x487c4162; WORD $0xdd28 // vmovaps %zmm13, %zmm27
+	LONG $0x4075c262; WORD $0xe2a8 // vfmadd213ps %zmm10, %zmm17, %zmm20
+	QUAD $0x05134c6f48fec162 // vmovdqu64 320(%r11,%rdx), %zmm17
+	LONG $0x403dc262; WORD $0xcb50 // vpdpbusd %zmm11, %zmm24, %zmm17
+	LONG $0x487c3162; WORD $0xd828 // vmovaps %zmm16, %zmm11
+	LONG $0x4035c262; WORD $0xcc50 // vpdpbusd %zmm12, %zmm25, %zmm17
+	LONG $0x487c3162; WORD $0xe328 // vmovaps %zmm19, %zmm12
+	LONG $0x482db162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm10
+	QUAD $0x04134c59402cc162 // vmulps 256(%r11,%rdx), %zmm26, %zmm17
+	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
+	LONG $0x403d3262; WORD $0xd550 // vpdpbusd %zmm21, %zmm24, %zmm10
+	LONG $0x487cc162; WORD $0xef28 // vmovaps %zmm15, %zmm21
+	LONG $0x40353262; WORD $0xd750 // vpdpbusd %zmm23, %zmm25, %zmm10
+	LONG $0x487ca162; WORD $0xfa28 // vmovaps %zmm18, %zmm23
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps %zmm10, %zmm10
+	LONG $0x482dc262; WORD $0xc9a8 // vfmadd213ps %zmm9, %zmm10, %zmm17
+	QUAD $0x0020000e84180f42; BYTE $0x00 // prefetchnta 8192(%rsi,%r9)
+	QUAD $0x0020400e84180f42; BYTE $0x00 // prefetchnta 8256(%rsi,%r9)
+	QUAD $0x0020001184180f42; BYTE $0x00 // prefetchnta 8192(%rcx,%r10)
+	QUAD $0x0020401184180f42; BYTE $0x00 // prefetchnta 8256(%rcx,%r10)
+	LONG $0x0e748d4a; BYTE $0x58 // leaq 88(%rsi,%r9), %rsi
+	LONG $0xfc508d4d // leaq -4(%r8), %r10
+	LONG $0x487c3162; WORD $0xd428 // vmovaps %zmm20, %zmm10
+	LONG $0x487c3162; WORD $0xc928 // vmovaps %zmm17, %zmm9
+	LONG $0x04f88349 // cmpq $4, %r8
+	WORD $0x894d; BYTE $0xd0 // movq %r10, %r8
+	LONG $0xfc118f0f; WORD $0xffff // jg .LBB14_2
+	LONG $0x480c7162; WORD $0xcf58 // vaddps %zmm7, %zmm14, %zmm9
+	LONG $0x24548b49; BYTE $0x08 // movq 8(%r12), %rdx
+	QUAD $0x00000000bd348d4a // leaq (,%r15,4), %rsi
+	WORD $0x894c; BYTE $0xf9 // movq %r15, %rcx
+	WORD $0xf748; BYTE $0xd9 // negq %rcx
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24140349 // addq (%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
+	WORD $0x2949; BYTE $0xf0 // subq %rsi, %r8
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x117a41c4; BYTE $0x08 // vmovss %xmm9, (%r8)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x3d7c // jl .LBB14_5
+	LONG $0x48147162; WORD $0xcf58 // vaddps %zmm7, %zmm13, %zmm9
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x4c117ac5; WORD $0x048a // vmovss %xmm9, 4(%rdx,%rcx,4)
+	LONG $0x406c7162; WORD $0xcf58 // vaddps %zmm7, %zmm18, %zmm9
+	LONG $0x24548b49; BYTE $0x28 // movq 40(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x20 // addq 32(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x0c117ac5; BYTE $0x8a // vmovss %xmm9, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x3d7c // jl .LBB14_7
+	LONG $0x48047162; WORD $0xcf58 // vaddps %zmm7, %zmm15, %zmm9
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x4c117ac5; WORD $0x048a // vmovss %xmm9, 4(%rdx,%rcx,4)
+	LONG $0x40647162; WORD $0xcf58 // vaddps %zmm7, %zmm19, %zmm9
+	LONG $0x24548b49; BYTE $0x48 // movq 72(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x40 // addq 64(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x0c117ac5; BYTE $0x8a // vmovss %xmm9, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	WORD $0x3d7c // jl .LBB14_9
+	LONG $0x407c7162; WORD $0xcf58 // vaddps %zmm7, %zmm16, %zmm9
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x4c117ac5; WORD $0x048a // vmovss %xmm9, 4(%rdx,%rcx,4)
+	LONG $0x405c7162; WORD $0xcf58 // vaddps %zmm7, %zmm20, %zmm9
+	LONG $0x24548b49; BYTE $0x68 // movq 104(%r12), %rdx
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x02e2c148 // shlq $2, %rdx
+	LONG $0x24540349; BYTE $0x60 // addq 96(%r12), %rdx
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x0c117ac5; BYTE $0x8a // vmovss %xmm9, (%rdx,%rcx,4)
+	LONG $0x02ff8349 // cmpq $2, %r15
+	LONG $0xf9938c0f; WORD $0xffff // jl .LBB14_11
+	LONG $0x40747162; WORD $0xcf58 // vaddps %zmm7, %zmm17, %zmm9
+	LONG $0x48fd5362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm9, %ymm10
+	LONG $0x583441c4; BYTE $0xca // vaddps %ymm10, %ymm9, %ymm9
+	LONG $0x197d43c4; WORD $0x01ca // vextractf128 $1, %ymm9, %xmm10
+	LONG $0x582841c4; BYTE $0xc9 // vaddps %xmm9, %xmm10, %xmm9
+	LONG $0xc63141c4; WORD $0x01d1 // vshufpd $1, %xmm9, %xmm9, %xmm10
+	LONG $0x583041c4; BYTE $0xca // vaddps %xmm10, %xmm9, %xmm9
+	LONG $0x167a41c4; BYTE $0xd1 // vmovshdup %xmm9, %xmm10
+	LONG $0x583241c4; BYTE $0xca // vaddss %xmm10, %xmm9, %xmm9
+	LONG $0x593241c4; BYTE $0xc8 // vmulss %xmm8, %xmm9, %xmm9
+	LONG $0x4c117ac5; WORD $0x048a // vmovss %xmm9, 4(%rdx,%rcx,4)
+	LONG $0xfff951e9; BYTE $0xff // jmp .LBB14_11
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	BYTE $0xc3 // retq
+	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
 	QUAD $0xcccccccccccccccc // constant
@@ -831,6 +6881,126 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x00000f0000000f00 // constant
 	QUAD $0x0000000000000f00 // constant
 	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x00001c0000000000 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x00001c0000001c00 // constant
+	QUAD $0x0000000000001c00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000060000000700 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000040000000600 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000000000000400 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000010000000100 // constant
+	QUAD $0x0000020000000100 // constant
+	QUAD $0x0000020000000200 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000030000000300 // constant
+	QUAD $0x0000040000000300 // constant
+	QUAD $0x0000040000000400 // constant
+	QUAD $0x0000050000000400 // constant
+	QUAD $0x0000050000000500 // constant
+	QUAD $0x0000060000000500 // constant
+	QUAD $0x0000060000000600 // constant
+	QUAD $0x0000070000000600 // constant
+	QUAD $0x0000070000000700 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x0000080000000800 // constant
+	QUAD $0x0000090000000800 // constant
+	QUAD $0x0000090000000900 // constant
+	QUAD $0x00000a0000000900 // constant
+	QUAD $0x00000a0000000a00 // constant
+	QUAD $0x00000b0000000a00 // constant
+	QUAD $0x00000b0000000b00 // constant
+	QUAD $0x00000c0000000b00 // constant
+	QUAD $0x00000c0000000c00 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x00000d0000000d00 // constant
+	QUAD $0x00000e0000000d00 // constant
+	QUAD $0x00000e0000000e00 // constant
+	QUAD $0x00000f0000000e00 // constant
+	QUAD $0x00000f0000000f00 // constant
+	QUAD $0x0200010000000f00 // constant
+	QUAD $0x0600050004000300 // constant
+	QUAD $0x0b000a0008000700 // constant
+	QUAD $0x0f000e000d000c00 // constant
+	QUAD $0x1400130011001000 // constant
+	QUAD $0x1800170016001500 // constant
+	QUAD $0x000000001a001900 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000010000000000 // constant
+	QUAD $0x0000030000000200 // constant
+	QUAD $0x0000060000000400 // constant
+	QUAD $0x0000080000000700 // constant
+	QUAD $0x00000b0000000900 // constant
+	QUAD $0x00000d0000000c00 // constant
+	QUAD $0x0000000000000e00 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0400030000000000 // constant
+	QUAD $0x0800070006000500 // constant
+	QUAD $0x0f000e000a000900 // constant
+	QUAD $0x1300120011001000 // constant
+	QUAD $0x1a00190015001400 // constant
+	QUAD $0x1e001d001c001b00 // constant
+	QUAD $0x3900380034001f00 // constant
+	QUAD $0x3d003c003b003a00 // constant
+	QUAD $0x020202003f003e00 // constant
+	QUAD $0x0303030202020202 // constant
+	QUAD $0x1818180303030303 // constant
+	QUAD $0x1919191818181818 // constant
+	QUAD $0x2e2e2e1919191919 // constant
+	QUAD $0x2f2f2f2e2e2e2e2e // constant
+	QUAD $0x6c6c6c2f2f2f2f2f // constant
+	QUAD $0x6d6d6d6c6c6c6c6c // constant
+	QUAD $0x0404046d6d6d6d6d // constant
+	QUAD $0x0505050404040404 // constant
+	QUAD $0x1a1a1a0505050505 // constant
+	QUAD $0x1b1b1b1a1a1a1a1a // constant
+	QUAD $0x3030301b1b1b1b1b // constant
+	QUAD $0x3131313030303030 // constant
+	QUAD $0x6e6e6e3131313131 // constant
+	QUAD $0x6f6f6f6e6e6e6e6e // constant
+	QUAD $0x0000006f6f6f6f6f // constant
+	QUAD $0x0000000000000000 // constant
 	QUAD $0x0000010000000000 // constant
 	QUAD $0x0000010000000100 // constant
 	QUAD $0x0000020000000100 // constant
@@ -848,2061 +7018,6 @@ TEXT ·dotQ5_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	QUAD $0x0302013535353516 // constant
 	LONG $0x07060504; BYTE $0x08 // constant
 
-// func dotQ5_1VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotQ5_1VBMI(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	QUAD $0x056e0522487df262; WORD $0x0000 // vpmovsxbq .LCPI3_9(%rip), %zmm0
-	QUAD $0x056c0d22487df262; WORD $0x0000 // vpmovsxbq .LCPI3_10(%rip), %zmm1
-	QUAD $0x04e2155b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_11(%rip), %zmm2
-	QUAD $0x05481d5948fdf262; WORD $0x0000 // vpbroadcastq .LCPI3_3(%rip), %zmm3
-	QUAD $0x050e2558487df262; WORD $0x0000 // vpbroadcastd .LCPI3_4(%rip), %zmm4
-	QUAD $0x05082d58487df262; WORD $0x0000 // vpbroadcastd .LCPI3_5(%rip), %zmm5
-	QUAD $0x04da355b48fdf262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_12(%rip), %zmm6
-	QUAD $0x0005113d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI3_13(%rip), %ymm7
-	QUAD $0x0004f805207d62c4; BYTE $0x00 // vpmovsxbw .LCPI3_14(%rip), %ymm8
-	QUAD $0x049e0d5b48fd7262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_11(%rip), %zmm9
-	QUAD $0x04b4155b48fd7262; WORD $0x0000 // vbroadcasti64x4 .LCPI3_12(%rip), %zmm10
-	LONG $0x01478d48 // leaq 1(%rdi), %rax
-	LONG $0xffc2c748; WORD $0xffff; BYTE $0xff // movq $-1, %rdx
-	WORD $0xc931 // xorl %ecx, %ecx
-	LONG $0x3fe8c148 // shrq $63, %rax
-	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
-	WORD $0xd148; BYTE $0xe8 // shrq %rax
-	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x000141e9; BYTE $0x00 // jmp .LBB3_1
-	WORD $0x9066 // padding
-	LONG $0x01fa8349 // cmpq $1, %r10
-	LONG $0xf7a1e2c4; BYTE $0xda // shlxq %r11, %rdx, %rbx
-	LONG $0xd9440f48 // cmoveq %rcx, %rbx
-	LONG $0xe0c38041 // addb $-32, %r11b
-	LONG $0x03fa8349 // cmpq $3, %r10
-	LONG $0xf7a162c4; BYTE $0xd2 // shlxq %r11, %rdx, %r10
-	LONG $0x92fbe1c4; BYTE $0xcb // kmovq %rbx, %k1
-	LONG $0xd2430f4c // cmovaeq %rdx, %r10
-	LONG $0xc97f5162; WORD $0x296f // vmovdqu8 (%r9), %zmm13 {%k1} {z}
-	LONG $0x92fbc1c4; BYTE $0xca // kmovq %r10, %k1
-	QUAD $0x0020896fc97fc162; WORD $0x0000 // vmovdqu8 32(%r9), %zmm17 {%k1} {z}
-	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
-	LONG $0x48f5a262; WORD $0xc17e // vpermt2q %zmm17, %zmm1, %zmm16
-	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
-	LONG $0x48fd3262; WORD $0xf97e // vpermt2q %zmm17, %zmm0, %zmm15
-	LONG $0x407d5262; WORD $0xf100 // vpshufb %zmm9, %zmm16, %zmm14
-	LONG $0x407dc262; WORD $0xc200 // vpshufb %zmm10, %zmm16, %zmm16
-	LONG $0x4805e162; WORD $0xdcdb // vpandd %zmm4, %zmm15, %zmm19
-	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
-	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
-	LONG $0x48e5c262; WORD $0xd683 // vpmultishiftqb %zmm14, %zmm3, %zmm18
-	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
-	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
-	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
-	LONG $0x48c5a262; WORD $0xc17d // vpermt2w %zmm17, %zmm7, %zmm16
-	LONG $0x48bd3262; WORD $0xe97d // vpermt2w %zmm17, %zmm8, %zmm13
-	LONG $0x406de362; WORD $0xdd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm18, %zmm19
-	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
-	LONG $0x4065c262; WORD $0x0850 // vpdpbusd (%r8), %zmm19, %zmm17
-	LONG $0x4805c262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm15, %zmm17
-	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
-	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x4065c262; WORD $0x4850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm19, %zmm17
-	LONG $0x4805c262; WORD $0x4850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm15, %zmm17
-	LONG $0x407c5162; WORD $0x7859; BYTE $0x04 // vmulps 256(%r8), %zmm16, %zmm15
-	LONG $0x487c3162; WORD $0xf15b // vcvtdq2ps %zmm17, %zmm14
-	LONG $0x480d5262; WORD $0xfba8 // vfmadd213ps %zmm11, %zmm14, %zmm15
-	LONG $0x48155262; WORD $0x78b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm15
-	LONG $0x487c5162; WORD $0xdf28 // vmovaps %zmm15, %zmm11
-	LONG $0x481c5162; WORD $0xdb58 // vaddps %zmm11, %zmm12, %zmm11
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d4d // leaq -1(%r15), %r8
-	LONG $0x48fd5362; WORD $0xdc1b; BYTE $0x01 // vextractf64x4 $1, %zmm11, %ymm12
-	LONG $0x582441c4; BYTE $0xdc // vaddps %ymm12, %ymm11, %ymm11
-	LONG $0x197d43c4; WORD $0x01dc // vextractf128 $1, %ymm11, %xmm12
-	LONG $0x581841c4; BYTE $0xdb // vaddps %xmm11, %xmm12, %xmm11
-	LONG $0xc62141c4; WORD $0x01e3 // vshufpd $1, %xmm11, %xmm11, %xmm12
-	LONG $0x582041c4; BYTE $0xdc // vaddps %xmm12, %xmm11, %xmm11
-	LONG $0x167a41c4; BYTE $0xe3 // vmovshdup %xmm11, %xmm12
-	LONG $0x582241c4; BYTE $0xdc // vaddss %xmm12, %xmm11, %xmm11
-	LONG $0x117a41c4; WORD $0x241c // vmovss %xmm11, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x894d; BYTE $0xc7 // movq %r8, %r15
-	LONG $0x032d8e0f; WORD $0x0000 // jle .LBB3_13
-	LONG $0x20468b4c // movq 32(%rsi), %r8
-	WORD $0x0149; BYTE $0xc0 // addq %rax, %r8
-	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x03008c0f; WORD $0x0000 // jl .LBB3_2
-	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
-	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
-	QUAD $0x0020b16f48fe5162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm14
-	WORD $0x894d; BYTE $0xd3 // movq %r10, %r11
-	LONG $0x60518d4d // leaq 96(%r9), %r10
-	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
-	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
-	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
-	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
-	LONG $0x407de262; WORD $0xca00 // vpshufb %zmm2, %zmm16, %zmm17
-	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
-	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
-	LONG $0x407de262; WORD $0xc600 // vpshufb %zmm6, %zmm16, %zmm16
-	LONG $0x4805e162; WORD $0xdcdb // vpandd %zmm4, %zmm15, %zmm19
-	LONG $0xef0141c4; BYTE $0xff // vpxor %xmm15, %xmm15, %xmm15
-	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
-	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
-	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
-	LONG $0x406d5262; WORD $0x3850 // vpdpbusd (%r8), %zmm18, %zmm15
-	LONG $0x407de362; WORD $0xdd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm19
-	LONG $0x48fdc162; WORD $0xcd6f // vmovdqa64 %zmm13, %zmm17
-	LONG $0x48c5c262; WORD $0xce7d // vpermt2w %zmm14, %zmm7, %zmm17
-	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
-	LONG $0x40655262; WORD $0x7850; BYTE $0x01 // vpdpbusd 64(%r8), %zmm19, %zmm15
-	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
-	LONG $0x4074c162; WORD $0x4059; BYTE $0x04 // vmulps 256(%r8), %zmm17, %zmm16
-	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
-	LONG $0x4805d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm15
-	LONG $0x406d5262; WORD $0x7850; BYTE $0x02 // vpdpbusd 128(%r8), %zmm18, %zmm15
-	LONG $0x40655262; WORD $0x7850; BYTE $0x03 // vpdpbusd 192(%r8), %zmm19, %zmm15
-	LONG $0x487c5162; WORD $0xf75b // vcvtdq2ps %zmm15, %zmm14
-	LONG $0x480d3262; WORD $0xe0b8 // vfmadd231ps %zmm16, %zmm14, %zmm12
-	LONG $0x48155262; WORD $0x60b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm12
-	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
-	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
-	LONG $0x48fe5162; WORD $0x2a6f // vmovdqu64 (%r10), %zmm13
-	QUAD $0x0020b26f48fe5162; WORD $0x0000 // vmovdqu64 32(%r10), %zmm14
-	LONG $0x604a8d4d // leaq 96(%r10), %r9
-	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
-	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
-	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
-	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
-	LONG $0x407de262; WORD $0xca00 // vpshufb %zmm2, %zmm16, %zmm17
-	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
-	LONG $0x407de262; WORD $0xc600 // vpshufb %zmm6, %zmm16, %zmm16
-	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
-	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
-	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
-	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
-	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
-	LONG $0x48fdc162; WORD $0xcd6f // vmovdqa64 %zmm13, %zmm17
-	LONG $0x48c5c262; WORD $0xce7d // vpermt2w %zmm14, %zmm7, %zmm17
-	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
-	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
-	LONG $0x406d5262; WORD $0x7050; BYTE $0x07 // vpdpbusd 448(%r8), %zmm18, %zmm14
-	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
-	LONG $0x48055262; WORD $0x7050; BYTE $0x08 // vpdpbusd 512(%r8), %zmm15, %zmm14
-	LONG $0x487da262; WORD $0xc913 // vcvtph2ps %ymm17, %zmm17
-	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
-	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
-	LONG $0x406d5262; WORD $0x7050; BYTE $0x09 // vpdpbusd 576(%r8), %zmm18, %zmm14
-	LONG $0x48055262; WORD $0x7050; BYTE $0x0a // vpdpbusd 640(%r8), %zmm15, %zmm14
-	LONG $0x40745162; WORD $0x7859; BYTE $0x0b // vmulps 704(%r8), %zmm17, %zmm15
-	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
-	LONG $0x480d5262; WORD $0xdfb8 // vfmadd231ps %zmm15, %zmm14, %zmm11
-	LONG $0x48155262; WORD $0x58b8; BYTE $0x0d // vfmadd231ps 832(%r8), %zmm13, %zmm11
-	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
-	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
-	LONG $0x80c08149; WORD $0x0003; BYTE $0x00 // addq $896, %r8
-	LONG $0xf8538d4d // leaq -8(%r11), %r10
-	LONG $0x0ffb8349 // cmpq $15, %r11
-	LONG $0xfe3f870f; WORD $0xffff // ja .LBB3_4
-	LONG $0x04fa8349 // cmpq $4, %r10
-	LONG $0x00e58c0f; WORD $0x0000 // jl .LBB3_7
-	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
-	QUAD $0x0020b16f48fe5162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm14
-	LONG $0xfcc28349 // addq $-4, %r10
-	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
-	LONG $0x48f5c262; WORD $0xc67e // vpermt2q %zmm14, %zmm1, %zmm16
-	LONG $0x48fd5162; WORD $0xfd6f // vmovdqa64 %zmm13, %zmm15
-	LONG $0x48fd5262; WORD $0xfe7e // vpermt2q %zmm14, %zmm0, %zmm15
-	LONG $0x407dc262; WORD $0xc900 // vpshufb %zmm9, %zmm16, %zmm17
-	LONG $0x407dc262; WORD $0xc200 // vpshufb %zmm10, %zmm16, %zmm16
-	LONG $0x4805e162; WORD $0xd4db // vpandd %zmm4, %zmm15, %zmm18
-	LONG $0x4805d162; WORD $0xd771; BYTE $0x04 // vpsrlw $4, %zmm15, %zmm15
-	LONG $0x48057162; WORD $0xfcdb // vpandd %zmm4, %zmm15, %zmm15
-	LONG $0x48e5a262; WORD $0xc983 // vpmultishiftqb %zmm17, %zmm3, %zmm17
-	LONG $0x48e5a262; WORD $0xc083 // vpmultishiftqb %zmm16, %zmm3, %zmm16
-	LONG $0x407d7362; WORD $0xfd25; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm16, %zmm15
-	LONG $0x48fdc162; WORD $0xc56f // vmovdqa64 %zmm13, %zmm16
-	LONG $0x48c5c262; WORD $0xc67d // vpermt2w %zmm14, %zmm7, %zmm16
-	LONG $0x48bd5262; WORD $0xee7d // vpermt2w %zmm14, %zmm8, %zmm13
-	LONG $0x4075e362; WORD $0xd525; BYTE $0xd8 // vpternlogd $216, %zmm5, %zmm17, %zmm18
-	LONG $0xef0941c4; BYTE $0xf6 // vpxor %xmm14, %xmm14, %xmm14
-	LONG $0x406d5262; WORD $0x3050 // vpdpbusd (%r8), %zmm18, %zmm14
-	LONG $0x48055262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%r8), %zmm15, %zmm14
-	LONG $0x487da262; WORD $0xc013 // vcvtph2ps %ymm16, %zmm16
-	LONG $0x487d5262; WORD $0xed13 // vcvtph2ps %ymm13, %zmm13
-	LONG $0x480dd162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm14, %zmm14
-	LONG $0x406d5262; WORD $0x7050; BYTE $0x02 // vpdpbusd 128(%r8), %zmm18, %zmm14
-	LONG $0x48055262; WORD $0x7050; BYTE $0x03 // vpdpbusd 192(%r8), %zmm15, %zmm14
-	LONG $0x407c5162; WORD $0x7859; BYTE $0x04 // vmulps 256(%r8), %zmm16, %zmm15
-	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
-	LONG $0x480d5262; WORD $0xfca8 // vfmadd213ps %zmm12, %zmm14, %zmm15
-	LONG $0x48155262; WORD $0x78b8; BYTE $0x06 // vfmadd231ps 384(%r8), %zmm13, %zmm15
-	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
-	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
-	LONG $0xc0c08149; WORD $0x0001; BYTE $0x00 // addq $448, %r8
-	LONG $0x60c18349 // addq $96, %r9
-	LONG $0x487c5162; WORD $0xe728 // vmovaps %zmm15, %zmm12
-	WORD $0x854d; BYTE $0xd2 // testq %r10, %r10
-	LONG $0xfcd68e0f; WORD $0xffff // jle .LBB3_12
-	LONG $0x0004bb41; WORD $0x0000 // movl $4, %r11d
-	WORD $0x2945; BYTE $0xd3 // subl %r10d, %r11d
-	LONG $0x03e3c141 // shll $3, %r11d
-	LONG $0x5b1c8d4f // leaq (%r11,%r11,2), %r11
-	WORD $0x294d; BYTE $0xd9 // subq %r11, %r9
-	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0xfbc98c0f; WORD $0xffff // jl .LBB3_10
-	LONG $0x48fe5162; WORD $0x296f // vmovdqu64 (%r9), %zmm13
-	QUAD $0x0020896f48fec162; WORD $0x0000 // vmovdqu64 32(%r9), %zmm17
-	LONG $0xfffbece9; BYTE $0xff // jmp .LBB3_11
-	LONG $0x00401f0f // padding
-	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	WORD $0x894d; BYTE $0xe9 // movq %r13, %r9
-	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
-	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
-	LONG $0x04fa8349 // cmpq $4, %r10
-	LONG $0xfec18d0f; WORD $0xffff // jge .LBB3_6
-	WORD $0xa4eb // jmp .LBB3_7
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0x0404040404040404 // constant
-	QUAD $0x0505050505050505 // constant
-	QUAD $0x0c0c0c0c0c0c0c0c // constant
-	QUAD $0x0d0d0d0d0d0d0d0d // constant
-	QUAD $0x0606060606060606 // constant
-	QUAD $0x0707070707070707 // constant
-	QUAD $0x0e0e0e0e0e0e0e0e // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x101010100f0f0f0f // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x0d0d0d0d01010101 // constant
-	QUAD $0x3535353519191919 // constant
-	QUAD $0x0c0c0c0c00000000 // constant
-	QUAD $0x3434343418181818 // constant
-	QUAD $0x0b0a090807060504 // constant
-	QUAD $0x0f0e0c0705040201 // constant
-	QUAD $0x0d0c070603020100 // constant
-
-// func dotIQ4NLVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotIQ4NLVBMI(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	QUAD $0x0c360520487df262; WORD $0x0000 // vpmovsxbw .LCPI4_4(%rip), %zmm0
-	QUAD $0x06ac0d78487df262; WORD $0x0000 // vpbroadcastb .LCPI4_5(%rip), %zmm1
-	QUAD $0x0c52155a487df262; WORD $0x0000 // vbroadcasti32x4 .LCPI4_6(%rip), %zmm2
-	QUAD $0x000c391d207de2c4; BYTE $0x00 // vpmovsxbw .LCPI4_7(%rip), %ymm3
-	LONG $0x01478d48 // leaq 1(%rdi), %rax
-	LONG $0xffc1c748; WORD $0xffff; BYTE $0xff // movq $-1, %rcx
-	LONG $0x3fe8c148 // shrq $63, %rax
-	LONG $0x07448d48; BYTE $0x01 // leaq 1(%rdi,%rax), %rax
-	WORD $0xd148; BYTE $0xe8 // shrq %rax
-	LONG $0x08e0c148 // shlq $8, %rax
-	LONG $0x0000dbe9; BYTE $0x00 // jmp .LBB4_1
-	QUAD $0x00000000841f0f66; BYTE $0x00 // padding
-	LONG $0xf7b162c4; BYTE $0xc9 // shlxq %r9, %rcx, %r9
-	LONG $0x92fbc1c4; BYTE $0xc9 // kmovq %r9, %k1
-	LONG $0xc97fd162; WORD $0x386f // vmovdqu8 (%r8), %zmm7 {%k1} {z}
-	LONG $0x48fdf262; WORD $0xf78d // vpermw %zmm7, %zmm0, %zmm6
-	QUAD $0x00388038484d5362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm8
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
-	LONG $0x48e5f262; WORD $0xff8d // vpermw %zmm7, %zmm3, %zmm7
-	LONG $0x487df262; WORD $0xff13 // vcvtph2ps %ymm7, %zmm7
-	LONG $0x4844f162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm7, %zmm7
-	LONG $0x48bdf162; WORD $0xf1db // vpandq %zmm1, %zmm8, %zmm6
-	LONG $0x483dd162; WORD $0xd071; BYTE $0x04 // vpsrlw $4, %zmm8, %zmm8
-	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
-	LONG $0x484d7262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm6, %zmm9
-	LONG $0x48bd7162; WORD $0xc1db // vpandq %zmm1, %zmm8, %zmm8
-	LONG $0x486d5262; WORD $0xc000 // vpshufb %zmm8, %zmm2, %zmm8
-	LONG $0x483d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm8, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm6, %zmm9
-	LONG $0x483d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm8, %zmm9
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
-	LONG $0x4854f162; WORD $0xe458 // vaddps %zmm4, %zmm5, %zmm4
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff578d49 // leaq -1(%r15), %rdx
-	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 $1, %zmm4, %ymm5
-	LONG $0xe558dcc5 // vaddps %ymm5, %ymm4, %ymm4
-	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 $1, %ymm4, %xmm5
-	LONG $0xe458d0c5 // vaddps %xmm4, %xmm5, %xmm4
-	LONG $0xecc6d9c5; BYTE $0x01 // vshufpd $1, %xmm4, %xmm4, %xmm5
-	LONG $0xe558d8c5 // vaddps %xmm5, %xmm4, %xmm4
-	LONG $0xec16fac5 // vmovshdup %xmm4, %xmm5
-	LONG $0xe558dac5 // vaddss %xmm5, %xmm4, %xmm4
-	LONG $0x117ac1c4; WORD $0x2424 // vmovss %xmm4, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xd7 // movq %rdx, %r15
-	LONG $0x02648e0f; WORD $0x0000 // jle .LBB4_13
-	LONG $0x20568b48 // movq 32(%rsi), %rdx
-	LONG $0xe457d8c5 // vxorps %xmm4, %xmm4, %xmm4
-	WORD $0x0148; BYTE $0xc2 // addq %rax, %rdx
-	LONG $0x08ff8348 // cmpq $8, %rdi
-	LONG $0x02398c0f; WORD $0x0000 // jl .LBB4_2
-	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
-	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	WORD $0x8949; BYTE $0xfa // movq %rdi, %r10
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
-	LONG $0x6f7e41c4; BYTE $0x00 // vmovdqu (%r8), %ymm8
-	LONG $0x48488d4d // leaq 72(%r8), %r9
-	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
-	LONG $0x28e55262; WORD $0x407d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm8
-	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
-	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
-	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
-	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
-	LONG $0x48457262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm7, %zmm9
-	LONG $0x48cdf162; WORD $0xf1db // vpandq %zmm1, %zmm6, %zmm6
-	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
-	LONG $0x483cf162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm8, %zmm7
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
-	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
-	LONG $0x6f7e41c4; BYTE $0x01 // vmovdqu (%r9), %ymm8
-	LONG $0x48418d4d // leaq 72(%r9), %r8
-	LONG $0x28e55262; WORD $0x417d; BYTE $0x01 // vpermt2w 32(%r9), %ymm3, %ymm8
-	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x0c // vmovdqu64 768(%rdx), %zmm9
-	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
-	LONG $0x48fdd262; WORD $0x398d // vpermw (%r9), %zmm0, %zmm7
-	QUAD $0x0038b1384845d362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r9), %zmm7, %zmm6
-	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
-	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
-	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x07 // vpdpbusd 448(%rdx), %zmm7, %zmm9
-	LONG $0x48cdf162; WORD $0xf1db // vpandq %zmm1, %zmm6, %zmm6
-	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x08 // vpdpbusd 512(%rdx), %zmm6, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x09 // vpdpbusd 576(%rdx), %zmm7, %zmm9
-	LONG $0x483cf162; WORD $0x7a59; BYTE $0x0b // vmulps 704(%rdx), %zmm8, %zmm7
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x0a // vpdpbusd 640(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200081180f41 // prefetchnta 8192(%r9)
-	QUAD $0x0000204081180f41 // prefetchnta 8256(%r9)
-	LONG $0x80c28148; WORD $0x0003; BYTE $0x00 // addq $896, %rdx
-	LONG $0xf84a8d4d // leaq -8(%r10), %r9
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x484df262; WORD $0xe7b8 // vfmadd231ps %zmm7, %zmm6, %zmm4
-	LONG $0x0ffa8349 // cmpq $15, %r10
-	WORD $0x894d; BYTE $0xca // movq %r9, %r10
-	LONG $0xfec3870f; WORD $0xffff // ja .LBB4_4
-	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0x009d8c0f; WORD $0x0000 // jl .LBB4_7
-	LONG $0x48fdd262; WORD $0x308d // vpermw (%r8), %zmm0, %zmm6
-	LONG $0x48fe7162; WORD $0x4a6f; BYTE $0x05 // vmovdqu64 320(%rdx), %zmm9
-	LONG $0x6f7e41c4; BYTE $0x00 // vmovdqu (%r8), %ymm8
-	LONG $0xfcc18349 // addq $-4, %r9
-	QUAD $0x0038b038484dd362; WORD $0x0000; BYTE $0x03 // vinserti32x4 $3, 56(%r8), %zmm6, %zmm6
-	LONG $0x28e55262; WORD $0x407d; BYTE $0x01 // vpermt2w 32(%r8), %ymm3, %ymm8
-	LONG $0x48cdf162; WORD $0xf9db // vpandq %zmm1, %zmm6, %zmm7
-	LONG $0x484df162; WORD $0xd671; BYTE $0x04 // vpsrlw $4, %zmm6, %zmm6
-	LONG $0x487d5262; WORD $0xc013 // vcvtph2ps %ymm8, %zmm8
-	LONG $0x486df262; WORD $0xff00 // vpshufb %zmm7, %zmm2, %zmm7
-	LONG $0x48457262; WORD $0x0a50 // vpdpbusd (%rdx), %zmm7, %zmm9
-	LONG $0x48cdf162; WORD $0xf1db // vpandq %zmm1, %zmm6, %zmm6
-	LONG $0x486df262; WORD $0xf600 // vpshufb %zmm6, %zmm2, %zmm6
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x01 // vpdpbusd 64(%rdx), %zmm6, %zmm9
-	LONG $0x4835d162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm9, %zmm9
-	LONG $0x48457262; WORD $0x4a50; BYTE $0x02 // vpdpbusd 128(%rdx), %zmm7, %zmm9
-	LONG $0x483cf162; WORD $0x7a59; BYTE $0x04 // vmulps 256(%rdx), %zmm8, %zmm7
-	LONG $0x484d7262; WORD $0x4a50; BYTE $0x03 // vpdpbusd 192(%rdx), %zmm6, %zmm9
-	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
-	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
-	LONG $0xc0c28148; WORD $0x0001; BYTE $0x00 // addq $448, %rdx
-	LONG $0x48c08349 // addq $72, %r8
-	LONG $0x487cd162; WORD $0xf15b // vcvtdq2ps %zmm9, %zmm6
-	LONG $0x484df262; WORD $0xefb8 // vfmadd231ps %zmm7, %zmm6, %zmm5
-	WORD $0x854d; BYTE $0xc9 // testq %r9, %r9
-	LONG $0xfd9b8e0f; WORD $0xffff // jle .LBB4_12
-	LONG $0x0004ba41; WORD $0x0000 // movl $4, %r10d
-	WORD $0x2945; BYTE $0xca // subl %r9d, %r10d
-	WORD $0x0145; BYTE $0xd2 // addl %r10d, %r10d
-	LONG $0xd20c8d4f // leaq (%r10,%r10,8), %r9
-	WORD $0x294d; BYTE $0xc8 // subq %r9, %r8
-	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0xfcf68c0f; WORD $0xffff // jl .LBB4_10
-	LONG $0x48fed162; WORD $0x386f // vmovdqu64 (%r8), %zmm7
-	LONG $0xfffcfbe9; BYTE $0xff // jmp .LBB4_11
-	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
-	WORD $0x8949; BYTE $0xf9 // movq %rdi, %r9
-	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	LONG $0xed57d0c5 // vxorps %xmm5, %xmm5, %xmm5
-	LONG $0x04f98349 // cmpq $4, %r9
-	LONG $0xff138d0f; WORD $0xffff // jge .LBB4_6
-	WORD $0xaeeb // jmp .LBB4_7
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x0001cccccccccccc // constant
-	QUAD $0x0005000400030002 // constant
-	QUAD $0x000a000800070006 // constant
-	QUAD $0x000e000d000c000b // constant
-	QUAD $0x001300110010000f // constant
-	QUAD $0x0017001600150014 // constant
-	QUAD $0x0000001a00190018 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0001000000000000 // constant
-	QUAD $0x0003000000020000 // constant
-	QUAD $0x0006000000040000 // constant
-	QUAD $0x0008000000070000 // constant
-	QUAD $0x000b000000090000 // constant
-	QUAD $0x000d0000000c0000 // constant
-	QUAD $0x00000000000e0000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0003000000000000 // constant
-	QUAD $0x0007000600050004 // constant
-	QUAD $0x000e000a00090008 // constant
-	QUAD $0x001200110010000f // constant
-	QUAD $0x0019001500140013 // constant
-	QUAD $0x001d001c001b001a // constant
-	QUAD $0x00380034001f001e // constant
-	QUAD $0x003c003b003a0039 // constant
-	QUAD $0x0202003f003e003d // constant
-	QUAD $0x0303020202020202 // constant
-	QUAD $0x1818030303030303 // constant
-	QUAD $0x1919181818181818 // constant
-	QUAD $0x2e2e191919191919 // constant
-	QUAD $0x2f2f2e2e2e2e2e2e // constant
-	QUAD $0x6c6c2f2f2f2f2f2f // constant
-	QUAD $0x6d6d6c6c6c6c6c6c // constant
-	QUAD $0x04046d6d6d6d6d6d // constant
-	QUAD $0x0505040404040404 // constant
-	QUAD $0x1a1a050505050505 // constant
-	QUAD $0x1b1b1a1a1a1a1a1a // constant
-	QUAD $0x30301b1b1b1b1b1b // constant
-	QUAD $0x3131303030303030 // constant
-	QUAD $0x6e6e313131313131 // constant
-	QUAD $0x6f6f6e6e6e6e6e6e // constant
-	QUAD $0x00016f6f6f6f6f6f // constant
-	QUAD $0x0002000000000000 // constant
-	QUAD $0x0004000000000000 // constant
-	QUAD $0x0005000000000000 // constant
-	QUAD $0x0007000000000000 // constant
-	QUAD $0x000c000000000000 // constant
-	QUAD $0x000e000000000000 // constant
-	QUAD $0x000f000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0001000000000000 // constant
-	QUAD $0x0002000000000000 // constant
-	QUAD $0x0003000000000000 // constant
-	QUAD $0x0006000000000000 // constant
-	QUAD $0x0007000000000000 // constant
-	QUAD $0x000c000000000000 // constant
-	QUAD $0x000d000000000000 // constant
-	QUAD $0x0404000000000000 // constant
-	QUAD $0x0505040404040404 // constant
-	QUAD $0x0c0c050505050505 // constant
-	QUAD $0x0d0d0c0c0c0c0c0c // constant
-	QUAD $0x04040d0d0d0d0d0d // constant
-	QUAD $0x0505040404040404 // constant
-	QUAD $0x0c0c050505050505 // constant
-	QUAD $0x0d0d0c0c0c0c0c0c // constant
-	QUAD $0x06060d0d0d0d0d0d // constant
-	QUAD $0x0707060606060606 // constant
-	QUAD $0x0e0e070707070707 // constant
-	QUAD $0x0f0f0e0e0e0e0e0e // constant
-	QUAD $0x06060f0f0f0f0f0f // constant
-	QUAD $0x0707060606060606 // constant
-	QUAD $0x0e0e070707070707 // constant
-	QUAD $0x0f0f0e0e0e0e0e0e // constant
-	QUAD $0x00010f0f0f0f0f0f // constant
-	QUAD $0x0005000400030002 // constant
-	QUAD $0x000a000800070006 // constant
-	QUAD $0x000e000d000c000b // constant
-	QUAD $0x001300110010000f // constant
-	QUAD $0x0017001600150014 // constant
-	QUAD $0x0000001a00190018 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0f0f000000000000 // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x18010f0f0f0f0f0f // constant
-	QUAD $0x8d81766a5d4f3f2d // constant
-	QUAD $0x1801f1d9c5b5a699 // constant
-	QUAD $0x8d81766a5d4f3f2d // constant
-	QUAD $0x1801f1d9c5b5a699 // constant
-	QUAD $0x8d81766a5d4f3f2d // constant
-	QUAD $0x1801f1d9c5b5a699 // constant
-	QUAD $0x8d81766a5d4f3f2d // constant
-	QUAD $0x000ff1d9c5b5a699 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x001c000000000000 // constant
-	QUAD $0x001c0000001c0000 // constant
-	QUAD $0x001c0000001c0000 // constant
-	QUAD $0x001c0000001c0000 // constant
-	QUAD $0x00000000001c0000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0001000000000000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0002000000010000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0003000000020000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0004000000030000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0005000000040000 // constant
-	QUAD $0x0005000000050000 // constant
-	QUAD $0x0005000000050000 // constant
-	QUAD $0x0005000000050000 // constant
-	QUAD $0x0006000000050000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0007000000060000 // constant
-	QUAD $0x0007000000070000 // constant
-	QUAD $0x0007000000070000 // constant
-	QUAD $0x0007000000070000 // constant
-	QUAD $0x0000000000070000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x001c000000000000 // constant
-	QUAD $0x001c0000001c0000 // constant
-	QUAD $0x001c0000001c0000 // constant
-	QUAD $0x001c0000001c0000 // constant
-	QUAD $0x00040000001c0000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0003000000040000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0000000000030000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0001000000000000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0002000000010000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0001000000020000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0002000000010000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0003000000020000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0000000000030000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x001f000000000000 // constant
-	QUAD $0x001f0000001f0000 // constant
-	QUAD $0x001f0000001f0000 // constant
-	QUAD $0x001f0000001f0000 // constant
-	QUAD $0x00040000001f0000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0005000000040000 // constant
-	QUAD $0x0005000000050000 // constant
-	QUAD $0x0005000000050000 // constant
-	QUAD $0x0005000000050000 // constant
-	QUAD $0x001e000000050000 // constant
-	QUAD $0x001e0000001e0000 // constant
-	QUAD $0x001e0000001e0000 // constant
-	QUAD $0x001e0000001e0000 // constant
-	QUAD $0x001d0000001e0000 // constant
-	QUAD $0x001d0000001d0000 // constant
-	QUAD $0x001d0000001d0000 // constant
-	QUAD $0x001d0000001d0000 // constant
-	QUAD $0x00060000001d0000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0007000000060000 // constant
-	QUAD $0x0007000000070000 // constant
-	QUAD $0x0007000000070000 // constant
-	QUAD $0x0007000000070000 // constant
-	QUAD $0x0000000000070000 // constant
-	QUAD $0x0001000000000000 // constant
-	QUAD $0x0002000000010000 // constant
-	QUAD $0x0003000000020000 // constant
-	QUAD $0x0004000000030000 // constant
-	QUAD $0x0005000000040000 // constant
-	QUAD $0x0006000000050000 // constant
-	QUAD $0x0007000000060000 // constant
-	QUAD $0x0006000000070000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0004000000060000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0000000000040000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0001000000000000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0002000000010000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0003000000020000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0004000000030000 // constant
-	QUAD $0x0004000000040000 // constant
-	QUAD $0x0005000000040000 // constant
-	QUAD $0x0005000000050000 // constant
-	QUAD $0x0006000000050000 // constant
-	QUAD $0x0006000000060000 // constant
-	QUAD $0x0007000000060000 // constant
-	QUAD $0x0007000000070000 // constant
-	QUAD $0x0008000000070000 // constant
-	QUAD $0x0008000000080000 // constant
-	QUAD $0x0009000000080000 // constant
-	QUAD $0x0009000000090000 // constant
-	QUAD $0x000a000000090000 // constant
-	QUAD $0x000a0000000a0000 // constant
-	QUAD $0x000b0000000a0000 // constant
-	QUAD $0x000b0000000b0000 // constant
-	QUAD $0x000c0000000b0000 // constant
-	QUAD $0x000c0000000c0000 // constant
-	QUAD $0x000d0000000c0000 // constant
-	QUAD $0x000d0000000d0000 // constant
-	QUAD $0x000e0000000d0000 // constant
-	QUAD $0x000e0000000e0000 // constant
-	QUAD $0x000f0000000e0000 // constant
-	QUAD $0x000f0000000f0000 // constant
-	QUAD $0x00000000000f0000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0001000000000000 // constant
-	QUAD $0x0001000000010000 // constant
-	QUAD $0x0002000000010000 // constant
-	QUAD $0x0002000000020000 // constant
-	QUAD $0x0003000000020000 // constant
-	QUAD $0x0003000000030000 // constant
-	QUAD $0x0201000000030000 // constant
-	QUAD $0x0b0a080706050403 // constant
-	QUAD $0x141311100f0e0d0c // constant
-	QUAD $0x00001a1918171615 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1212090909090000 // constant
-	QUAD $0x18011b1b1b1b1212 // constant
-	QUAD $0x8d81766a5d4f3f2d // constant
-	LONG $0xc5b5a699; WORD $0xf1d9 // constant
-
-// func dotQ8_0VBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotQ8_0VBMI(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	QUAD $0x025e0558487df262; WORD $0x0000 // vpbroadcastd .LCPI5_0(%rip), %zmm0
-	WORD $0x4eeb // jmp .LBB5_1
-	LONG $0x00401f0f // padding
-	LONG $0x4874f162; WORD $0xca58 // vaddps %zmm2, %zmm1, %zmm1
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d49 // leaq -1(%r15), %rax
-	LONG $0x48fdf362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm1, %ymm2
-	LONG $0xca58f4c5 // vaddps %ymm2, %ymm1, %ymm1
-	LONG $0x197de3c4; WORD $0x01ca // vextractf128 $1, %ymm1, %xmm2
-	LONG $0xc958e8c5 // vaddps %xmm1, %xmm2, %xmm1
-	LONG $0xd1c6f1c5; BYTE $0x01 // vshufpd $1, %xmm1, %xmm1, %xmm2
-	LONG $0xca58f0c5 // vaddps %xmm2, %xmm1, %xmm1
-	LONG $0xd116fac5 // vmovshdup %xmm1, %xmm2
-	LONG $0xca58f2c5 // vaddss %xmm2, %xmm1, %xmm1
-	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0x02088e0f; WORD $0x0000 // jle .LBB5_10
-	LONG $0x20468b48 // movq 32(%rsi), %rax
-	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
-	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
-	LONG $0x04ff8348 // cmpq $4, %rdi
-	LONG $0x01e08c0f; WORD $0x0000 // jl .LBB5_2
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
-	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x48fef162; WORD $0x606f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm4
-	LONG $0x7979e2c4; WORD $0x2269 // vpbroadcastw 34(%rcx), %xmm5
-	LONG $0xfc428d4c // leaq -4(%rdx), %r8
-	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2050 // vpdpbusd (%rax), %zmm3, %zmm4
-	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
-	LONG $0x4865f262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm4
-	LONG $0x487cf162; WORD $0xdc5b // vcvtdq2ps %zmm4, %zmm3
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
-	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
-	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
-	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
-	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
-	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
-	LONG $0x44c18348 // addq $68, %rcx
-	LONG $0x7979e2c4; WORD $0x2269 // vpbroadcastw 34(%rcx), %xmm5
-	LONG $0x4865f262; WORD $0xccb8 // vfmadd231ps %zmm4, %zmm3, %zmm1
-	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x48fef162; WORD $0x606f; BYTE $0x07 // vmovdqu64 448(%rax), %zmm4
-	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x6050; BYTE $0x04 // vpdpbusd 256(%rax), %zmm3, %zmm4
-	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
-	LONG $0x4865f262; WORD $0x6050; BYTE $0x05 // vpdpbusd 320(%rax), %zmm3, %zmm4
-	LONG $0x7979e2c4; BYTE $0x19 // vpbroadcastw (%rcx), %xmm3
-	LONG $0x3865e3c4; WORD $0x01dd // vinserti128 $1, %xmm5, %ymm3, %ymm3
-	LONG $0x487df262; WORD $0xdb13 // vcvtph2ps %ymm3, %zmm3
-	LONG $0x4864f162; WORD $0x5859; BYTE $0x06 // vmulps 384(%rax), %zmm3, %zmm3
-	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
-	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
-	LONG $0x02000548; WORD $0x0000 // addq $512, %rax
-	LONG $0x44c18348 // addq $68, %rcx
-	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps %zmm4, %zmm4
-	LONG $0x485df262; WORD $0xd3b8 // vfmadd231ps %zmm3, %zmm4, %zmm2
-	LONG $0x07fa8348 // cmpq $7, %rdx
-	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
-	LONG $0xff0e870f; WORD $0xffff // ja .LBB5_4
-	LONG $0x02f88349 // cmpq $2, %r8
-	WORD $0x777c // jl .LBB5_7
-	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x48fef162; WORD $0x606f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm4
-	LONG $0x7979e2c4; WORD $0x2269 // vpbroadcastw 34(%rcx), %xmm5
-	LONG $0xfec08349 // addq $-2, %r8
-	QUAD $0x0024993a48e5f362; WORD $0x0000; BYTE $0x01 // vinserti64x4 $1, 36(%rcx), %zmm3, %zmm3
-	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2050 // vpdpbusd (%rax), %zmm3, %zmm4
-	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
-	LONG $0x4865f262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm4
-	LONG $0x487cf162; WORD $0xdc5b // vcvtdq2ps %zmm4, %zmm3
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
-	LONG $0x385de3c4; WORD $0x01e5 // vinserti128 $1, %xmm5, %ymm4, %ymm4
-	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
-	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
-	LONG $0x0081180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8192(%rcx)
-	LONG $0x2281180f; WORD $0x0020; BYTE $0x00 // prefetchnta 8226(%rcx)
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x44c18348 // addq $68, %rcx
-	LONG $0x4865f262; WORD $0xccb8 // vfmadd231ps %zmm4, %zmm3, %zmm1
-	WORD $0x854d; BYTE $0xc0 // testq %r8, %r8
-	LONG $0xfe188e0f; WORD $0xffff // jle .LBB5_9
-	LONG $0x596ffec5; BYTE $0x02 // vmovdqu 2(%rcx), %ymm3
-	LONG $0x48fef162; WORD $0x606f; BYTE $0x03 // vmovdqu64 192(%rax), %zmm4
-	LONG $0x4865f162; WORD $0xd8ef // vpxord %zmm0, %zmm3, %zmm3
-	LONG $0x4865f262; WORD $0x2050 // vpdpbusd (%rax), %zmm3, %zmm4
-	LONG $0x485df162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm4, %zmm4
-	LONG $0x4865f262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm3, %zmm4
-	LONG $0x487cf162; WORD $0xdc5b // vcvtdq2ps %zmm4, %zmm3
-	LONG $0x7979e2c4; BYTE $0x21 // vpbroadcastw (%rcx), %xmm4
-	LONG $0x487df262; WORD $0xe413 // vcvtph2ps %ymm4, %zmm4
-	LONG $0x485cf162; WORD $0x6059; BYTE $0x02 // vmulps 128(%rax), %zmm4, %zmm4
-	LONG $0x4865f262; WORD $0xd4b8 // vfmadd231ps %zmm4, %zmm3, %zmm2
-	LONG $0xfffdcfe9; BYTE $0xff // jmp .LBB5_9
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00 // padding
-	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
-	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
-	LONG $0x02f88349 // cmpq $2, %r8
-	LONG $0xff188d0f; WORD $0xffff // jge .LBB5_6
-	WORD $0x8deb // jmp .LBB5_7
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	LONG $0x8080cccc; WORD $0x8080 // constant
-
-// func dotQ4KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotQ4KVBMI(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	QUAD $0x000b7f052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI6_10(%rip), %xmm0
-	QUAD $0x000b8e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_1(%rip), %xmm1
-	QUAD $0x000b8d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI6_2(%rip), %xmm2
-	QUAD $0x000b5c1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI6_3(%rip), %xmm3
-	QUAD $0x0b622521487df262; WORD $0x0000 // vpmovsxbd .LCPI6_11(%rip), %zmm4
-	QUAD $0x0b4c2d58487df262; WORD $0x0000 // vpbroadcastd .LCPI6_5(%rip), %zmm5
-	QUAD $0x063e3528487cf162; WORD $0x0000 // vmovaps .LCPI6_6(%rip), %zmm6
-	QUAD $0x06743d28487cf162; WORD $0x0000 // vmovaps .LCPI6_7(%rip), %zmm7
-	QUAD $0x06aa0528487c7162; WORD $0x0000 // vmovaps .LCPI6_8(%rip), %zmm8
-	QUAD $0x06e00d28487c7162; WORD $0x0000 // vmovaps .LCPI6_9(%rip), %zmm9
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; BYTE $0x00 // padding
-	LONG $0x20468b48 // movq 32(%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
-	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
-	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
-	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
-	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
-	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x587942c4; WORD $0x0c7a // vpbroadcastd 12(%r10), %xmm15
-	LONG $0x6f7a41c4; WORD $0x046a // vmovdqu 4(%r10), %xmm13
-	LONG $0x1ab70f41 // movzwl (%r10), %ebx
-	QUAD $0x00109a5b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm19
-	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
-	WORD $0xff49; BYTE $0xc8 // decq %r8
-	LONG $0x450162c4; BYTE $0xf8 // vpsrlvd %xmm0, %xmm15, %xmm15
-	LONG $0x7209c1c4; WORD $0x02d5 // vpsrld $2, %xmm13, %xmm14
-	LONG $0xebdb11c5 // vpand %xmm3, %xmm13, %xmm13
-	LONG $0xf9db01c5 // vpand %xmm1, %xmm15, %xmm15
-	LONG $0x088d7362; WORD $0xfa25; BYTE $0xf8 // vpternlogq $248, %xmm2, %xmm14, %xmm15
-	LONG $0xf36e79c5 // vmovd %ebx, %xmm14
-	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
-	LONG $0x137942c4; BYTE $0xf6 // vcvtph2ps %xmm14, %xmm14
-	LONG $0x621141c4; BYTE $0xef // vpunpckldq %xmm15, %xmm13, %xmm13
-	LONG $0x287dc262; WORD $0xc531 // vpmovzxbd %xmm13, %ymm16
-	LONG $0x707941c4; WORD $0xeeed // vpshufd $238, %xmm13, %xmm13
-	LONG $0x317d42c4; BYTE $0xed // vpmovzxbd %xmm13, %ymm13
-	LONG $0x187d42c4; BYTE $0xf6 // vbroadcastss %xmm14, %ymm14
-	LONG $0x590c21c4; WORD $0x0934 // vmulps (%rcx,%r9), %ymm14, %ymm14
-	LONG $0x287ca162; WORD $0xc05b // vcvtdq2ps %ymm16, %ymm16
-	LONG $0xfb6e79c5 // vmovd %ebx, %xmm15
-	LONG $0x5b7c41c4; BYTE $0xed // vcvtdq2ps %ymm13, %ymm13
-	LONG $0x137942c4; BYTE $0xff // vcvtph2ps %xmm15, %xmm15
-	LONG $0x187d42c4; BYTE $0xff // vbroadcastss %xmm15, %ymm15
-	LONG $0x590421c4; WORD $0x0a3c // vmulps (%rdx,%r9), %ymm15, %ymm15
-	LONG $0x20c18349 // addq $32, %r9
-	LONG $0x280c3162; WORD $0xf059 // vmulps %ymm16, %ymm14, %ymm14
-	LONG $0x4065e262; WORD $0xc415 // vprolvd %zmm4, %zmm19, %zmm16
-	LONG $0x407de162; WORD $0xc5db // vpandd %zmm5, %zmm16, %zmm16
-	LONG $0x407de262; WORD $0x0850 // vpdpbusd (%rax), %zmm16, %zmm17
-	LONG $0x4845c262; WORD $0xd616 // vpermps %zmm14, %zmm7, %zmm18
-	LONG $0xb81542c4; BYTE $0xd7 // vfmadd231ps %ymm15, %ymm13, %ymm10
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x407de262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm16, %zmm17
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x487ca162; WORD $0xc15b // vcvtdq2ps %zmm17, %zmm16
-	LONG $0x484dc262; WORD $0xce16 // vpermps %zmm14, %zmm6, %zmm17
-	LONG $0x407dc262; WORD $0xcca8 // vfmadd213ps %zmm12, %zmm16, %zmm17
-	QUAD $0x0030a25b48fd5262; WORD $0x0000 // vbroadcasti64x4 48(%r10), %zmm12
-	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
-	LONG $0x481d7262; WORD $0xe415 // vprolvd %zmm4, %zmm12, %zmm12
-	LONG $0x481d7162; WORD $0xe5db // vpandd %zmm5, %zmm12, %zmm12
-	LONG $0x481de262; WORD $0x0050 // vpdpbusd (%rax), %zmm12, %zmm16
-	LONG $0x407db162; WORD $0xf072; BYTE $0x07 // vpslld $7, %zmm16, %zmm16
-	LONG $0x481de262; WORD $0x4050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm12, %zmm16
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x487c3162; WORD $0xe05b // vcvtdq2ps %zmm16, %zmm12
-	LONG $0x481dc262; WORD $0xd3a8 // vfmadd213ps %zmm11, %zmm12, %zmm18
-	QUAD $0x00509a5b48fd5262; WORD $0x0000 // vbroadcasti64x4 80(%r10), %zmm11
-	LONG $0x571841c4; BYTE $0xe4 // vxorps %xmm12, %xmm12, %xmm12
-	LONG $0x48257262; WORD $0xdc15 // vprolvd %zmm4, %zmm11, %zmm11
-	LONG $0x48257162; WORD $0xdddb // vpandd %zmm5, %zmm11, %zmm11
-	LONG $0x48257262; WORD $0x2050 // vpdpbusd (%rax), %zmm11, %zmm12
-	LONG $0x481dd162; WORD $0xf472; BYTE $0x07 // vpslld $7, %zmm12, %zmm12
-	LONG $0x48257262; WORD $0x6050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm11, %zmm12
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x487c5162; WORD $0xdc5b // vcvtdq2ps %zmm12, %zmm11
-	LONG $0x483d5262; WORD $0xe616 // vpermps %zmm14, %zmm8, %zmm12
-	LONG $0x48253262; WORD $0xe1a8 // vfmadd213ps %zmm17, %zmm11, %zmm12
-	QUAD $0x00709a5b48fd5262; WORD $0x0000 // vbroadcasti64x4 112(%r10), %zmm11
-	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
-	LONG $0x48257262; WORD $0xdc15 // vprolvd %zmm4, %zmm11, %zmm11
-	LONG $0x48257162; WORD $0xdddb // vpandd %zmm5, %zmm11, %zmm11
-	LONG $0x4825e262; WORD $0x0850 // vpdpbusd (%rax), %zmm11, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x4825e262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm11, %zmm17
-	LONG $0x48355262; WORD $0xde16 // vpermps %zmm14, %zmm9, %zmm11
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
-	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
-	QUAD $0x0000208082180f41 // prefetchnta 8320(%r10)
-	LONG $0x90c28149; WORD $0x0000; BYTE $0x00 // addq $144, %r10
-	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps %zmm17, %zmm17
-	LONG $0x40753262; WORD $0xdaa8 // vfmadd213ps %zmm18, %zmm17, %zmm11
-	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfe2e8f0f; WORD $0xffff // jg .LBB6_2
-	LONG $0x481c5162; WORD $0xdb58 // vaddps %zmm11, %zmm12, %zmm11
-	LONG $0x287c41c4; BYTE $0xd2 // vmovaps %ymm10, %ymm10
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d49 // leaq -1(%r15), %rax
-	LONG $0x48245162; WORD $0xd25c // vsubps %zmm10, %zmm11, %zmm10
-	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
-	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
-	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
-	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
-	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
-	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
-	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
-	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
-	LONG $0x117a41c4; WORD $0x2414 // vmovss %xmm10, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfda38f0f; WORD $0xffff // jg .LBB6_1
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x01cccccccccccccc // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0a00080007000600 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x1300110010000f00 // constant
-	QUAD $0x1700160015001400 // constant
-	QUAD $0x00001a0019001800 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0600000004000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0b00000009000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x000000000e000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0e000a0009000800 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1900150014001300 // constant
-	QUAD $0x1d001c001b001a00 // constant
-	QUAD $0x380034001f001e00 // constant
-	QUAD $0x3c003b003a003900 // constant
-	QUAD $0x02003f003e003d00 // constant
-	QUAD $0x0302020202020202 // constant
-	QUAD $0x1803030303030303 // constant
-	QUAD $0x1918181818181818 // constant
-	QUAD $0x2e19191919191919 // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x6c2f2f2f2f2f2f2f // constant
-	QUAD $0x6d6c6c6c6c6c6c6c // constant
-	QUAD $0x046d6d6d6d6d6d6d // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x1a05050505050505 // constant
-	QUAD $0x1b1a1a1a1a1a1a1a // constant
-	QUAD $0x301b1b1b1b1b1b1b // constant
-	QUAD $0x3130303030303030 // constant
-	QUAD $0x6e31313131313131 // constant
-	QUAD $0x6f6e6e6e6e6e6e6e // constant
-	QUAD $0x016f6f6f6f6f6f6f // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0500000000000000 // constant
-	QUAD $0x0700000000000000 // constant
-	QUAD $0x0c00000000000000 // constant
-	QUAD $0x0e00000000000000 // constant
-	QUAD $0x0f00000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0600000000000000 // constant
-	QUAD $0x0700000000000000 // constant
-	QUAD $0x0c00000000000000 // constant
-	QUAD $0x0d00000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0c05050505050505 // constant
-	QUAD $0x0d0c0c0c0c0c0c0c // constant
-	QUAD $0x040d0d0d0d0d0d0d // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0c05050505050505 // constant
-	QUAD $0x0d0c0c0c0c0c0c0c // constant
-	QUAD $0x060d0d0d0d0d0d0d // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x0e07070707070707 // constant
-	QUAD $0x0f0e0e0e0e0e0e0e // constant
-	QUAD $0x060f0f0f0f0f0f0f // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x0e07070707070707 // constant
-	QUAD $0x0f0e0e0e0e0e0e0e // constant
-	QUAD $0x010f0f0f0f0f0f0f // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0a00080007000600 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x1300110010000f00 // constant
-	QUAD $0x1700160015001400 // constant
-	QUAD $0x00001a0019001800 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0f00000000000000 // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x010f0f0f0f0f0f0f // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x01f1d9c5b5a6998d // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x01f1d9c5b5a6998d // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x01f1d9c5b5a6998d // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x0ff1d9c5b5a6998d // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x040000001c000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0300000004000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0000000003000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0100000002000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0000000003000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1f00000000000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x040000001f000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x1e00000005000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1d0000001e000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x060000001d000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0600000005000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0600000007000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0400000006000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0800000008000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0900000009000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0a0000000a000000 // constant
-	QUAD $0x0b0000000a000000 // constant
-	QUAD $0x0b0000000b000000 // constant
-	QUAD $0x0c0000000b000000 // constant
-	QUAD $0x0c0000000c000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x0d0000000d000000 // constant
-	QUAD $0x0e0000000d000000 // constant
-	QUAD $0x0e0000000e000000 // constant
-	QUAD $0x0f0000000e000000 // constant
-	QUAD $0x0f0000000f000000 // constant
-	QUAD $0x000000000f000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x3f00000003000000 // constant
-	QUAD $0x000f0f0f0f3f3f3f // constant
-	QUAD $0x00cccccccc000004 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x0f1c1c1c1c1c1c1c // constant
-	QUAD $0x300f0f0f0f0f0f0f // constant
-	LONG $0x30303030; WORD $0x3030; BYTE $0x30 // constant
-
-// func dotQ5KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotQ5KVBMI(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	QUAD $0x000c03052179e2c4; BYTE $0x00 // vpmovsxbd .LCPI7_15(%rip), %xmm0
-	QUAD $0x000c4e0d5979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_1(%rip), %xmm1
-	QUAD $0x000c4d155979e2c4; BYTE $0x00 // vpbroadcastq .LCPI7_2(%rip), %xmm2
-	QUAD $0x000bdc1d5879e2c4; BYTE $0x00 // vpbroadcastd .LCPI7_3(%rip), %xmm3
-	QUAD $0x0c222521487df262; WORD $0x0000 // vpmovsxbd .LCPI7_16(%rip), %zmm4
-	QUAD $0x0c082d21487df262; WORD $0x0000 // vpmovsxbd .LCPI7_17(%rip), %zmm5
-	QUAD $0x0bc23558487df262; WORD $0x0000 // vpbroadcastd .LCPI7_6(%rip), %zmm6
-	QUAD $0x0bbc3d58487df262; WORD $0x0000 // vpbroadcastd .LCPI7_7(%rip), %zmm7
-	QUAD $0x082a0528487c7162; WORD $0x0000 // vmovaps .LCPI7_8(%rip), %zmm8
-	QUAD $0x0bc00d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_18(%rip), %zmm9
-	QUAD $0x08961528487c7162; WORD $0x0000 // vmovaps .LCPI7_10(%rip), %zmm10
-	QUAD $0x0bbc1d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_19(%rip), %zmm11
-	QUAD $0x09022528487c7162; WORD $0x0000 // vmovaps .LCPI7_12(%rip), %zmm12
-	QUAD $0x0b882d21487d7262; WORD $0x0000 // vpmovsxbd .LCPI7_20(%rip), %zmm13
-	QUAD $0x096e3528487c7162; WORD $0x0000 // vmovaps .LCPI7_14(%rip), %zmm14
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
-	LONG $0x20468b48 // movq 32(%rsi), %rax
-	LONG $0x084e8b48 // movq 8(%rsi), %rcx
-	LONG $0x10568b48 // movq 16(%rsi), %rdx
-	LONG $0x570041c4; BYTE $0xff // vxorps %xmm15, %xmm15, %xmm15
-	LONG $0x007ca162; WORD $0xc057 // vxorps %xmm16, %xmm16, %xmm16
-	LONG $0x0074a162; WORD $0xc957 // vxorps %xmm17, %xmm17, %xmm17
-	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
-	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
-	WORD $0x894d; BYTE $0xea // movq %r13, %r10
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
-	LONG $0x087dc262; WORD $0x6258; BYTE $0x03 // vpbroadcastd 12(%r10), %xmm20
-	QUAD $0x0004926f08fec162; WORD $0x0000 // vmovdqu64 4(%r10), %xmm18
-	LONG $0x1ab70f41 // movzwl (%r10), %ebx
-	QUAD $0x0030b25b48fdc262; WORD $0x0000 // vbroadcasti64x4 48(%r10), %zmm22
-	WORD $0xff49; BYTE $0xc8 // decq %r8
-	LONG $0x005de262; WORD $0xe045 // vpsrlvd %xmm0, %xmm20, %xmm20
-	LONG $0x0065b162; WORD $0xd272; BYTE $0x02 // vpsrld $2, %xmm18, %xmm19
-	LONG $0x006de162; WORD $0xd3db // vpandd %xmm3, %xmm18, %xmm18
-	LONG $0x00dde162; WORD $0xe1db // vpandq %xmm1, %xmm20, %xmm20
-	LONG $0x00e5e362; WORD $0xe225; BYTE $0xf8 // vpternlogq $248, %xmm2, %xmm19, %xmm20
-	LONG $0x087de162; WORD $0xdb6e // vmovd %ebx, %xmm19
-	LONG $0x5ab70f41; BYTE $0x02 // movzwl 2(%r10), %ebx
-	LONG $0x087da262; WORD $0xdb13 // vcvtph2ps %xmm19, %xmm19
-	LONG $0x006da162; WORD $0xd462 // vpunpckldq %xmm20, %xmm18, %xmm18
-	LONG $0x287da262; WORD $0xea31 // vpmovzxbd %xmm18, %ymm21
-	LONG $0x087da162; WORD $0xd270; BYTE $0xee // vpshufd $238, %xmm18, %xmm18
-	LONG $0x287da262; WORD $0xd231 // vpmovzxbd %xmm18, %ymm18
-	LONG $0x287da262; WORD $0xdb18 // vbroadcastss %xmm19, %ymm19
-	LONG $0x2064a162; WORD $0x1c59; BYTE $0x09 // vmulps (%rcx,%r9), %ymm19, %ymm19
-	LONG $0x287ca162; WORD $0xed5b // vcvtdq2ps %ymm21, %ymm21
-	LONG $0x087de162; WORD $0xe36e // vmovd %ebx, %xmm20
-	LONG $0x287ca162; WORD $0xd25b // vcvtdq2ps %ymm18, %ymm18
-	LONG $0x087da262; WORD $0xe413 // vcvtph2ps %xmm20, %xmm20
-	LONG $0x287da262; WORD $0xe418 // vbroadcastss %xmm20, %ymm20
-	LONG $0x205ca162; WORD $0x2459; BYTE $0x0a // vmulps (%rdx,%r9), %ymm20, %ymm20
-	LONG $0x20c18349 // addq $32, %r9
-	LONG $0x2064a162; WORD $0xdd59 // vmulps %ymm21, %ymm19, %ymm19
-	LONG $0x404de262; WORD $0xec15 // vprolvd %zmm4, %zmm22, %zmm21
-	QUAD $0x0010b25b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm22
-	LONG $0x4055e162; WORD $0xeedb // vpandd %zmm6, %zmm21, %zmm21
-	LONG $0x483d2262; WORD $0xc316 // vpermps %zmm19, %zmm8, %zmm24
-	LONG $0x482da262; WORD $0xfb16 // vpermps %zmm19, %zmm10, %zmm23
-	LONG $0x206d3262; WORD $0xfcb8 // vfmadd231ps %ymm20, %ymm18, %ymm15
-	LONG $0x404de262; WORD $0xf515 // vprolvd %zmm5, %zmm22, %zmm22
-	LONG $0x404de362; WORD $0xef25; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm22, %zmm21
-	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
-	LONG $0x4055e262; WORD $0x3050 // vpdpbusd (%rax), %zmm21, %zmm22
-	LONG $0x404db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm22
-	LONG $0x4055e262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm21, %zmm22
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x487ca162; WORD $0xee5b // vcvtdq2ps %zmm22, %zmm21
-	LONG $0x40552262; WORD $0xc1a8 // vfmadd213ps %zmm17, %zmm21, %zmm24
-	QUAD $0x00508a5b48fdc262; WORD $0x0000 // vbroadcasti64x4 80(%r10), %zmm17
-	QUAD $0x0010aa5b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm21
-	LONG $0x4075e262; WORD $0xcc15 // vprolvd %zmm4, %zmm17, %zmm17
-	LONG $0x4055c262; WORD $0xe915 // vprolvd %zmm9, %zmm21, %zmm21
-	LONG $0x4075e162; WORD $0xcedb // vpandd %zmm6, %zmm17, %zmm17
-	LONG $0x4055e362; WORD $0xcf25; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm21, %zmm17
-	LONG $0x0055a162; WORD $0xedef // vpxord %xmm21, %xmm21, %xmm21
-	LONG $0x4075e262; WORD $0x2850 // vpdpbusd (%rax), %zmm17, %zmm21
-	LONG $0x4055b162; WORD $0xf572; BYTE $0x07 // vpslld $7, %zmm21, %zmm21
-	LONG $0x4075e262; WORD $0x6850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm17, %zmm21
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	LONG $0x487ca162; WORD $0xcd5b // vcvtdq2ps %zmm21, %zmm17
-	LONG $0x4075a262; WORD $0xf8a8 // vfmadd213ps %zmm16, %zmm17, %zmm23
-	QUAD $0x0070825b48fdc262; WORD $0x0000 // vbroadcasti64x4 112(%r10), %zmm16
-	QUAD $0x00108a5b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm17
-	LONG $0x407de262; WORD $0xc415 // vprolvd %zmm4, %zmm16, %zmm16
-	LONG $0x4075c262; WORD $0xcb15 // vprolvd %zmm11, %zmm17, %zmm17
-	LONG $0x407de162; WORD $0xc6db // vpandd %zmm6, %zmm16, %zmm16
-	LONG $0x4075e362; WORD $0xc725; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm17, %zmm16
-	LONG $0x0075a162; WORD $0xc9ef // vpxord %xmm17, %xmm17, %xmm17
-	LONG $0x407de262; WORD $0x0850 // vpdpbusd (%rax), %zmm16, %zmm17
-	LONG $0x4075b162; WORD $0xf172; BYTE $0x07 // vpslld $7, %zmm17, %zmm17
-	LONG $0x407de262; WORD $0x4850; BYTE $0x01 // vpdpbusd 64(%rax), %zmm16, %zmm17
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	QUAD $0x0010b25b48fdc262; WORD $0x0000 // vbroadcasti64x4 16(%r10), %zmm22
-	LONG $0x404dc262; WORD $0xf515 // vprolvd %zmm13, %zmm22, %zmm22
-	LONG $0x487ca162; WORD $0xc15b // vcvtdq2ps %zmm17, %zmm16
-	LONG $0x481da262; WORD $0xcb16 // vpermps %zmm19, %zmm12, %zmm17
-	LONG $0x407d8262; WORD $0xc8a8 // vfmadd213ps %zmm24, %zmm16, %zmm17
-	QUAD $0x0090825b48fdc262; WORD $0x0000 // vbroadcasti64x4 144(%r10), %zmm16
-	LONG $0x407de262; WORD $0xc415 // vprolvd %zmm4, %zmm16, %zmm16
-	LONG $0x407de162; WORD $0xc6db // vpandd %zmm6, %zmm16, %zmm16
-	LONG $0x404de362; WORD $0xc725; BYTE $0xd8 // vpternlogd $216, %zmm7, %zmm22, %zmm16
-	LONG $0x004da162; WORD $0xf6ef // vpxord %xmm22, %xmm22, %xmm22
-	LONG $0x407de262; WORD $0x3050 // vpdpbusd (%rax), %zmm16, %zmm22
-	LONG $0x404db162; WORD $0xf672; BYTE $0x07 // vpslld $7, %zmm22, %zmm22
-	LONG $0x407de262; WORD $0x7050; BYTE $0x01 // vpdpbusd 64(%rax), %zmm16, %zmm22
-	LONG $0x480da262; WORD $0xc316 // vpermps %zmm19, %zmm14, %zmm16
-	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
-	QUAD $0x0000200082180f41 // prefetchnta 8192(%r10)
-	QUAD $0x0000204082180f41 // prefetchnta 8256(%r10)
-	QUAD $0x0000208082180f41 // prefetchnta 8320(%r10)
-	LONG $0xb0c28149; WORD $0x0000; BYTE $0x00 // addq $176, %r10
-	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps %zmm22, %zmm22
-	LONG $0x404da262; WORD $0xc7a8 // vfmadd213ps %zmm23, %zmm22, %zmm16
-	LONG $0x01f88349 // cmpq $1, %r8
-	LONG $0xfdb78f0f; WORD $0xffff // jg .LBB7_2
-	LONG $0x4074a162; WORD $0xc058 // vaddps %zmm16, %zmm17, %zmm16
-	LONG $0x287c41c4; BYTE $0xff // vmovaps %ymm15, %ymm15
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d49 // leaq -1(%r15), %rax
-	LONG $0x407c5162; WORD $0xff5c // vsubps %zmm15, %zmm16, %zmm15
-	LONG $0x48fd3362; WORD $0xf81b; BYTE $0x01 // vextractf64x4 $1, %zmm15, %ymm16
-	LONG $0x28043162; WORD $0xf858 // vaddps %ymm16, %ymm15, %ymm15
-	LONG $0x287d3362; WORD $0xf819; BYTE $0x01 // vextractf32x4 $1, %ymm15, %xmm16
-	LONG $0x007c5162; WORD $0xff58 // vaddps %xmm15, %xmm16, %xmm15
-	LONG $0x0885c162; WORD $0xc7c6; BYTE $0x01 // vshufpd $1, %xmm15, %xmm15, %xmm16
-	LONG $0x08043162; WORD $0xf858 // vaddps %xmm16, %xmm15, %xmm15
-	LONG $0x087ec162; WORD $0xc716 // vmovshdup %xmm15, %xmm16
-	LONG $0x08063162; WORD $0xf858 // vaddss %xmm16, %xmm15, %xmm15
-	LONG $0x117a41c4; WORD $0x243c // vmovss %xmm15, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfd258f0f; WORD $0xffff // jg .LBB7_1
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0x04000300020001cc // constant
-	QUAD $0x0800070006000500 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1a00190018001700 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000020000000100 // constant
-	QUAD $0x0000040000000300 // constant
-	QUAD $0x0000070000000600 // constant
-	QUAD $0x0000090000000800 // constant
-	QUAD $0x00000c0000000b00 // constant
-	QUAD $0x00000e0000000d00 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0600050004000300 // constant
-	QUAD $0x0a00090008000700 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x1500140013001200 // constant
-	QUAD $0x1c001b001a001900 // constant
-	QUAD $0x34001f001e001d00 // constant
-	QUAD $0x3b003a0039003800 // constant
-	QUAD $0x3f003e003d003c00 // constant
-	QUAD $0x0202020202020200 // constant
-	QUAD $0x0303030303030302 // constant
-	QUAD $0x1818181818181803 // constant
-	QUAD $0x1919191919191918 // constant
-	QUAD $0x2e2e2e2e2e2e2e19 // constant
-	QUAD $0x2f2f2f2f2f2f2f2e // constant
-	QUAD $0x6c6c6c6c6c6c6c2f // constant
-	QUAD $0x6d6d6d6d6d6d6d6c // constant
-	QUAD $0x040404040404046d // constant
-	QUAD $0x0505050505050504 // constant
-	QUAD $0x1a1a1a1a1a1a1a05 // constant
-	QUAD $0x1b1b1b1b1b1b1b1a // constant
-	QUAD $0x303030303030301b // constant
-	QUAD $0x3131313131313130 // constant
-	QUAD $0x6e6e6e6e6e6e6e31 // constant
-	QUAD $0x6f6f6f6f6f6f6f6e // constant
-	QUAD $0x000000000000016f // constant
-	QUAD $0x0000000000000200 // constant
-	QUAD $0x0000000000000400 // constant
-	QUAD $0x0000000000000500 // constant
-	QUAD $0x0000000000000700 // constant
-	QUAD $0x0000000000000c00 // constant
-	QUAD $0x0000000000000e00 // constant
-	QUAD $0x0000000000000f00 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000100 // constant
-	QUAD $0x0000000000000200 // constant
-	QUAD $0x0000000000000300 // constant
-	QUAD $0x0000000000000600 // constant
-	QUAD $0x0000000000000700 // constant
-	QUAD $0x0000000000000c00 // constant
-	QUAD $0x0000000000000d00 // constant
-	QUAD $0x0404040404040400 // constant
-	QUAD $0x0505050505050504 // constant
-	QUAD $0x0c0c0c0c0c0c0c05 // constant
-	QUAD $0x0d0d0d0d0d0d0d0c // constant
-	QUAD $0x040404040404040d // constant
-	QUAD $0x0505050505050504 // constant
-	QUAD $0x0c0c0c0c0c0c0c05 // constant
-	QUAD $0x0d0d0d0d0d0d0d0c // constant
-	QUAD $0x060606060606060d // constant
-	QUAD $0x0707070707070706 // constant
-	QUAD $0x0e0e0e0e0e0e0e07 // constant
-	QUAD $0x0f0f0f0f0f0f0f0e // constant
-	QUAD $0x060606060606060f // constant
-	QUAD $0x0707070707070706 // constant
-	QUAD $0x0e0e0e0e0e0e0e07 // constant
-	QUAD $0x0f0f0f0f0f0f0f0e // constant
-	QUAD $0x040003000200010f // constant
-	QUAD $0x0800070006000500 // constant
-	QUAD $0x0d000c000b000a00 // constant
-	QUAD $0x110010000f000e00 // constant
-	QUAD $0x1600150014001300 // constant
-	QUAD $0x1a00190018001700 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0f0f0f0f0f0f0f00 // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x6a5d4f3f2d18010f // constant
-	QUAD $0xd9c5b5a6998d8176 // constant
-	QUAD $0x6a5d4f3f2d1801f1 // constant
-	QUAD $0xd9c5b5a6998d8176 // constant
-	QUAD $0x6a5d4f3f2d1801f1 // constant
-	QUAD $0xd9c5b5a6998d8176 // constant
-	QUAD $0x6a5d4f3f2d1801f1 // constant
-	QUAD $0xd9c5b5a6998d8176 // constant
-	QUAD $0x0000000000000ff1 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x00001c0000001c00 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x00001f0000001f00 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x00001e0000001e00 // constant
-	QUAD $0x00001e0000001e00 // constant
-	QUAD $0x00001e0000001e00 // constant
-	QUAD $0x00001e0000001e00 // constant
-	QUAD $0x00001d0000001d00 // constant
-	QUAD $0x00001d0000001d00 // constant
-	QUAD $0x00001d0000001d00 // constant
-	QUAD $0x00001d0000001d00 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000040000000400 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000050000000500 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000060000000600 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000070000000700 // constant
-	QUAD $0x0000080000000800 // constant
-	QUAD $0x0000080000000800 // constant
-	QUAD $0x0000090000000900 // constant
-	QUAD $0x0000090000000900 // constant
-	QUAD $0x00000a0000000a00 // constant
-	QUAD $0x00000a0000000a00 // constant
-	QUAD $0x00000b0000000b00 // constant
-	QUAD $0x00000b0000000b00 // constant
-	QUAD $0x00000c0000000c00 // constant
-	QUAD $0x00000c0000000c00 // constant
-	QUAD $0x00000d0000000d00 // constant
-	QUAD $0x00000d0000000d00 // constant
-	QUAD $0x00000e0000000e00 // constant
-	QUAD $0x00000e0000000e00 // constant
-	QUAD $0x00000f0000000f00 // constant
-	QUAD $0x00000f0000000f00 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000010000000100 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000020000000200 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0000030000000300 // constant
-	QUAD $0x0f0f0f3f3f3f3f00 // constant
-	QUAD $0x000400101010100f // constant
-	QUAD $0x1e1e1e1e1e1e1e00 // constant
-	QUAD $0x1d1d1d1d1d1d1d1e // constant
-	QUAD $0x020202020202021d // constant
-	QUAD $0x0101010101010102 // constant
-	QUAD $0x0000000000000001 // constant
-	QUAD $0x1f1f1f1f1f1f1f00 // constant
-	QUAD $0x040404040404041f // constant
-	QUAD $0x0303030303030304 // constant
-	QUAD $0x0000000000000003 // constant
-	QUAD $0x1c1c1c1c1c1c1c00 // constant
-	QUAD $0x0f0f0f0f0f0f0f1c // constant
-	QUAD $0x303030303030300f // constant
-	BYTE $0x30 // constant
-
-// func dotQ6KVBMI(y *float32, w *byte, stride int, rows int, nb int, a *Act)
-TEXT ·dotQ6KVBMI(SB), NOSPLIT|NOFRAME, $0-48
-	MOVQ y+0(FP), R12
-	MOVQ w+8(FP), R13
-	MOVQ stride+16(FP), R14
-	MOVQ rows+24(FP), R15
-	MOVQ nb+32(FP), DI
-	MOVQ a+40(FP), SI
-	PCALIGN $64
-	QUAD $0x09760528487cf162; WORD $0x0000 // vmovaps .LCPI8_0(%rip), %zmm0
-	QUAD $0x0b3c0d21487df262; WORD $0x0000 // vpmovsxbd .LCPI8_10(%rip), %zmm1
-	QUAD $0x0b2e1558487df262; WORD $0x0000 // vpbroadcastd .LCPI8_2(%rip), %zmm2
-	QUAD $0x0b201d58487df262; WORD $0x0000 // vpbroadcastd .LCPI8_3(%rip), %zmm3
-	QUAD $0x09ce2528487cf162; WORD $0x0000 // vmovaps .LCPI8_4(%rip), %zmm4
-	QUAD $0x000b092d587de2c4; BYTE $0x00 // vpbroadcastd .LCPI8_5(%rip), %ymm5
-	QUAD $0x09fb3528487cf162; WORD $0x0000 // vmovaps .LCPI8_6(%rip), %zmm6
-	QUAD $0x0a313d28487cf162; WORD $0x0000 // vmovaps .LCPI8_7(%rip), %zmm7
-	QUAD $0x0a670528487c7162; WORD $0x0000 // vmovaps .LCPI8_8(%rip), %zmm8
-	QUAD $0x00000adf0d107ac5 // vmovss .LCPI8_9(%rip), %xmm9
-	WORD $0xff48; BYTE $0xc7 // incq %rdi
-	QUAD $0x000000841f0f2e66; LONG $0x90660000 // padding
-	LONG $0x08468b48 // movq 8(%rsi), %rax
-	LONG $0x204e8b48 // movq 32(%rsi), %rcx
-	LONG $0x572841c4; BYTE $0xd2 // vxorps %xmm10, %xmm10, %xmm10
-	LONG $0x572041c4; BYTE $0xdb // vxorps %xmm11, %xmm11, %xmm11
-	WORD $0x8948; BYTE $0xfa // movq %rdi, %rdx
-	WORD $0x894d; BYTE $0xe8 // movq %r13, %r8
-	QUAD $0x0000000000841f0f // padding
-	LONG $0x20107cc5 // vmovups (%rax), %ymm12
-	QUAD $0x000000d098b70f41 // movzwl 208(%r8), %ebx
-	LONG $0x487d5262; WORD $0x6821; BYTE $0x0c // vpmovsxbd 192(%r8), %zmm13
-	LONG $0x4805d162; WORD $0x3071; BYTE $0x02 // vpsllw $2, (%r8), %zmm15
-	LONG $0x20c08348 // addq $32, %rax
-	WORD $0xff48; BYTE $0xca // decq %rdx
-	LONG $0xf36e79c5 // vmovd %ebx, %xmm14
-	LONG $0x137942c4; BYTE $0xf6 // vcvtph2ps %xmm14, %xmm14
-	LONG $0x487d5262; WORD $0xe416 // vpermps %zmm12, %zmm0, %zmm12
-	LONG $0x487d5262; WORD $0xf618 // vbroadcastss %xmm14, %zmm14
-	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps %zmm13, %zmm13
-	LONG $0x481c5162; WORD $0xe659 // vmulps %zmm14, %zmm12, %zmm12
-	LONG $0x48fd5262; WORD $0x705b; BYTE $0x04 // vbroadcasti64x4 128(%r8), %zmm14
-	LONG $0x481c5162; WORD $0xe559 // vmulps %zmm13, %zmm12, %zmm12
-	LONG $0x48057162; WORD $0xeadb // vpandd %zmm2, %zmm15, %zmm13
-	LONG $0x48fe7162; WORD $0x796f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm15
-	LONG $0x485dc262; WORD $0xd416 // vpermps %zmm12, %zmm4, %zmm18
-	LONG $0x484dc262; WORD $0xcc16 // vpermps %zmm12, %zmm6, %zmm17
-	LONG $0x480d7262; WORD $0xf115 // vprolvd %zmm1, %zmm14, %zmm14
-	LONG $0x480d7362; WORD $0xeb25; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm14, %zmm13
-	LONG $0x48157262; WORD $0x3950 // vpdpbusd (%rcx), %zmm13, %zmm15
-	LONG $0x480dd162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm14
-	LONG $0x48157262; WORD $0x7150; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm13, %zmm14
-	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
-	LONG $0x48fdc262; WORD $0x405b; BYTE $0x04 // vbroadcasti64x4 128(%r8), %zmm16
-	LONG $0x48fe7162; WORD $0x796f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm15
-	LONG $0x487c5162; WORD $0xee5b // vcvtdq2ps %zmm14, %zmm13
-	LONG $0x4815c262; WORD $0xd3a8 // vfmadd213ps %zmm11, %zmm13, %zmm18
-	LONG $0x4825d162; WORD $0x1071; BYTE $0x02 // vpsrlw $2, (%r8), %zmm11
-	LONG $0x407d7262; WORD $0xed15 // vprolvd %zmm5, %zmm16, %zmm13
-	LONG $0x48257162; WORD $0xdadb // vpandd %zmm2, %zmm11, %zmm11
-	LONG $0x48157362; WORD $0xdb25; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm13, %zmm11
-	LONG $0x48257262; WORD $0x3950 // vpdpbusd (%rcx), %zmm11, %zmm15
-	LONG $0x4815d162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm13
-	LONG $0x48257262; WORD $0x6950; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm11, %zmm13
-	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
-	LONG $0x487c5162; WORD $0xdd5b // vcvtdq2ps %zmm13, %zmm11
-	LONG $0x4825c262; WORD $0xcaa8 // vfmadd213ps %zmm10, %zmm11, %zmm17
-	LONG $0x48fd5262; WORD $0x585b; BYTE $0x05 // vbroadcasti64x4 160(%r8), %zmm11
-	QUAD $0x02017071482dd162 // vpsllw $2, 64(%r8), %zmm10
-	LONG $0x48257262; WORD $0xd915 // vprolvd %zmm1, %zmm11, %zmm11
-	LONG $0x482d7162; WORD $0xd2db // vpandd %zmm2, %zmm10, %zmm10
-	LONG $0x48257362; WORD $0xd325; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm11, %zmm10
-	LONG $0x48fe7162; WORD $0x596f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm11
-	LONG $0x482d7262; WORD $0x1950 // vpdpbusd (%rcx), %zmm10, %zmm11
-	LONG $0x4825d162; WORD $0xf372; BYTE $0x07 // vpslld $7, %zmm11, %zmm11
-	LONG $0x482d7262; WORD $0x5950; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm10, %zmm11
-	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
-	LONG $0x48fdc262; WORD $0x405b; BYTE $0x05 // vbroadcasti64x4 160(%r8), %zmm16
-	LONG $0x48fe7162; WORD $0x796f; BYTE $0x03 // vmovdqu64 192(%rcx), %zmm15
-	LONG $0x407d7262; WORD $0xf515 // vprolvd %zmm5, %zmm16, %zmm14
-	LONG $0x487c5162; WORD $0xd35b // vcvtdq2ps %zmm11, %zmm10
-	LONG $0x48455262; WORD $0xdc16 // vpermps %zmm12, %zmm7, %zmm11
-	LONG $0x482d3262; WORD $0xdaa8 // vfmadd213ps %zmm18, %zmm10, %zmm11
-	QUAD $0x02015071482dd162 // vpsrlw $2, 64(%r8), %zmm10
-	LONG $0x482d7162; WORD $0xd2db // vpandd %zmm2, %zmm10, %zmm10
-	LONG $0x480d7362; WORD $0xd325; BYTE $0xd8 // vpternlogd $216, %zmm3, %zmm14, %zmm10
-	LONG $0x482d7262; WORD $0x3950 // vpdpbusd (%rcx), %zmm10, %zmm15
-	LONG $0x480dd162; WORD $0xf772; BYTE $0x07 // vpslld $7, %zmm15, %zmm14
-	LONG $0x482d7262; WORD $0x7150; BYTE $0x01 // vpdpbusd 64(%rcx), %zmm10, %zmm14
-	LONG $0x483d5262; WORD $0xd416 // vpermps %zmm12, %zmm8, %zmm10
-	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
-	QUAD $0x0000200080180f41 // prefetchnta 8192(%r8)
-	QUAD $0x0000204080180f41 // prefetchnta 8256(%r8)
-	QUAD $0x0000208080180f41 // prefetchnta 8320(%r8)
-	QUAD $0x000020c080180f41 // prefetchnta 8384(%r8)
-	LONG $0xd2c08149; WORD $0x0000; BYTE $0x00 // addq $210, %r8
-	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps %zmm14, %zmm14
-	LONG $0x480d3262; WORD $0xd1a8 // vfmadd213ps %zmm17, %zmm14, %zmm10
-	LONG $0x01fa8348 // cmpq $1, %rdx
-	LONG $0xfe388f0f; WORD $0xffff // jg .LBB8_2
-	LONG $0x48245162; WORD $0xd258 // vaddps %zmm10, %zmm11, %zmm10
-	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
-	LONG $0xff478d49 // leaq -1(%r15), %rax
-	LONG $0x48fd5362; WORD $0xd31b; BYTE $0x01 // vextractf64x4 $1, %zmm10, %ymm11
-	LONG $0x582c41c4; BYTE $0xd3 // vaddps %ymm11, %ymm10, %ymm10
-	LONG $0x197d43c4; WORD $0x01d3 // vextractf128 $1, %ymm10, %xmm11
-	LONG $0x582041c4; BYTE $0xd2 // vaddps %xmm10, %xmm11, %xmm10
-	LONG $0xc62941c4; WORD $0x01da // vshufpd $1, %xmm10, %xmm10, %xmm11
-	LONG $0x582841c4; BYTE $0xd3 // vaddps %xmm11, %xmm10, %xmm10
-	LONG $0x167a41c4; BYTE $0xda // vmovshdup %xmm10, %xmm11
-	LONG $0x582a41c4; BYTE $0xd3 // vaddss %xmm11, %xmm10, %xmm10
-	LONG $0x592a41c4; BYTE $0xd1 // vmulss %xmm9, %xmm10, %xmm10
-	LONG $0x117a41c4; WORD $0x2414 // vmovss %xmm10, (%r12)
-	LONG $0x04c48349 // addq $4, %r12
-	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0xfdc38f0f; WORD $0xffff // jg .LBB8_1
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	BYTE $0xc3 // retq
-	QUAD $0xcccccccccccccccc // constant
-	QUAD $0x01cccccccccccccc // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0a00080007000600 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x1300110010000f00 // constant
-	QUAD $0x1700160015001400 // constant
-	QUAD $0x00001a0019001800 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0600000004000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0b00000009000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x000000000e000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0700060005000400 // constant
-	QUAD $0x0e000a0009000800 // constant
-	QUAD $0x1200110010000f00 // constant
-	QUAD $0x1900150014001300 // constant
-	QUAD $0x1d001c001b001a00 // constant
-	QUAD $0x380034001f001e00 // constant
-	QUAD $0x3c003b003a003900 // constant
-	QUAD $0x02003f003e003d00 // constant
-	QUAD $0x0302020202020202 // constant
-	QUAD $0x1803030303030303 // constant
-	QUAD $0x1918181818181818 // constant
-	QUAD $0x2e19191919191919 // constant
-	QUAD $0x2f2e2e2e2e2e2e2e // constant
-	QUAD $0x6c2f2f2f2f2f2f2f // constant
-	QUAD $0x6d6c6c6c6c6c6c6c // constant
-	QUAD $0x046d6d6d6d6d6d6d // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x1a05050505050505 // constant
-	QUAD $0x1b1a1a1a1a1a1a1a // constant
-	QUAD $0x301b1b1b1b1b1b1b // constant
-	QUAD $0x3130303030303030 // constant
-	QUAD $0x6e31313131313131 // constant
-	QUAD $0x6f6e6e6e6e6e6e6e // constant
-	QUAD $0x016f6f6f6f6f6f6f // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0500000000000000 // constant
-	QUAD $0x0700000000000000 // constant
-	QUAD $0x0c00000000000000 // constant
-	QUAD $0x0e00000000000000 // constant
-	QUAD $0x0f00000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0200000000000000 // constant
-	QUAD $0x0300000000000000 // constant
-	QUAD $0x0600000000000000 // constant
-	QUAD $0x0700000000000000 // constant
-	QUAD $0x0c00000000000000 // constant
-	QUAD $0x0d00000000000000 // constant
-	QUAD $0x0400000000000000 // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0c05050505050505 // constant
-	QUAD $0x0d0c0c0c0c0c0c0c // constant
-	QUAD $0x040d0d0d0d0d0d0d // constant
-	QUAD $0x0504040404040404 // constant
-	QUAD $0x0c05050505050505 // constant
-	QUAD $0x0d0c0c0c0c0c0c0c // constant
-	QUAD $0x060d0d0d0d0d0d0d // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x0e07070707070707 // constant
-	QUAD $0x0f0e0e0e0e0e0e0e // constant
-	QUAD $0x060f0f0f0f0f0f0f // constant
-	QUAD $0x0706060606060606 // constant
-	QUAD $0x0e07070707070707 // constant
-	QUAD $0x0f0e0e0e0e0e0e0e // constant
-	QUAD $0x010f0f0f0f0f0f0f // constant
-	QUAD $0x0500040003000200 // constant
-	QUAD $0x0a00080007000600 // constant
-	QUAD $0x0e000d000c000b00 // constant
-	QUAD $0x1300110010000f00 // constant
-	QUAD $0x1700160015001400 // constant
-	QUAD $0x00001a0019001800 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0f00000000000000 // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x0f0f0f0f0f0f0f0f // constant
-	QUAD $0x010f0f0f0f0f0f0f // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x01f1d9c5b5a6998d // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x01f1d9c5b5a6998d // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x01f1d9c5b5a6998d // constant
-	QUAD $0x81766a5d4f3f2d18 // constant
-	QUAD $0x0ff1d9c5b5a6998d // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x000000001c000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1c00000000000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x1c0000001c000000 // constant
-	QUAD $0x040000001c000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0300000004000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0000000003000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0100000002000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0000000003000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x1f00000000000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x1f0000001f000000 // constant
-	QUAD $0x040000001f000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x1e00000005000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1e0000001e000000 // constant
-	QUAD $0x1d0000001e000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x1d0000001d000000 // constant
-	QUAD $0x060000001d000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0000000007000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0600000005000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0600000007000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0400000006000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0000000004000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0400000003000000 // constant
-	QUAD $0x0400000004000000 // constant
-	QUAD $0x0500000004000000 // constant
-	QUAD $0x0500000005000000 // constant
-	QUAD $0x0600000005000000 // constant
-	QUAD $0x0600000006000000 // constant
-	QUAD $0x0700000006000000 // constant
-	QUAD $0x0700000007000000 // constant
-	QUAD $0x0800000007000000 // constant
-	QUAD $0x0800000008000000 // constant
-	QUAD $0x0900000008000000 // constant
-	QUAD $0x0900000009000000 // constant
-	QUAD $0x0a00000009000000 // constant
-	QUAD $0x0a0000000a000000 // constant
-	QUAD $0x0b0000000a000000 // constant
-	QUAD $0x0b0000000b000000 // constant
-	QUAD $0x0c0000000b000000 // constant
-	QUAD $0x0c0000000c000000 // constant
-	QUAD $0x0d0000000c000000 // constant
-	QUAD $0x0d0000000d000000 // constant
-	QUAD $0x0e0000000d000000 // constant
-	QUAD $0x0e0000000e000000 // constant
-	QUAD $0x0f0000000e000000 // constant
-	QUAD $0x0f0000000f000000 // constant
-	QUAD $0x000000000f000000 // constant
-	QUAD $0x0000000000000000 // constant
-	QUAD $0x0100000000000000 // constant
-	QUAD $0x0100000001000000 // constant
-	QUAD $0x0200000001000000 // constant
-	QUAD $0x0200000002000000 // constant
-	QUAD $0x0300000002000000 // constant
-	QUAD $0x0300000003000000 // constant
-	QUAD $0x0000000003000000 // constant
-	QUAD $0xc0000000023e8000 // constant
-	QUAD $0x063c3c3c3cc0c0c0 // constant
-	QUAD $0x0406060606060606 // constant
-	LONG $0x04040404; WORD $0x0404; BYTE $0x04 // constant
-
 // func dotF32VBMI(y *float32, w *byte, stride int, rows int, n int, x *float32)
 TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ y+0(FP), R12
@@ -2913,12 +7028,12 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ x+40(FP), SI
 	PCALIGN $64
 	LONG $0x40ff8348 // cmpq $64, %rdi
-	WORD $0x387d // jge .LBB9_1
+	WORD $0x387d // jge .LBB15_1
 	LONG $0x10ff8348 // cmpq $16, %rdi
-	LONG $0x021e8c0f; WORD $0x0000 // jl .LBB9_17
+	LONG $0x021e8c0f; WORD $0x0000 // jl .LBB15_17
 	LONG $0xf1478d48 // leaq -15(%rdi), %rax
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
-	LONG $0x000171e9; BYTE $0x00 // jmp .LBB9_11
+	LONG $0x000171e9; BYTE $0x00 // jmp .LBB15_11
 	WORD $0x1f0f; BYTE $0x00 // padding
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
@@ -2926,7 +7041,7 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0x03058e0f; WORD $0x0000 // jle .LBB9_36
+	LONG $0x03058e0f; WORD $0x0000 // jle .LBB15_36
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
@@ -2952,10 +7067,10 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // addq $256, %rcx
 	LONG $0x01000548; WORD $0x0000 // addq $256, %rax
 	LONG $0x7ff88349 // cmpq $127, %r8
-	WORD $0x947f // jg .LBB9_2
+	WORD $0x947f // jg .LBB15_2
 	LONG $0x40428d4c // leaq 64(%rdx), %r8
 	LONG $0x50f88349 // cmpq $80, %r8
-	WORD $0x2b7c // jl .LBB9_4
+	WORD $0x2b7c // jl .LBB15_4
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0x487cf162; WORD $0x2010 // vmovups (%rax), %zmm4
 	LONG $0x40c08348 // addq $64, %rax
@@ -2964,7 +7079,7 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x40c18348 // addq $64, %rcx
 	LONG $0x1ffa8348 // cmpq $31, %rdx
 	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
-	WORD $0xdf77 // ja .LBB9_8
+	WORD $0xdf77 // ja .LBB15_8
 	LONG $0x4864f162; WORD $0xd258 // vaddps %zmm2, %zmm3, %zmm2
 	LONG $0x4874f162; WORD $0xc058 // vaddps %zmm0, %zmm1, %zmm0
 	LONG $0x486cf162; WORD $0xc058 // vaddps %zmm0, %zmm2, %zmm0
@@ -2977,7 +7092,7 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
 	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
 	WORD $0x8548; BYTE $0xd2 // testq %rdx, %rdx
-	LONG $0xfede8e0f; WORD $0xffff // jle .LBB9_7
+	LONG $0xfede8e0f; WORD $0xffff // jle .LBB15_7
 	WORD $0xff48; BYTE $0xc2 // incq %rdx
 	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
 	QUAD $0x0000000000841f0f // padding
@@ -2986,8 +7101,8 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xb971a2c4; WORD $0x0104 // vfmadd231ss (%rcx,%r8), %xmm1, %xmm0
 	LONG $0x04c08349 // addq $4, %r8
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xe777 // ja .LBB9_6
-	LONG $0xfffeb2e9; BYTE $0xff // jmp .LBB9_7
+	WORD $0xe777 // ja .LBB15_6
+	LONG $0xfffeb2e9; BYTE $0xff // jmp .LBB15_7
 	WORD $0x9066 // padding
 	LONG $0x117ac1c4; WORD $0x240c // vmovss %xmm1, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
@@ -2995,7 +7110,7 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xff4f8d49 // leaq -1(%r15), %rcx
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xcf // movq %rcx, %r15
-	LONG $0x01b58e0f; WORD $0x0000 // jle .LBB9_36
+	LONG $0x01b58e0f; WORD $0x0000 // jle .LBB15_36
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
 	WORD $0x8949; BYTE $0xc2 // movq %rax, %r10
 	WORD $0x894c; BYTE $0xe9 // movq %r13, %rcx
@@ -3011,7 +7126,7 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x486df262; WORD $0x0ab8 // vfmadd231ps (%rdx), %zmm2, %zmm1
 	LONG $0x40c28348 // addq $64, %rdx
 	LONG $0x1ffb8349 // cmpq $31, %r11
-	WORD $0xd87f // jg .LBB9_12
+	WORD $0xd87f // jg .LBB15_12
 	LONG $0x4874f162; WORD $0xc858 // vaddps %zmm0, %zmm1, %zmm1
 	LONG $0x10c18349 // addq $16, %r9
 	LONG $0x48fdf362; WORD $0xca1b; BYTE $0x01 // vextractf64x4 $1, %zmm1, %ymm2
@@ -3023,7 +7138,7 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xd116fac5 // vmovshdup %xmm1, %xmm2
 	LONG $0xca58f2c5 // vaddss %xmm2, %xmm1, %xmm1
 	LONG $0x11f98349 // cmpq $17, %r9
-	LONG $0xff6e8c0f; WORD $0xffff // jl .LBB9_16
+	LONG $0xff6e8c0f; WORD $0xffff // jl .LBB15_16
 	WORD $0x3145; BYTE $0xc9 // xorl %r9d, %r9d
 	QUAD $0x000000841f0f2e66; WORD $0x0000; BYTE $0x90 // padding
 	LONG $0x107aa1c4; WORD $0x0914 // vmovss (%rcx,%r9), %xmm2
@@ -3031,10 +7146,10 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xb969a2c4; WORD $0x0a0c // vfmadd231ss (%rdx,%r9), %xmm2, %xmm1
 	LONG $0x04c18349 // addq $4, %r9
 	LONG $0x01f88349 // cmpq $1, %r8
-	WORD $0xe777 // ja .LBB9_15
-	LONG $0xffff42e9; BYTE $0xff // jmp .LBB9_16
+	WORD $0xe777 // ja .LBB15_15
+	LONG $0xffff42e9; BYTE $0xff // jmp .LBB15_16
 	WORD $0x8548; BYTE $0xff // testq %rdi, %rdi
-	WORD $0x567e // jle .LBB9_22
+	WORD $0x567e // jle .LBB15_22
 	WORD $0xff48; BYTE $0xc7 // incq %rdi
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // padding
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
@@ -3046,25 +7161,25 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xb971e2c4; WORD $0x0e04 // vfmadd231ss (%rsi,%rcx), %xmm1, %xmm0
 	LONG $0x04c18348 // addq $4, %rcx
 	LONG $0x01f88348 // cmpq $1, %rax
-	WORD $0xe67f // jg .LBB9_20
+	WORD $0xe67f // jg .LBB15_20
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
 	WORD $0x014d; BYTE $0xf5 // addq %r14, %r13
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	WORD $0xbc7f // jg .LBB9_19
-	LONG $0x0000bae9; BYTE $0x00 // jmp .LBB9_36
+	WORD $0xbc7f // jg .LBB15_19
+	LONG $0x0000bae9; BYTE $0x00 // jmp .LBB15_36
 	LONG $0x02ff8349 // cmpq $2, %r15
 	LONG $0x000001b8; BYTE $0x00 // movl $1, %eax
 	LONG $0xc74d0f49 // cmovgeq %r15, %rax
 	LONG $0x08ff8349 // cmpq $8, %r15
-	WORD $0x087d // jge .LBB9_24
+	WORD $0x087d // jge .LBB15_24
 	WORD $0x894c; BYTE $0xe6 // movq %r12, %rsi
-	LONG $0x00007ce9; BYTE $0x00 // jmp .LBB9_34
+	LONG $0x00007ce9; BYTE $0x00 // jmp .LBB15_34
 	QUAD $0xfffffffffff0b948; WORD $0x7fff // movabsq $9223372036854775792, %rcx
 	LONG $0x10ff8349 // cmpq $16, %r15
-	WORD $0x327d // jge .LBB9_29
+	WORD $0x327d // jge .LBB15_29
 	WORD $0xd231 // xorl %edx, %edx
 	LONG $0x08c18348 // addq $8, %rcx
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
@@ -3075,10 +7190,10 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x117cc1c4; WORD $0x9404 // vmovups %ymm0, (%r12,%rdx,4)
 	LONG $0x08c28348 // addq $8, %rdx
 	WORD $0x3948; BYTE $0xd1 // cmpq %rdx, %rcx
-	WORD $0xf175 // jne .LBB9_27
+	WORD $0xf175 // jne .LBB15_27
 	WORD $0x3948; BYTE $0xc8 // cmpq %rcx, %rax
-	WORD $0x3c75 // jne .LBB9_34
-	WORD $0x5deb // jmp .LBB9_36
+	WORD $0x3c75 // jne .LBB15_34
+	WORD $0x5deb // jmp .LBB15_36
 	WORD $0x8948; BYTE $0xc2 // movq %rax, %rdx
 	WORD $0x2148; BYTE $0xca // andq %rcx, %rdx
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
@@ -3087,11 +7202,11 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x487cd162; WORD $0x0411; BYTE $0xb4 // vmovups %zmm0, (%r12,%rsi,4)
 	LONG $0x10c68348 // addq $16, %rsi
 	WORD $0x3948; BYTE $0xf2 // cmpq %rsi, %rdx
-	WORD $0xf075 // jne .LBB9_30
+	WORD $0xf075 // jne .LBB15_30
 	WORD $0x3948; BYTE $0xd0 // cmpq %rdx, %rax
-	WORD $0x2e74 // je .LBB9_36
+	WORD $0x2e74 // je .LBB15_36
 	WORD $0x08a8 // testb $8, %al
-	WORD $0x9d75 // jne .LBB9_26
+	WORD $0x9d75 // jne .LBB15_26
 	LONG $0x94348d49 // leaq (%r12,%rdx,4), %rsi
 	WORD $0x2949; BYTE $0xd7 // subq %rdx, %r15
 	WORD $0xff49; BYTE $0xc7 // incq %r15
@@ -3100,7 +7215,7 @@ TEXT ·dotF32VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x04c68348 // addq $4, %rsi
 	WORD $0xff49; BYTE $0xcf // decq %r15
 	LONG $0x01ff8349 // cmpq $1, %r15
-	WORD $0xed7f // jg .LBB9_35
+	WORD $0xed7f // jg .LBB15_35
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -3113,7 +7228,7 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ n+32(FP), DI
 	MOVQ x+40(FP), SI
 	PCALIGN $64
-	WORD $0x2ceb // jmp .LBB10_1
+	WORD $0x2ceb // jmp .LBB16_1
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
@@ -3121,7 +7236,7 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0x01388e0f; WORD $0x0000 // jle .LBB10_10
+	LONG $0x01388e0f; WORD $0x0000 // jle .LBB16_10
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
@@ -3130,7 +7245,7 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
 	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
 	LONG $0x40ff8348 // cmpq $64, %rdi
-	WORD $0x6f7c // jl .LBB10_4
+	WORD $0x6f7c // jl .LBB16_4
 	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
 	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
 	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
@@ -3150,9 +7265,9 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x80e88348 // subq $-128, %rax
 	LONG $0x7ff88349 // cmpq $127, %r8
 	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
-	WORD $0xa477 // ja .LBB10_3
+	WORD $0xa477 // ja .LBB16_3
 	LONG $0x10fa8348 // cmpq $16, %rdx
-	WORD $0x2f7c // jl .LBB10_6
+	WORD $0x2f7c // jl .LBB16_6
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	LONG $0x487df262; WORD $0x2013 // vcvtph2ps (%rax), %zmm4
 	LONG $0x20c08348 // addq $32, %rax
@@ -3161,7 +7276,7 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x40c18348 // addq $64, %rcx
 	LONG $0x1ffa8348 // cmpq $31, %rdx
 	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
-	WORD $0xdf77 // ja .LBB10_5
+	WORD $0xdf77 // ja .LBB16_5
 	LONG $0x4864f162; WORD $0xd258 // vaddps %zmm2, %zmm3, %zmm2
 	LONG $0x4874f162; WORD $0xc058 // vaddps %zmm0, %zmm1, %zmm0
 	LONG $0x486cf162; WORD $0xc058 // vaddps %zmm0, %zmm2, %zmm0
@@ -3174,7 +7289,7 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
 	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
 	WORD $0x8548; BYTE $0xd2 // testq %rdx, %rdx
-	LONG $0xfede8e0f; WORD $0xffff // jle .LBB10_9
+	LONG $0xfede8e0f; WORD $0xffff // jle .LBB16_9
 	WORD $0xff48; BYTE $0xc2 // incq %rdx
 	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
 	QUAD $0x0000000000841f0f // padding
@@ -3185,8 +7300,8 @@ TEXT ·dotF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xb971a2c4; WORD $0x4104 // vfmadd231ss (%rcx,%r8,2), %xmm1, %xmm0
 	LONG $0x02c08349 // addq $2, %r8
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xdf77 // ja .LBB10_8
-	LONG $0xfffeaae9; BYTE $0xff // jmp .LBB10_9
+	WORD $0xdf77 // ja .LBB16_8
+	LONG $0xfffeaae9; BYTE $0xff // jmp .LBB16_9
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -3199,7 +7314,7 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	MOVQ n+32(FP), DI
 	MOVQ x+40(FP), SI
 	PCALIGN $64
-	WORD $0x2ceb // jmp .LBB11_1
+	WORD $0x2ceb // jmp .LBB17_1
 	QUAD $0x000000841f0f2e66; LONG $0x1f0f0000; WORD $0x0040 // padding
 	LONG $0x117ac1c4; WORD $0x2404 // vmovss %xmm0, (%r12)
 	LONG $0x04c48349 // addq $4, %r12
@@ -3207,7 +7322,7 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xff478d49 // leaq -1(%r15), %rax
 	LONG $0x01ff8349 // cmpq $1, %r15
 	WORD $0x8949; BYTE $0xc7 // movq %rax, %r15
-	LONG $0x01468e0f; WORD $0x0000 // jle .LBB11_10
+	LONG $0x01468e0f; WORD $0x0000 // jle .LBB17_10
 	LONG $0xc057f8c5 // vxorps %xmm0, %xmm0, %xmm0
 	LONG $0xc957f0c5 // vxorps %xmm1, %xmm1, %xmm1
 	LONG $0xd257e8c5 // vxorps %xmm2, %xmm2, %xmm2
@@ -3216,7 +7331,7 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
 	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
 	LONG $0x40ff8348 // cmpq $64, %rdi
-	LONG $0x00878c0f; WORD $0x0000 // jl .LBB11_4
+	LONG $0x00878c0f; WORD $0x0000 // jl .LBB17_4
 	WORD $0x894c; BYTE $0xe8 // movq %r13, %rax
 	WORD $0x8948; BYTE $0xf1 // movq %rsi, %rcx
 	WORD $0x8949; BYTE $0xf8 // movq %rdi, %r8
@@ -3240,9 +7355,9 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x80e88348 // subq $-128, %rax
 	LONG $0x7ff88349 // cmpq $127, %r8
 	WORD $0x8949; BYTE $0xd0 // movq %rdx, %r8
-	WORD $0x8877 // ja .LBB11_3
+	WORD $0x8877 // ja .LBB17_3
 	LONG $0x10fa8348 // cmpq $16, %rdx
-	WORD $0x2a7c // jl .LBB11_6
+	WORD $0x2a7c // jl .LBB17_6
 	WORD $0x9066 // padding
 	LONG $0x487df262; WORD $0x2033 // vpmovzxwd (%rax), %zmm4
 	LONG $0x20c08348 // addq $32, %rax
@@ -3252,7 +7367,7 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0x40c18348 // addq $64, %rcx
 	LONG $0x1ffa8348 // cmpq $31, %rdx
 	WORD $0x894c; BYTE $0xc2 // movq %r8, %rdx
-	WORD $0xd877 // ja .LBB11_5
+	WORD $0xd877 // ja .LBB17_5
 	LONG $0x4864f162; WORD $0xd258 // vaddps %zmm2, %zmm3, %zmm2
 	LONG $0x4874f162; WORD $0xc058 // vaddps %zmm0, %zmm1, %zmm0
 	LONG $0x486cf162; WORD $0xc058 // vaddps %zmm0, %zmm2, %zmm0
@@ -3265,7 +7380,7 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xc816fac5 // vmovshdup %xmm0, %xmm1
 	LONG $0xc158fac5 // vaddss %xmm1, %xmm0, %xmm0
 	WORD $0x8548; BYTE $0xd2 // testq %rdx, %rdx
-	LONG $0xfec78e0f; WORD $0xffff // jle .LBB11_9
+	LONG $0xfec78e0f; WORD $0xffff // jle .LBB17_9
 	WORD $0xff48; BYTE $0xc2 // incq %rdx
 	WORD $0x3145; BYTE $0xc0 // xorl %r8d, %r8d
 	BYTE $0x90 // padding
@@ -3276,8 +7391,8 @@ TEXT ·dotBF16VBMI(SB), NOSPLIT|NOFRAME, $0-48
 	LONG $0xb971a2c4; WORD $0x4104 // vfmadd231ss (%rcx,%r8,2), %xmm1, %xmm0
 	LONG $0x02c08349 // addq $2, %r8
 	LONG $0x01fa8348 // cmpq $1, %rdx
-	WORD $0xe177 // ja .LBB11_8
-	LONG $0xfffe9ce9; BYTE $0xff // jmp .LBB11_9
+	WORD $0xe177 // ja .LBB17_8
+	LONG $0xfffe9ce9; BYTE $0xff // jmp .LBB17_9
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 
@@ -3289,13 +7404,13 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	MOVQ nb+24(FP), R15
 	PCALIGN $64
 	WORD $0x854d; BYTE $0xff // testq %r15, %r15
-	LONG $0x02dd8e0f; WORD $0x0000 // jle .LBB12_18
-	QUAD $0x0b75055948fdf262; WORD $0x0000 // vpbroadcastq .LCPI12_0(%rip), %zmm0
-	QUAD $0x0b630d58487df262; WORD $0x0000 // vpbroadcastd .LCPI12_1(%rip), %zmm1
+	LONG $0x02dd8e0f; WORD $0x0000 // jle .LBB18_18
+	QUAD $0x0f35055948fdf262; WORD $0x0000 // vpbroadcastq .LCPI18_0(%rip), %zmm0
+	QUAD $0x0f230d58487df262; WORD $0x0000 // vpbroadcastd .LCPI18_1(%rip), %zmm1
 	LONG $0x40458d49 // leaq 64(%r13), %rax
 	LONG $0x000001b9; BYTE $0x00 // movl $1, %ecx
 	LONG $0xd2efe9c5 // vpxor %xmm2, %xmm2, %xmm2
-	WORD $0x3deb // jmp .LBB12_2
+	WORD $0x3deb // jmp .LBB18_2
 	LONG $0x00401f0f // padding
 	LONG $0x6e79c1c4; WORD $0x8e64; BYTE $0xfc // vmovd -4(%r14,%rcx,4), %xmm4
 	LONG $0x02518d48 // leaq 2(%rcx), %rdx
@@ -3307,10 +7422,10 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0x00c48149; WORD $0x0001; BYTE $0x00 // addq $256, %r12
 	WORD $0x394c; BYTE $0xf9 // cmpq %r15, %rcx
 	WORD $0x8948; BYTE $0xd1 // movq %rdx, %rcx
-	LONG $0x009c8d0f; WORD $0x0000 // jge .LBB12_7
+	LONG $0x009c8d0f; WORD $0x0000 // jge .LBB18_7
 	LONG $0xdbefe1c5 // vpxor %xmm3, %xmm3, %xmm3
 	WORD $0x394c; BYTE $0xf9 // cmpq %r15, %rcx
-	WORD $0x067d // jge .LBB12_4
+	WORD $0x067d // jge .LBB18_4
 	LONG $0x48fef162; WORD $0x186f // vmovdqu64 (%rax), %zmm3
 	LONG $0x48fef162; WORD $0x606f; BYTE $0xff // vmovdqu64 -64(%rax), %zmm4
 	LONG $0x484df162; WORD $0xd371; BYTE $0x07 // vpsrlw $7, %zmm3, %zmm6
@@ -3332,17 +7447,17 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	QUAD $0x03245c7f48fed162 // vmovdqu64 %zmm3, 192(%r12)
 	LONG $0xdbefe1c5 // vpxor %xmm3, %xmm3, %xmm3
 	WORD $0x394c; BYTE $0xf9 // cmpq %r15, %rcx
-	LONG $0xff368d0f; WORD $0xffff // jge .LBB12_6
+	LONG $0xff368d0f; WORD $0xffff // jge .LBB18_6
 	LONG $0x587dc2c4; WORD $0x8e1c // vpbroadcastd (%r14,%rcx,4), %ymm3
-	LONG $0xffff2be9; BYTE $0xff // jmp .LBB12_6
+	LONG $0xffff2be9; BYTE $0xff // jmp .LBB18_6
 	WORD $0x854d; BYTE $0xff // testq %r15, %r15
-	LONG $0x01d88e0f; WORD $0x0000 // jle .LBB12_18
-	QUAD $0x0a281d28487cf162; WORD $0x0000 // vmovaps .LCPI12_2(%rip), %zmm3
+	LONG $0x01d88e0f; WORD $0x0000 // jle .LBB18_18
+	QUAD $0x0de81d28487cf162; WORD $0x0000 // vmovaps .LCPI18_2(%rip), %zmm3
 	LONG $0xfc478d49 // leaq -4(%r15), %rax
 	LONG $0x000004ba; BYTE $0x00 // movl $4, %edx
 	LONG $0x00000fb9; BYTE $0x00 // movl $15, %ecx
 	LONG $0xd2efe9c5 // vpxor %xmm2, %xmm2, %xmm2
-	LONG $0x00012ce9; BYTE $0x00 // jmp .LBB12_9
+	LONG $0x00012ce9; BYTE $0x00 // jmp .LBB18_9
 	BYTE $0x90 // padding
 	LONG $0x4835f162; WORD $0xd471; BYTE $0x07 // vpsrlw $7, %zmm4, %zmm9
 	LONG $0x482df162; WORD $0xd771; BYTE $0x07 // vpsrlw $7, %zmm7, %zmm10
@@ -3390,7 +7505,7 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0xc0c48149; WORD $0x0001; BYTE $0x00 // addq $448, %r12
 	WORD $0x394c; BYTE $0xfa // cmpq %r15, %rdx
 	WORD $0x8948; BYTE $0xf2 // movq %rsi, %rdx
-	LONG $0x008b8d0f; WORD $0x0000 // jge .LBB12_18
+	LONG $0x008b8d0f; WORD $0x0000 // jge .LBB18_18
 	LONG $0xfc728d48 // leaq -4(%rdx), %rsi
 	WORD $0x3949; BYTE $0xd7 // cmpq %rdx, %r15
 	WORD $0x8949; BYTE $0xd1 // movq %rdx, %r9
@@ -3401,13 +7516,13 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	WORD $0x894c; BYTE $0xc7 // movq %r8, %rdi
 	LONG $0x06e7c148 // shlq $6, %rdi
 	WORD $0x3949; BYTE $0xf0 // cmpq %rsi, %r8
-	WORD $0x087c // jl .LBB12_11
+	WORD $0x087c // jl .LBB18_11
 	QUAD $0x003d646f48fed162 // vmovdqu64 (%r13,%rdi), %zmm4
 	LONG $0x01508d4d // leaq 1(%r8), %r10
 	LONG $0xf6efc9c5 // vpxor %xmm6, %xmm6, %xmm6
 	LONG $0xff57c0c5 // vxorps %xmm7, %xmm7, %xmm7
 	WORD $0x3949; BYTE $0xf2 // cmpq %rsi, %r10
-	WORD $0x087c // jl .LBB12_13
+	WORD $0x087c // jl .LBB18_13
 	QUAD $0x013d7c10487cd162 // vmovups 64(%r13,%rdi), %zmm7
 	WORD $0xd389 // movl %edx, %ebx
 	WORD $0x2944; BYTE $0xcb // subl %r9d, %ebx
@@ -3416,14 +7531,14 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	LONG $0xcb92fbc5 // kmovd %ebx, %k1
 	LONG $0x897c9162; WORD $0x2c10; BYTE $0x86 // vmovups (%r14,%r8,4), %xmm5 {%k1} {z}
 	WORD $0x3949; BYTE $0xf1 // cmpq %rsi, %r9
-	WORD $0x087c // jl .LBB12_15
+	WORD $0x087c // jl .LBB18_15
 	QUAD $0x023d746f48fed162 // vmovdqu64 128(%r13,%rdi), %zmm6
 	LONG $0x03c08349 // addq $3, %r8
 	LONG $0x573841c4; BYTE $0xc0 // vxorps %xmm8, %xmm8, %xmm8
 	WORD $0x3949; BYTE $0xf0 // cmpq %rsi, %r8
-	LONG $0xfe578c0f; WORD $0xffff // jl .LBB12_17
+	LONG $0xfe578c0f; WORD $0xffff // jl .LBB18_17
 	QUAD $0x033d4410487c5162 // vmovups 192(%r13,%rdi), %zmm8
-	LONG $0xfffe4ae9; BYTE $0xff // jmp .LBB12_17
+	LONG $0xfffe4ae9; BYTE $0xff // jmp .LBB18_17
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	BYTE $0xc3 // retq
 	QUAD $0xcccccccccccccccc // constant
@@ -3693,6 +7808,126 @@ TEXT ·wideVBMI(SB), NOSPLIT|NOFRAME, $0-32
 	QUAD $0x000f0000000e0000 // constant
 	QUAD $0x000f0000000f0000 // constant
 	QUAD $0x00000000000f0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x001c000000000000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x001c0000001c0000 // constant
+	QUAD $0x00000000001c0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0006000000070000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0004000000060000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0000000000040000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0001000000010000 // constant
+	QUAD $0x0002000000010000 // constant
+	QUAD $0x0002000000020000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0003000000030000 // constant
+	QUAD $0x0004000000030000 // constant
+	QUAD $0x0004000000040000 // constant
+	QUAD $0x0005000000040000 // constant
+	QUAD $0x0005000000050000 // constant
+	QUAD $0x0006000000050000 // constant
+	QUAD $0x0006000000060000 // constant
+	QUAD $0x0007000000060000 // constant
+	QUAD $0x0007000000070000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x0008000000080000 // constant
+	QUAD $0x0009000000080000 // constant
+	QUAD $0x0009000000090000 // constant
+	QUAD $0x000a000000090000 // constant
+	QUAD $0x000a0000000a0000 // constant
+	QUAD $0x000b0000000a0000 // constant
+	QUAD $0x000b0000000b0000 // constant
+	QUAD $0x000c0000000b0000 // constant
+	QUAD $0x000c0000000c0000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x000d0000000d0000 // constant
+	QUAD $0x000e0000000d0000 // constant
+	QUAD $0x000e0000000e0000 // constant
+	QUAD $0x000f0000000e0000 // constant
+	QUAD $0x000f0000000f0000 // constant
+	QUAD $0x00010000000f0000 // constant
+	QUAD $0x0005000400030002 // constant
+	QUAD $0x000a000800070006 // constant
+	QUAD $0x000e000d000c000b // constant
+	QUAD $0x001300110010000f // constant
+	QUAD $0x0017001600150014 // constant
+	QUAD $0x0000001a00190018 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0001000000000000 // constant
+	QUAD $0x0003000000020000 // constant
+	QUAD $0x0006000000040000 // constant
+	QUAD $0x0008000000070000 // constant
+	QUAD $0x000b000000090000 // constant
+	QUAD $0x000d0000000c0000 // constant
+	QUAD $0x00000000000e0000 // constant
+	QUAD $0x0000000000000000 // constant
+	QUAD $0x0003000000000000 // constant
+	QUAD $0x0007000600050004 // constant
+	QUAD $0x000e000a00090008 // constant
+	QUAD $0x001200110010000f // constant
+	QUAD $0x0019001500140013 // constant
+	QUAD $0x001d001c001b001a // constant
+	QUAD $0x00380034001f001e // constant
+	QUAD $0x003c003b003a0039 // constant
+	QUAD $0x0202003f003e003d // constant
+	QUAD $0x0303020202020202 // constant
+	QUAD $0x1818030303030303 // constant
+	QUAD $0x1919181818181818 // constant
+	QUAD $0x2e2e191919191919 // constant
+	QUAD $0x2f2f2e2e2e2e2e2e // constant
+	QUAD $0x6c6c2f2f2f2f2f2f // constant
+	QUAD $0x6d6d6c6c6c6c6c6c // constant
+	QUAD $0x04046d6d6d6d6d6d // constant
+	QUAD $0x0505040404040404 // constant
+	QUAD $0x1a1a050505050505 // constant
+	QUAD $0x1b1b1a1a1a1a1a1a // constant
+	QUAD $0x30301b1b1b1b1b1b // constant
+	QUAD $0x3131303030303030 // constant
+	QUAD $0x6e6e313131313131 // constant
+	QUAD $0x6f6f6e6e6e6e6e6e // constant
+	QUAD $0x00006f6f6f6f6f6f // constant
 	QUAD $0x0000000000000000 // constant
 	QUAD $0x0001000000000000 // constant
 	QUAD $0x0001000000010000 // constant

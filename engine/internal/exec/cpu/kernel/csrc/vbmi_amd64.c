@@ -109,17 +109,18 @@ INLINE four iq4_nl_four(const uint8_t *p, __m512i a, __m512i b) {
     return (four){_mm512_shuffle_epi8(table, LOW(r)), _mm512_shuffle_epi8(table, HIGH(r)), HALVES4(18, 0), _mm512_setzero_ps()};
 }
 
-#define STEP4(ACC, T, BYTES, HASMIN, A, B) { \
+// Products and what minima add are sums of their own.
+#define STEP4(T, BYTES, HASMIN, A, B) { \
     four b = T(p, A, B); \
     __m512i s = _mm512_dpbusd_epi32(HASMIN ? _mm512_setzero_si512() : ld512(x->n), b.lo, ld512(x->h[0])); \
     s = _mm512_slli_epi32(_mm512_dpbusd_epi32(s, b.hi, ld512(x->h[1])), 7); \
     s = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(s, b.lo, ld512(x->l[0])), b.hi, ld512(x->l[1])); \
-    ACC = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s), _mm512_mul_ps(b.d, _mm512_loadu_ps(x->d)), ACC); \
-    if (HASMIN) ACC = _mm512_fmadd_ps(b.m, _mm512_loadu_ps(x->s), ACC); \
+    acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s), _mm512_mul_ps(b.d, _mm512_loadu_ps(x->d)), acc); \
+    if (HASMIN) low = _mm512_fmadd_ps(b.m, _mm512_loadu_ps(x->s), low); \
     x++; \
 }
-#define NEXT4(ACC, T, BYTES, HASMIN) { \
-    STEP4(ACC, T, BYTES, HASMIN, ld512(p), ld512(p + 4 * BYTES - 64)) \
+#define NEXT4(T, BYTES, HASMIN) { \
+    STEP4(T, BYTES, HASMIN, ld512(p), ld512(p + 4 * BYTES - 64)) \
     prefetch(p); prefetch(p + 64); \
     p += 4 * BYTES; i -= 4; PIN(p); \
 }
@@ -129,19 +130,19 @@ INLINE four iq4_nl_four(const uint8_t *p, __m512i a, __m512i b) {
 #define DOT4(NAME, T, BYTES, HASMIN, FACTOR) \
 KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) { \
     do { \
-        __m512 s0 = _mm512_setzero_ps(), s1 = s0; \
+        __m512 acc = _mm512_setzero_ps(), low = acc; \
         const fours_t *x = fours(a, nb); const uint8_t *p = w; \
         int64_t i = nb; \
-        while (i >= 8) { NEXT4(s0, T, BYTES, HASMIN) NEXT4(s1, T, BYTES, HASMIN) } \
-        if (i >= 4) NEXT4(s0, T, BYTES, HASMIN) \
+        while (i >= 8) { NEXT4(T, BYTES, HASMIN) NEXT4(T, BYTES, HASMIN) } \
+        if (i >= 4) NEXT4(T, BYTES, HASMIN) \
         if (i > 0) { \
             int64_t before = (4 - i) * BYTES, inb = before - 4 * BYTES + 64; \
             p -= before; \
-            if (nb >= 4) STEP4(s1, T, BYTES, HASMIN, ld512(p), ld512(p + 4 * BYTES - 64)) \
-            else STEP4(s1, T, BYTES, HASMIN, _mm512_maskz_loadu_epi8(before < 64 ? ~0ull << before : 0, p), \
+            if (nb >= 4) STEP4(T, BYTES, HASMIN, ld512(p), ld512(p + 4 * BYTES - 64)) \
+            else STEP4(T, BYTES, HASMIN, _mm512_maskz_loadu_epi8(before < 64 ? ~0ull << before : 0, p), \
                        _mm512_maskz_loadu_epi8(inb > 0 ? ~0ull << inb : ~0ull, p + 4 * BYTES - 64)) \
         } \
-        *y++ = sum16(_mm512_add_ps(s0, s1)) * FACTOR; w += stride; \
+        *y++ = sum16(HASMIN ? _mm512_add_ps(acc, low) : acc) * FACTOR; w += stride; \
     } while (--rows > 0); \
 }
 DOT4(dotQ4_0VBMI, q4_0_four, 18, 0, 1 / 16.0f)
@@ -152,25 +153,25 @@ DOT4(dotIQ4NLVBMI, iq4_nl_four, 18, 0, 1)
 
 // ---- blocks of 32 bytes, two at a time
 
-#define STEP8(ACC, Q, D) { \
-    ACC = _mm512_fmadd_ps(sums(_mm512_xor_si512(Q, all8(0x80)), ld512(x->n), x), _mm512_mul_ps(_mm512_cvtph_ps(D), _mm512_loadu_ps(x->d)), ACC); \
+#define STEP8(Q, D) { \
+    acc = _mm512_fmadd_ps(sums(_mm512_xor_si512(Q, all8(0x80)), ld512(x->n), x), _mm512_mul_ps(_mm512_cvtph_ps(D), _mm512_loadu_ps(x->d)), acc); \
     x++; \
 }
-#define NEXT8(ACC) { \
-    STEP8(ACC, _mm512_inserti64x4(_mm512_castsi256_si512(ld256(p + 2)), ld256(p + 36), 1), \
+#define NEXT8 { \
+    STEP8(_mm512_inserti64x4(_mm512_castsi256_si512(ld256(p + 2)), ld256(p + 36), 1), \
         _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16(*(const int16_t *)p)), _mm_set1_epi16(*(const int16_t *)(p + 34)), 1)) \
     prefetch(p); prefetch(p + 34); \
     p += 68; i -= 2; PIN(p); \
 }
 KERNEL(dotQ8_0VBMI)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) {
     do {
-        __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+        __m512 acc = _mm512_setzero_ps();
         const wide_t *x = (const wide_t *)a->w; const uint8_t *p = w;
         int64_t i = nb;
-        while (i >= 4) { NEXT8(s0) NEXT8(s1) }
-        if (i >= 2) NEXT8(s0)
-        if (i > 0) STEP8(s1, _mm512_zextsi256_si512(ld256(p + 2)), _mm256_zextsi128_si256(_mm_set1_epi16(*(const int16_t *)p)))
-        *y++ = sum16(_mm512_add_ps(s0, s1)); w += stride;
+        while (i >= 4) { NEXT8 NEXT8 }
+        if (i >= 2) NEXT8
+        if (i > 0) STEP8(_mm512_zextsi256_si512(ld256(p + 2)), _mm256_zextsi128_si256(_mm_set1_epi16(*(const int16_t *)p)))
+        *y++ = sum16(acc); w += stride;
     } while (--rows > 0);
 }
 
@@ -197,50 +198,193 @@ INLINE __m512i q6_k_64(const uint8_t *p, int j) {
 }
 
 // Q4_K and Q5_K have 8 scales and 8 minima.
+typedef struct { __m256 scale, min; } k4;
+INLINE k4 k4_begin(const uint8_t *p) {
+    __m128i c = k4_scales(p + 4);
+    return (k4){_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(c)), _mm256_set1_ps(half(p))),
+        _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(c, 8))), _mm256_set1_ps(half(p + 2)))};
+}
+// What 64·j on are scaled with, for rows whose 32 activations have scales xd.
+INLINE __m512 k4_scaled(k4 k, const float *xd) { return _mm512_castps256_ps512(_mm256_mul_ps(k.scale, _mm256_loadu_ps(xd))); }
+INLINE __m512 k4_low(__m512 s, k4 k, const float *xs) {
+    return _mm512_fnmadd_ps(_mm512_zextps256_ps512(k.min), _mm512_zextps256_ps512(_mm256_loadu_ps(xs)), s);
+}
+
 #define DOT_K4(NAME, T, BYTES) \
 KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) { \
     do { \
-        __m512 s[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()}; __m256 low = _mm256_setzero_ps(); \
+        __m512 s = _mm512_setzero_ps(); \
         const wide_t *x = (const wide_t *)a->w; const uint8_t *p = w; const float *xd = a->d, *xs = a->s; \
         int64_t i = nb; \
         do { \
-            __m128i c = k4_scales(p + 4); \
-            __m256 d = _mm256_mul_ps(_mm256_loadu_ps(xd), _mm256_set1_ps(half(p))); \
-            __m256 m = _mm256_mul_ps(_mm256_loadu_ps(xs), _mm256_set1_ps(half(p + 2))); \
-            __m512 f = _mm512_castps256_ps512(_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(c)), d)); \
-            low = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(c, 8))), m, low); \
+            k4 k = k4_begin(p); \
+            __m512 f = k4_scaled(k, xd); \
+            s = k4_low(s, k, xs); \
 UNROLL      for (int j = 0; j < 4; j++) { \
-                s[j & 1] = _mm512_fmadd_ps(sums(T(p, j), _mm512_setzero_si512(), x), LANES8(f, j), s[j & 1]); \
+                s = _mm512_fmadd_ps(sums(T(p, j), _mm512_setzero_si512(), x), LANES8(f, j), s); \
                 x++; PIN(x); \
             } \
 UNROLL      for (int j = 0; j < BYTES; j += 64) prefetch(p + j); \
             p += BYTES; xd += 8; xs += 8; \
         } while (--i > 0); \
-        *y++ = sum16(_mm512_sub_ps(_mm512_add_ps(s[0], s[1]), _mm512_zextps256_ps512(low))); w += stride; \
+        *y++ = sum16(s); w += stride; \
     } while (--rows > 0); \
 }
 DOT_K4(dotQ4KVBMI, q4_k_64, 144)
 DOT_K4(dotQ5KVBMI, q5_k_64, 176)
 
 // Q6_K has 16 scales.
+INLINE __m512 q6_k_scales(const uint8_t *p) {
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(ld128(p + 192))), _mm512_set1_ps(half(p + 208)));
+}
+INLINE __m512 q6_k_scaled(__m512 k, const float *xd) {
+    return _mm512_mul_ps(k, _mm512_permutexvar_ps((__m512i)(ints16){0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7}, _mm512_castps256_ps512(_mm256_loadu_ps(xd))));
+}
 KERNEL(dotQ6KVBMI)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) {
     do {
-        __m512 s[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+        __m512 s = _mm512_setzero_ps();
         const wide_t *x = (const wide_t *)a->w; const uint8_t *p = w; const float *xd = a->d;
         int64_t i = nb;
         do {
-            __m512 d = _mm512_permutexvar_ps((__m512i)(ints16){0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7}, _mm512_castps256_ps512(_mm256_loadu_ps(xd)));
-            __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(ld128(p + 192))), _mm512_mul_ps(d, _mm512_set1_ps(half(p + 208))));
+            __m512 f = q6_k_scaled(q6_k_scales(p), xd);
 UNROLL      for (int j = 0; j < 4; j++) {
-                s[j & 1] = _mm512_fmadd_ps(sums(q6_k_64(p, j), ld512(x->n), x), LANES4(f, j), s[j & 1]);
+                s = _mm512_fmadd_ps(sums(q6_k_64(p, j), ld512(x->n), x), LANES4(f, j), s);
                 x++; PIN(x);
             }
 UNROLL      for (int j = 0; j < 210; j += 64) prefetch(p + j);
             p += 210; xd += 8;
         } while (--i > 0);
-        *y++ = sum16(_mm512_add_ps(s[0], s[1])) * 0.25f; w += stride;
+        *y++ = sum16(s) * 0.25f; w += stride;
     } while (--rows > 0);
 }
+
+// ---- two rows of weights with four of activations
+
+// Weights are unpacked once for all columns, activations loaded once for both rows. Each sum
+// is made in the order in which the kernels of one column make it. Of an odd number of
+// rows the last is multiplied twice.
+#define COLUMNS 4
+typedef struct { float *y; int64_t len, cap; const act_t *a; } column_t; // Go's Column
+#define DOTS_ARGS (const column_t *columns, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb)
+#define EACH_COLUMN UNROLL for (int c = 0; c < COLUMNS; c++)
+#define EACH_ROW UNROLL for (int r = 0; r < 2; r++)
+#define ROWS_BEGIN \
+    do { \
+        int64_t next = rows > 1 ? stride : 0, i = 0, at = 0; \
+        const uint8_t *p = w; \
+        __m512 acc[2][COLUMNS], low[2][COLUMNS]; \
+        EACH_ROW EACH_COLUMN acc[r][c] = low[r][c] = _mm512_setzero_ps();
+#define ROWS_END(FACTOR) \
+        EACH_COLUMN { \
+            float *y = columns[c].y + columns[c].len - rows; \
+            y[0] = sum16(_mm512_add_ps(acc[0][c], low[0][c])) * FACTOR; \
+            if (rows > 1) y[1] = sum16(_mm512_add_ps(acc[1][c], low[1][c])) * FACTOR; \
+            PIN(columns); \
+        } \
+        PIN(stride); w += 2 * stride; rows -= 2; \
+    } while (rows > 0);
+
+// Adds the products of 64 weights, whose sums are scaled with F[r].
+#define MULTIPLY(Q, F, OFFSET) EACH_COLUMN { \
+    const wide_t *x = (const wide_t *)(columns[c].a->w + at); \
+    __m512i h = ld512(x->h), l = ld512(x->l); \
+    __m512 d = _mm512_loadu_ps(x->d); \
+    EACH_ROW { \
+        __m512i v = _mm512_slli_epi32(_mm512_dpbusd_epi32(OFFSET ? ld512(x->n) : _mm512_setzero_si512(), Q[r], h), 7); \
+        acc[r][c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_dpbusd_epi32(v, Q[r], l)), _mm512_mul_ps(F[r], d), acc[r][c]); \
+        PINV(acc[r][c]); \
+    } \
+    PIN(columns); \
+}
+
+#define DOTS_K(NAME, T, BYTES, SCALES, BEGIN, LANES, MINIMA, OFFSET, FACTOR) \
+KERNEL(NAME) DOTS_ARGS { \
+    ROWS_BEGIN \
+        do { \
+            SCALES k[2]; \
+            EACH_ROW k[r] = BEGIN(p + r * next); \
+            MINIMA \
+UNROLL      for (int j = 0; j < 4; j++) { \
+                __m512i q[2]; __m512 f[2]; \
+                EACH_ROW { q[r] = T(p + r * next, j); f[r] = LANES(k[r], j); } \
+                MULTIPLY(q, f, OFFSET) \
+                at += sizeof(wide_t); PIN(at); \
+            } \
+UNROLL      for (int j = 0; j < BYTES; j += 64) { prefetch(p + j); prefetch(p + next + j); } \
+            p += BYTES; \
+        } while (++i < nb); \
+    ROWS_END(FACTOR) \
+}
+#define LANES_K4(k, j) LANES8(_mm512_castps256_ps512(k.scale), j)
+#define MINIMA_K4 EACH_COLUMN { EACH_ROW acc[r][c] = k4_low(acc[r][c], k[r], columns[c].a->s + 8 * i); PIN(columns); }
+DOTS_K(dotsQ4KVBMI, q4_k_64, 144, k4, k4_begin, LANES_K4, MINIMA_K4, 0, 1)
+DOTS_K(dotsQ6KVBMI, q6_k_64, 210, __m512, q6_k_scales, LANES4, , 1, 0.25f)
+
+KERNEL(dotsQ8_0VBMI) DOTS_ARGS {
+    ROWS_BEGIN
+        do {
+            __m512i q[2]; __m512 f[2];
+            EACH_ROW {
+                const uint8_t *b = p + r * next;
+                __m256i d = _mm256_zextsi128_si256(_mm_set1_epi16(*(const int16_t *)b));
+                q[r] = _mm512_zextsi256_si512(ld256(b + 2));
+                if (i + 1 < nb) {
+                    q[r] = _mm512_inserti64x4(q[r], ld256(b + 36), 1);
+                    d = _mm256_inserti128_si256(d, _mm_set1_epi16(*(const int16_t *)(b + 34)), 1);
+                }
+                q[r] = _mm512_xor_si512(q[r], all8(0x80)); f[r] = _mm512_cvtph_ps(d);
+                PINV(q[r]);
+            }
+            MULTIPLY(q, f, 1)
+            prefetch(p); prefetch(p + next);
+            p += 68; at += sizeof(wide_t);
+        } while ((i += 2) < nb);
+    ROWS_END(1)
+}
+
+INLINE four read4(four (*T)(const uint8_t *, __m512i, __m512i), int bytes, const uint8_t *p) {
+    PIN(p); // what is read again is not kept
+    return T(p, ld512(p), ld512(p + 4 * bytes - 64));
+}
+// nb is at least 4.
+#define DOTS4(NAME, T, BYTES, HASMIN, FACTOR) \
+KERNEL(NAME) DOTS_ARGS { \
+    ROWS_BEGIN \
+        PIN(nb); i = nb; at = (nb + 1) / 2 * sizeof(wide_t); \
+        do { \
+            PIN(i); \
+            if (i < 4) p -= (4 - i) * BYTES; \
+            four b[2]; \
+            EACH_ROW { b[r] = read4(T, BYTES, p + r * next); PINV(b[r].lo); PINV(b[r].hi); PINV(b[r].d); } \
+            EACH_COLUMN { \
+                const fours_t *x = (const fours_t *)(columns[c].a->w + at); \
+                __m512i h0 = ld512(x->h[0]), h1 = ld512(x->h[1]), l0 = ld512(x->l[0]), l1 = ld512(x->l[1]); \
+                EACH_ROW { \
+                    __m512i v = _mm512_dpbusd_epi32(HASMIN ? _mm512_setzero_si512() : ld512(x->n), b[r].lo, h0); \
+                    v = _mm512_slli_epi32(_mm512_dpbusd_epi32(v, b[r].hi, h1), 7); \
+                    v = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(v, b[r].lo, l0), b[r].hi, l1); \
+                    acc[r][c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), _mm512_mul_ps(b[r].d, _mm512_loadu_ps(x->d)), acc[r][c]); \
+                    PINV(acc[r][c]); \
+                } \
+                PIN(columns); \
+            } \
+            if (HASMIN) { \
+                __m512 m[2]; \
+                EACH_ROW m[r] = read4(T, BYTES, p + r * next).m; \
+                EACH_COLUMN { \
+                    const fours_t *x = (const fours_t *)(columns[c].a->w + at); \
+                    EACH_ROW low[r][c] = _mm512_fmadd_ps(m[r], _mm512_loadu_ps(x->s), low[r][c]); \
+                    PIN(columns); \
+                } \
+            } \
+            prefetch(p); prefetch(p + 64); prefetch(p + next); prefetch(p + next + 64); \
+            p += 4 * BYTES; at += sizeof(fours_t); PIN(at); \
+        } while ((i -= 4) > 0); \
+    ROWS_END(FACTOR) \
+}
+DOTS4(dotsQ4_0VBMI, q4_0_four, 18, 0, 1 / 16.0f)
+DOTS4(dotsQ4_1VBMI, q4_1_four, 20, 1, 1)
+DOTS4(dotsQ5_0VBMI, q5_0_four, 22, 0, 1 / 8.0f)
 
 // ---- rows of floats
 
