@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gollm/gollm/engine"
@@ -205,30 +204,6 @@ func near(t *testing.T, got, want []float32, bound float64) {
 			t.Fatalf("logit %d is %v, want %v", i, got[i], want[i])
 		}
 	}
-}
-
-func TestSessionsAtOnce(t *testing.T) {
-	m := stories(t, engine.Options{})
-	var wg sync.WaitGroup
-	for range 4 {
-		s := session(t, m)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			var b strings.Builder
-			for token, err := range s.Generate(context.Background(), m.Encode("Once upon a time"), engine.GenerateOptions{MaxTokens: 60}) {
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				b.WriteString(token.Text)
-			}
-			if !strings.HasPrefix(b.String(), story[:60]) {
-				t.Errorf("got %q", b.String())
-			}
-		}()
-	}
-	wg.Wait()
 }
 
 func TestEmbed(t *testing.T) {
