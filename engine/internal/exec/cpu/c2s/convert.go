@@ -288,13 +288,17 @@ func (k *kernel) write(s *bytes.Buffer, m machine, goarch string, code []byte) {
 	}
 }
 
-// data writes bytes of code as Go assembly, with a comment.
+// data writes bytes of code as Go assembly, with a comment. On arm64, whose instructions are
+// words, and whose assembler places nothing else in text, zeros fill the last one.
 func data(s *bytes.Buffer, goarch string, b []byte, comment string) {
+	if goarch == "arm64" {
+		b = append(slices.Clip(b), make([]byte, -len(b)&3)...)
+	}
 	s.WriteByte('\t')
 	for sep := ""; len(b) > 0; sep = "; " {
 		s.WriteString(sep)
 		switch n := len(b); {
-		case goarch == "arm64": // the assembler's only way to place bytes in text
+		case goarch == "arm64":
 			fmt.Fprintf(s, "WORD $%#08x", binary.LittleEndian.Uint32(b))
 			b = b[4:]
 		case n >= 8:

@@ -59,6 +59,22 @@ KERNEL(add)(float *y, float f, const int64_t n) { for (int64_t i = 0; i < n; i++
 	}
 }
 
+// Constants need not end on a word, which is all that arm64's assembly can place.
+func TestOddConstants(t *testing.T) {
+	needTools(t)
+	for _, goarch := range []string{"amd64", "arm64"} {
+		asm, _, err := convertText(t, "k_"+goarch+".c", `static const int8_t odd[7] = {11, 22, 33, 44, 55, 66, 77};
+KERNEL(k)(int32_t *y, int64_t i) { *y = odd[i]; }`)
+		if err != nil {
+			t.Errorf("%s: %v", goarch, err)
+		}
+		// 55, 66 and 77 as they lie in memory, and what fills the word.
+		if want := map[string]string{"amd64": "WORD $0x4237; BYTE $0x4d", "arm64": "WORD $0x004d4237"}[goarch]; !strings.Contains(asm, want) {
+			t.Errorf("%s: no %q in\n%s", goarch, want, asm)
+		}
+	}
+}
+
 // What the Go runtime could not live with is refused, on both machines.
 func TestRefuses(t *testing.T) {
 	needTools(t)

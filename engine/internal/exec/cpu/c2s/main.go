@@ -30,6 +30,10 @@ import (
 func main() {
 	out := flag.String("o", ".", "write the .s and .go files to this `folder`")
 	flag.Parse()
+	if flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "c2s: no C files")
+		os.Exit(2)
+	}
 	for _, file := range flag.Args() {
 		if err := convertFile(file, *out); err != nil {
 			fmt.Fprintln(os.Stderr, "c2s:", err)
@@ -40,7 +44,11 @@ func main() {
 
 // convertFile writes the assembly and the declarations of one C file.
 func convertFile(file, dir string) error {
-	asm, decls, err := convert(file, filepath.Base(mustAbs(dir)))
+	abs, err := filepath.Abs(dir) // the folder's name is the package's
+	if err != nil {
+		return err
+	}
+	asm, decls, err := convert(file, filepath.Base(abs))
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -49,14 +57,6 @@ func convertFile(file, dir string) error {
 		return err
 	}
 	return os.WriteFile(base+".go", decls, 0o644)
-}
-
-func mustAbs(dir string) string {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return dir
-	}
-	return abs
 }
 
 func trimExt(name string) string { return name[:len(name)-len(filepath.Ext(name))] }

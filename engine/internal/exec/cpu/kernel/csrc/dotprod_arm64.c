@@ -29,12 +29,12 @@ INLINE int32x4_t dot(bytes32 w, const int8_t *x) {
     return vdotq_s32(vdotq_s32(s, w.lo, vld1q_s8(x + 32)), w.hi, vld1q_s8(x + 48));
 }
 INLINE int32x4_t sum4(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) { return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)); }
-// A scale of four blocks, which are STEP bytes apart.
-#define FOUR(T, p, STEP) ((float32x4_t){T(p), T(p + STEP), T(p + 2 * (STEP)), T(p + 3 * (STEP))})
+// A scale of each of four blocks of so many bytes.
+#define FOUR(T, p, BYTES) ((float32x4_t){T(p), T(p + BYTES), T(p + 2 * BYTES), T(p + 3 * BYTES)})
 
 // Four blocks at a time, so that their sums are converted and scaled at once.
 #define DOT32(NAME, T, BYTES, D, M, HASMIN) \
-KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) { \
+KERNEL(NAME) DOT_ARGS { \
     do { \
         const uint8_t *p = w; const int8_t *x = (const int8_t *)a->w; const float *xd = a->d, *xs = a->s; \
         float32x4_t acc = vdupq_n_f32(0), low = acc; \
@@ -65,21 +65,14 @@ DOT32(dotMXFP4SDOT, mxfp4, 17, e8m0, half, 0)
 
 // ---- blocks of 256
 
-// Eight scales as floats.
-typedef struct { float32x4_t v[2]; } floats8;
-INLINE floats8 floats(int8x8_t s) {
-    int16x8_t w = vmovl_s8(s);
-    return (floats8){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(w))), vcvtq_f32_s32(vmovl_high_s16(w))}};
-}
-
 // Adds the products of 128 values to f: sub-blocks of 32.
 #define SUMS32(T, J) \
     f = vfmaq_f32(f, vcvtq_f32_s32(sum4(dot(T(p, J), x), dot(T(p, J + 1), x + 64), dot(T(p, J + 2), x + 128), dot(T(p, J + 3), x + 192))), \
-                  vmulq_f32(c.v[J / 4], vld1q_f32(xd + J))); \
+                  vmulq_f32(J ? c.hi : c.lo, vld1q_f32(xd + J))); \
     x += 256; PINV(f); PIN(x);
 
 #define DOT256(NAME, T, BYTES, D, MINS) \
-KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) { \
+KERNEL(NAME) DOT_ARGS { \
     do { \
         const uint8_t *p = w; const int8_t *x = (const int8_t *)a->w; const float *xd = a->d, *xs = a->s; \
         float32x4_t acc = vdupq_n_f32(0), low = acc; \
@@ -113,11 +106,11 @@ INLINE ints2 dot2(bytes32 w, const int8_t *x) {
 #define SUMS16(T, J) { \
     ints2 s = dot2(T(p, J), x), t = dot2(T(p, J + 1), x + 64); \
     float32x2_t d = vld1_f32(xd + J); \
-    f = vfmaq_f32(f, vcvtq_f32_s32(sum4(s.a, s.b, t.a, t.b)), vmulq_f32(c[J / 4].v[J / 2 & 1], vcombine_f32(vdup_lane_f32(d, 0), vdup_lane_f32(d, 1)))); \
+    f = vfmaq_f32(f, vcvtq_f32_s32(sum4(s.a, s.b, t.a, t.b)), vmulq_f32(J % 4 ? c[J / 4].hi : c[J / 4].lo, vcombine_f32(vdup_lane_f32(d, 0), vdup_lane_f32(d, 1)))); \
     x += 128; PINV(f); PIN(x); }
 
 #define DOT256_16(NAME, T, BYTES, D, MINS) \
-KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a) { \
+KERNEL(NAME) DOT_ARGS { \
     do { \
         const uint8_t *p = w; const int8_t *x = (const int8_t *)a->w; const float *xd = a->d, *xh = a->h; \
         float32x4_t acc = vdupq_n_f32(0), low = acc; \
@@ -145,11 +138,10 @@ DOT256_16(dotQ6KSDOT, q6_k, 210, 208, 0)
 
 // ---- rows of weights for panels: quants as bytes
 
-#define BYTES_ARGS (int16_t *q, float *d, float *m, const uint8_t *w, int64_t nb)
 INLINE void store(int16_t *q, bytes32 b) { vst1q_s8((int8_t *)q, b.lo); vst1q_s8((int8_t *)q + 16, b.hi); }
 
 #define BYTES32(NAME, T, BYTES, D, M, HASMIN) \
-KERNEL(NAME) BYTES_ARGS { \
+KERNEL(NAME) QUANTS_ARGS { \
     do { \
         store(q, T(w)); \
         *d++ = D(w); \
@@ -167,13 +159,13 @@ BYTES32(bytesMXFP4NEON, mxfp4, 17, e8m0, half, 0)
 
 // A block's scale is multiplied into its sub-blocks'.
 #define BYTES256(NAME, T, PER, BYTES, D, MINS) \
-KERNEL(NAME) BYTES_ARGS { \
+KERNEL(NAME) QUANTS_ARGS { \
     do { \
         int8x16_t s = T##_scales(w); \
         float32x4_t t[2]; \
 UNROLL  for (int i = 0; i < 32 / PER; i++) { \
             floats8 f = floats(i ? vget_high_s8(s) : vget_low_s8(s)); \
-            vst1q_f32(d, vmulq_n_f32(f.v[0], half(w + D))); vst1q_f32(d + 4, vmulq_n_f32(f.v[1], half(w + D))); \
+            vst1q_f32(d, vmulq_n_f32(f.lo, half(w + D))); vst1q_f32(d + 4, vmulq_n_f32(f.hi, half(w + D))); \
             d += 8; \
         } \
 UNROLL  for (int j = 0; j < 8; j++) { store(q, T(w, j)); q += 16; PIN(q); } \

@@ -66,11 +66,7 @@ UNROLL  for (int k = 0; k < 4; k++) vst1q_f32(y + i + 4 * k, a[k]); \
 SUM(sumF32NEON, f32, 4)
 SUM(sumF16NEON, f16, 2)
 
-typedef struct { float32x4_t a, b; } floats8;
-INLINE floats8 i8_8(const uint8_t *p) {
-    int16x8_t v = vmovl_s8(vreinterpret_s8_u8(vld1_u8(p)));
-    return (floats8){vcvtq_f32_s32(vmovl_s16(vget_low_s16(v))), vcvtq_f32_s32(vmovl_high_s16(v))};
-}
+INLINE floats8 i8_8(const uint8_t *p) { return floats(vreinterpret_s8_u8(vld1_u8(p))); }
 KERNEL(dotFloatQ8_0NEON)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t n, const float *x) {
     do {
         const uint8_t *p = w; const float *v = x;
@@ -78,8 +74,8 @@ KERNEL(dotFloatQ8_0NEON)(float *y, const uint8_t *w, int64_t stride, int64_t row
         int64_t i = n;
         do {
             floats8 q = i8_8(p + 2);
-            float32x4_t s = vmulq_f32(q.a, vld1q_f32(v)), t = vmulq_f32(q.b, vld1q_f32(v + 4));
-UNROLL      for (int k = 8; k < 32; k += 8) { q = i8_8(p + 2 + k); s = vfmaq_f32(s, q.a, vld1q_f32(v + k)); t = vfmaq_f32(t, q.b, vld1q_f32(v + k + 4)); }
+            float32x4_t s = vmulq_f32(q.lo, vld1q_f32(v)), t = vmulq_f32(q.hi, vld1q_f32(v + 4));
+UNROLL      for (int k = 8; k < 32; k += 8) { q = i8_8(p + 2 + k); s = vfmaq_f32(s, q.lo, vld1q_f32(v + k)); t = vfmaq_f32(t, q.hi, vld1q_f32(v + k + 4)); }
             float d = half(p);
             a = vfmaq_n_f32(a, s, d); b = vfmaq_n_f32(b, t, d);
             p += 34; v += 32;
@@ -96,7 +92,7 @@ UNROLL  for (int k = 0; k < 8; k++) a[k] = vld1q_f32(y + 4 * k);
             float v = f[r] * half(p);
 UNROLL      for (int k = 0; k < 4; k++) {
                 floats8 q = i8_8(p + 2 + 8 * k);
-                a[2 * k] = vfmaq_n_f32(a[2 * k], q.a, v); a[2 * k + 1] = vfmaq_n_f32(a[2 * k + 1], q.b, v);
+                a[2 * k] = vfmaq_n_f32(a[2 * k], q.lo, v); a[2 * k + 1] = vfmaq_n_f32(a[2 * k + 1], q.hi, v);
             }
             p += stride;
         }

@@ -8,7 +8,7 @@ typedef struct {
     const float *d;   // [K/32] scale
     const float *s;   // [K/32] sum of the values
     const float *h;   // [K/16] sum of the values
-    const uint8_t *w; // [K/64] the same, as vbmi_amd64.c reads it; or nothing
+    const uint8_t *w; // [K/64] the same, as vbmi_amd64.c or dotprod_arm64.c reads it; or nothing
 } act_t;
 
 #define KERNEL(name) __attribute__((preserve_none, section(".text." #name))) void name

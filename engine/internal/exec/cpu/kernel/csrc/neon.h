@@ -11,6 +11,11 @@ typedef struct { int16x8_t v[4]; } words32;
 #define COLUMNS 8
 #define PINV(v) __asm__ volatile("" : "+w"(v))
 
+// The arguments of kernels that multiply rows with one row of activations, and of those that
+// write a row out for a panel: see Set.Dot and Set.Quants.
+#define DOT_ARGS (float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a)
+#define QUANTS_ARGS (int16_t *q, float *d, float *m, const uint8_t *w, int64_t nb)
+
 INLINE float half(const uint8_t *p) { return (float)*(const __fp16 *)p; }
 INLINE uint8x16_t ld(const uint8_t *p) { return vld1q_u8(p); }
 
@@ -21,6 +26,12 @@ INLINE bytes32 signed32(uint8x16_t lo, uint8x16_t hi) { return (bytes32){vreinte
 INLINE uint8x16_t low4(uint8x16_t b) { return vandq_u8(b, vdupq_n_u8(15)); }
 INLINE uint8x16_t high4(uint8x16_t b) { return vshrq_n_u8(b, 4); }
 INLINE uint8x16_t less(uint8x16_t b, uint8_t o) { return vsubq_u8(b, vdupq_n_u8(o)); }
+
+typedef struct { float32x4_t lo, hi; } floats8;
+INLINE floats8 floats(int8x8_t b) {
+    int16x8_t w = vmovl_s8(b);
+    return (floats8){vcvtq_f32_s32(vmovl_s16(vget_low_s16(w))), vcvtq_f32_s32(vmovl_high_s16(w))};
+}
 
 // Four rows of four 32-bit elements, transposed.
 INLINE void transpose4(int8x16_t r[4]) {

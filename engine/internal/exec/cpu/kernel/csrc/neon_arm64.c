@@ -2,8 +2,8 @@
 #include "neon.h"
 #include "pack.h"
 
-// The kernels of matvec.h. Sums of products of words take two instructions for 8;
-// Apple's cores do four a cycle, which keeps up with their memory.
+// The kernels of matvec.h, for processors without SDOT: quants are widened to words, and sums
+// of products of eight take two instructions.
 INLINE int32x4_t mac(words32 w, const int16_t *x) {
     int32x4_t a, b;
     int16x8_t v = vld1q_s16(x);
@@ -16,9 +16,6 @@ UNROLL for (int i = 1; i < 4; i++) {
     }
     return vaddq_s32(a, b);
 }
-
-#define DOT_ARGS (float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t nb, const act_t *a)
-#define WORDS_ARGS (int16_t *q, float *d, float *m, const uint8_t *w, int64_t nb)
 
 #define DOT32(NAME, T, BYTES, D, M, HASMIN) \
 KERNEL(NAME) DOT_ARGS { \
@@ -35,7 +32,7 @@ KERNEL(NAME) DOT_ARGS { \
     } while (--rows > 0); \
 }
 #define WORDS32(NAME, T, BYTES, D, M, HASMIN) \
-KERNEL(NAME) WORDS_ARGS { \
+KERNEL(NAME) QUANTS_ARGS { \
     do { \
         const uint8_t *p = w; \
         words32 v = widened(T(p)); \
@@ -90,7 +87,7 @@ UNROLL          for (int j = 0; j < 2; j++) { \
     } while (--rows > 0); \
 }
 #define WORDS256(NAME, T, PER, BYTES, D, MINS) \
-KERNEL(NAME) WORDS_ARGS { \
+KERNEL(NAME) QUANTS_ARGS { \
     do { \
         float32x4_t t[2]; \
         scales_t s = spread(T##_scales(w)); \
@@ -185,7 +182,7 @@ UNROLL              for (int k = 0; k < 2; k++) { \
             } while (--left > 0); \
             w += 16; wd += 8; wm += 8; acc += 8; \
         } while ((rows -= 8) > 0); \
-        w -= 2 * ROWS; wd -= ROWS; wm -= ROWS; acc += 4 * ROWS - ROWS; \
+        w -= 2 * ROWS; wd -= ROWS; wm -= ROWS; acc += 3 * ROWS; \
         x += 8; xd += 4; \
     } while ((columns -= 4) > 0); \
 }

@@ -4,7 +4,8 @@
 // Set.Scales has them, and [nb][MINS][ROWS] minima; a panel of activations is
 // [k/STEP][2][COLUMNS][STEP], first of all columns h and then l, with [nb][4][COLUMNS] as in
 // gemm.h. They are multiplied by tiles of 8 rows and 4 columns, whose sums stay in
-// registers: 8 as floats, 16 as integers, half of them of h and half of l.
+// registers: 8 as floats, 16 as integers, half of them of h and half of l. The pins keep clang
+// from loading ahead of a step, for which there is no register left.
 //
 // Included with STEP, the values of a column that an instruction takes, and
 //   step(h, l, w, x)    adds the products of STEP values of a tile
@@ -24,7 +25,7 @@ KERNEL(NAME)(float *acc, const int16_t *w, const float *wd, const float *wm, con
 UNROLL      for (int i = 0; i < 8; i++) { f[i] = vld1q_f32(acc + ROWS * (i / 2) + 4 * (i % 2)); PINV(f[i]); } \
             int64_t left = nb; \
             do { \
-UNROLL          for (int half = 0; half < SCALES; half++) { \
+UNROLL          for (int part = 0; part < SCALES; part++) { \
                     int32x4_t h[8], l[8]; \
 UNROLL              for (int i = 0; i < 8; i++) { h[i] = l[i] = vdupq_n_s32(0); } \
 UNROLL              for (int i = 0; i < 32 / STEP / SCALES; i++) { \
@@ -54,7 +55,7 @@ UNROLL              for (int i = 0; i < 8; i++) f[i] = vfmaq_n_f32(f[i], vld1q_f
 UNROLL      for (int i = 0; i < 8; i++) vst1q_f32(acc + ROWS * (i / 2) + 4 * (i % 2), f[i]); \
             w += 8 * STEP / 2; acc += 8; wd += 8; wm += 8; \
         } while ((rows -= 8) > 0); \
-        w -= ROWS * STEP / 2; wd -= ROWS; wm -= ROWS; acc += 4 * ROWS - ROWS; \
+        w -= ROWS * STEP / 2; wd -= ROWS; wm -= ROWS; acc += 3 * ROWS; \
         x += 4 * STEP / 2; xd += 4; \
     } while ((columns -= 4) > 0); \
 }
