@@ -281,23 +281,13 @@ func (t *team) work(id int) {
 // steps goes through the steps from *at on, to the end or to a panic in step *at.
 func (t *team) steps(id int, at *int) {
 	defer t.catch()
-	m := &t.members[id]
+	m, done := &t.members[id], 0 // items since others had their turn
 	for *at < t.end {
 		if t.failure.Load() == nil {
-			for own := &t.items[id]; ; {
-				item, ok := own.first()
-				if !ok {
-					break
-				}
+			for item, ok := t.next(id); ok; item, ok = t.next(id) {
 				t.do(id, item)
-			}
-			for i := 1; i < t.n; i++ {
-				for other := &t.items[(id+i)%t.n]; ; {
-					item, ok := other.last()
-					if !ok {
-						break
-					}
-					t.do(id, item)
+				if done++; done%longStep == 0 && t.all && t.short {
+					runtime.Gosched()
 				}
 			}
 		}
@@ -309,9 +299,21 @@ func (t *team) steps(id int, at *int) {
 		// scheduler's 10 ms are over, if the team has all processors. (After the last step the
 		// group is the caller's again.)
 		if *at < t.end && t.all && (!t.short || *at%(letOthers/len(t.group)) == 0) {
+			done = 0
 			runtime.Gosched()
 		}
 	}
+}
+
+// next takes an item: the member's first, or if it has none another's last.
+func (t *team) next(id int) (item int, ok bool) {
+	if item, ok = t.items[id].first(); ok {
+		return item, ok
+	}
+	for i := 1; i < t.n && !ok; i++ {
+		item, ok = t.items[(id+i)%t.n].last()
+	}
+	return item, ok
 }
 
 // countItems returns how many items the current step has. One of projections is the same
@@ -454,9 +456,13 @@ func (b *barrier) wait(id, done int) {
 	}
 }
 
-// letOthers is how many steps of a single token, some 100 µs, go by before other
-// goroutines may have the processor.
-const letOthers = 16
+// letOthers is how many steps of a single token of a small model, some 100 µs, go by before
+// other goroutines may have the processor, and longStep how many items, as much again, in
+// steps of a large one.
+const (
+	letOthers = 16
+	longStep  = 128
+)
 
 // sleep waits for the turn to end without using the processor.
 func (b *barrier) sleep(id int, turn uint32) {
