@@ -11,7 +11,7 @@ import (
 // last. Every arm64 processor has NEON.
 func Sets() []*Set {
 	sets := []*Set{neonSet(), goSet()}
-	// macOS tells of SDOT since version 13; all of Apple's processors with macOS have it.
+	// Before version 13 macOS does not tell of SDOT, which every Mac with arm64 has.
 	if !cpu.ARM64.HasASIMDDP && runtime.GOOS != "darwin" {
 		return sets
 	}

@@ -1,6 +1,7 @@
 // c2s:flags -march=armv8.2-a+dotprod+i8mm
 // Matrix products with SMMLA, which multiplies two rows of eight bytes with two others: for
-// processors with FEAT_I8MM.
+// processors with FEAT_I8MM. A single row of activations stays SDOT's: to pair rows of weights takes
+// as many instructions as SMMLA would save.
 #define STEP 8
 #include "neonbytes.h"
 
