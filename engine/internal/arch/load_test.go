@@ -221,7 +221,10 @@ func TestOddMetadata(t *testing.T) {
 	}
 	e := ref.New(1)
 	t.Cleanup(func() { e.Close() })
-	for _, name := range arch.Names() {
+	for i, name := range arch.Names() {
+		if race && i%8 != int(seed%8) { // nothing here runs at the same time
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			f := writeZeros(t, smallest(t, name))

@@ -23,7 +23,7 @@ func TestCacheQ8_0(t *testing.T) {
 	seed := rand.Uint64N(1000)
 	count, same := 0, 0
 	for i, c := range archtest.Cases() {
-		if !long && (i+int(seed))%3 > 0 {
+		if !long && (i+int(seed))%3 > 0 || race && (i+int(seed))%12 > 0 {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestCacheQ8_0(t *testing.T) {
 			}
 		})
 	}
-	if count < 10 || same < count/4 {
+	if count < 10 && !race || same < count/4 {
 		t.Errorf("seed %d: %d of %d results are within %g", seed, same, count, alike)
 	}
 }

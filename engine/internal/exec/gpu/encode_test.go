@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -100,15 +101,19 @@ func TestMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The least of several: the residency set's heartbeat sends messages, too.
 	count := func(p *plan) int {
-		before := m.Stats().Messages
-		cb, err := compiled.encode(p, 0, 1)
-		if err != nil {
-			t.Fatal(err)
+		least := math.MaxInt
+		for range 4 {
+			before := m.Stats().Messages
+			cb, err := compiled.encode(p, 0, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			least = min(least, m.Stats().Messages-before)
+			cb.Release()
 		}
-		n := m.Stats().Messages - before
-		cb.Release()
-		return n
+		return least
 	}
 	beside := count(&plan{parts: []int{0}}) // what every command buffer takes
 	for _, s := range []shape{{1, 1, 1, 0, true}, {1, 1, 64, 0, false}, {3, 1, 1, 0, false}, {40, 1, 2, 2, false}} {
@@ -145,7 +150,7 @@ func TestTokenAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if n != 0 && !raceEnabled {
+		if n != 0 && !race {
 			t.Errorf("fed %v: %v allocations a token", fed, n)
 		}
 	}

@@ -71,7 +71,14 @@ func config(t *testing.T) exectest.Config {
 	}
 }
 
-func TestOps(t *testing.T)        { exectest.Run(t, config(t)) }
+func TestOps(t *testing.T) {
+	c := config(t)
+	if race {
+		c.Every = 10
+	}
+	exectest.Run(t, c)
+}
+
 func TestConcurrent(t *testing.T) { exectest.Concurrent(t, config(t)) }
 func TestStepSizes(t *testing.T)  { exectest.StepSizes(t, config(t)) }
 func TestErrors(t *testing.T)     { exectest.Errors(t, config(t)) }
@@ -79,7 +86,7 @@ func TestErrors(t *testing.T)     { exectest.Errors(t, config(t)) }
 // TestAllocations counts what a step allocates, on a device that allocates nothing
 // itself.
 func TestAllocations(t *testing.T) {
-	if raceEnabled {
+	if race {
 		t.Skip("under the race detector sync.Pool forgets, and so allocates")
 	}
 	d, err := emu.Mute()

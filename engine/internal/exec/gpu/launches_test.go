@@ -24,6 +24,9 @@ var update = flag.Bool("update", false, "write testdata/launches.txt anew")
 // sequences in one step must take no more launches than one. What a Planner says of each
 // model must be what its runner does.
 func TestLaunches(t *testing.T) {
+	if race {
+		t.Skip("counted without the race detector: nothing here runs at the same time")
+	}
 	d := emu.Test(t, emu.Options{PageSize: os.Getpagesize()}).Device()
 	var out strings.Builder
 	fmt.Fprintln(&out, "# Launches and barriers of a decoded token, and the fusions of each model:")

@@ -2,4 +2,4 @@
 
 package gpu
 
-const raceEnabled = false
+const race = false
