@@ -95,6 +95,10 @@ func (r *runner) attention(op *program.Attention) error {
 // 8 at a time.
 func pageStride(block int) int { return (block + 7) &^ 7 }
 
+// farContext is how many positions no longer are in a near cache when the next token comes:
+// their pages are asked for ahead.
+const farContext = 256
+
 // attend computes n query heads, from the first on, of one token; they share a KV
 // head. It goes through the cache page by page. Of each head it keeps the largest
 // score so far, the sum of the weights e^(score-largest), and in the output the sum of
@@ -115,8 +119,15 @@ func (r *runner) attend(w *worker, a *heads, token, first, n int) {
 			top[h], sum[h] = a.sinks[first+h], 1
 		}
 	}
-	for p := firstSeen(a.Attention, last); p <= last; {
+	p := firstSeen(a.Attention, last)
+	far := last-p >= farContext
+	for p <= last {
 		at, rows := r.slot(seq, p), min(page-p%page, last-p+1)
+		if next := p + rows; far && next <= last { // its rows are no stream that the processor would see
+			at, rows := r.slot(seq, next), min(page, last-next+1)
+			r.Fetch(a.k[at*a.rowK+group*a.sizeK:], a.rowK, rows, a.sizeK)
+			r.Fetch(a.v[at*a.rowV+group*a.sizeV:], a.rowV, rows, a.sizeV)
+		}
 		keys := a.k[at*a.rowK+group*a.sizeK:]
 		values := a.v[at*a.rowV+group*a.sizeV:]
 		for h := range n {
