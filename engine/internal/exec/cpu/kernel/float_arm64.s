@@ -11,77 +11,63 @@ TEXT ·dotF32NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD x+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100231f // cmp x24, #8
-	WORD $0x5400054b // b.lt .LBB0_8
-	WORD $0xd1001f08 // sub x8, x24, #7
-	WORD $0x14000005 // b .LBB0_3
+	WORD $0x14000005 // b .LBB0_2
 	WORD $0x8b1602b5 // add x21, x21, x22
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0xbc004680 // str s0, [x20], #4
-	WORD $0x5400080d // b.le .LBB0_15
+	WORD $0x540006ad // b.le .LBB0_10
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0xaa0803ed // mov x13, x8
-	WORD $0xaa1803ec // mov x12, x24
-	WORD $0xaa1903e9 // mov x9, x25
-	WORD $0xaa1503ea // mov x10, x21
-	WORD $0xacc10d22 // ldp q2, q3, [x9], #32
-	WORD $0xad401544 // ldp q4, q5, [x10]
-	WORD $0x8b16014e // add x14, x10, x22
-	WORD $0xaa0d03eb // mov x11, x13
-	WORD $0xf1003d9f // cmp x12, #15
-	WORD $0xd100218e // sub x14, x12, #8
-	WORD $0x9100814a // add x10, x10, #32
-	WORD $0xd10021ad // sub x13, x13, #8
-	WORD $0x4e24cc41 // fmla v1.4s, v2.4s, v4.4s
-	WORD $0x4e25cc60 // fmla v0.4s, v3.4s, v5.4s
-	WORD $0xaa0e03ec // mov x12, x14
-	WORD $0x54fffeac // b.gt .LBB0_4
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	WORD $0x910021cc // add x12, x14, #8
-	WORD $0xf100259f // cmp x12, #9
+	WORD $0xf100431f // cmp x24, #16
+	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
+	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
+	WORD $0xaa1803ea // mov x10, x24
+	WORD $0xaa1903e8 // mov x8, x25
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x5400026b // b.lt .LBB0_5
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0xaa1903e8 // mov x8, x25
+	WORD $0xaa1803eb // mov x11, x24
+	WORD $0xad401504 // ldp q4, q5, [x8]
+	WORD $0x8b16012a // add x10, x9, x22
+	WORD $0xad401d26 // ldp q6, q7, [x9]
+	WORD $0xf1007d7f // cmp x11, #31
+	WORD $0xad412508 // ldp q8, q9, [x8, #32]
+	WORD $0x91010108 // add x8, x8, #64
+	WORD $0xad412d2a // ldp q10, q11, [x9, #32]
+	WORD $0x4e26cc80 // fmla v0.4s, v4.4s, v6.4s
+	WORD $0x4e27cca1 // fmla v1.4s, v5.4s, v7.4s
+	WORD $0xd100416a // sub x10, x11, #16
+	WORD $0x91010129 // add x9, x9, #64
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0x4e2acd02 // fmla v2.4s, v8.4s, v10.4s
+	WORD $0x4e2bcd23 // fmla v3.4s, v9.4s, v11.4s
+	WORD $0x54fffe48 // b.hi .LBB0_4
+	WORD $0xf100115f // cmp x10, #4
+	WORD $0x5400010b // b.lt .LBB0_7
+	WORD $0x3cc10504 // ldr q4, [x8], #16
+	WORD $0x8b16012b // add x11, x9, x22
+	WORD $0x3cc10525 // ldr q5, [x9], #16
+	WORD $0xf1001d5f // cmp x10, #7
+	WORD $0xd100114a // sub x10, x10, #4
+	WORD $0x4e25cc80 // fmla v0.4s, v4.4s, v5.4s
+	WORD $0x54ffff48 // b.hi .LBB0_6
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x54fffcab // b.lt .LBB0_2
-	WORD $0xaa1f03ec // mov x12, xzr
-	WORD $0x8b16014d // add x13, x10, x22
-	WORD $0xbc6c6941 // ldr s1, [x10, x12]
-	WORD $0xbc6c6922 // ldr s2, [x9, x12]
-	WORD $0xd100056b // sub x11, x11, #1
-	WORD $0x8b0c01ae // add x14, x13, x12
-	WORD $0xf100057f // cmp x11, #1
-	WORD $0x9100118c // add x12, x12, #4
+	WORD $0x54fffa4b // b.lt .LBB0_1
+	WORD $0x9100054a // add x10, x10, #1
+	WORD $0x8b16012b // add x11, x9, x22
+	WORD $0xbc404521 // ldr s1, [x9], #4
+	WORD $0xbc404502 // ldr s2, [x8], #4
+	WORD $0xd100054a // sub x10, x10, #1
+	WORD $0xf100055f // cmp x10, #1
 	WORD $0x1f020020 // fmadd s0, s1, s2, s0
-	WORD $0x54ffff28 // b.hi .LBB0_7
-	WORD $0x17ffffda // b .LBB0_2
-	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0xf100031f // cmp x24, #0
-	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x5400024d // b.le .LBB0_13
-	WORD $0x91000708 // add x8, x24, #1
-	WORD $0x1e204001 // fmov s1, s0
-	WORD $0xaa0803e9 // mov x9, x8
-	WORD $0xaa1903ea // mov x10, x25
-	WORD $0xaa1503eb // mov x11, x21
-	WORD $0x8b16016c // add x12, x11, x22
-	WORD $0xbc404562 // ldr s2, [x11], #4
-	WORD $0xbc404543 // ldr s3, [x10], #4
-	WORD $0xd1000529 // sub x9, x9, #1
-	WORD $0xf100053f // cmp x9, #1
-	WORD $0x1f030441 // fmadd s1, s2, s3, s1
-	WORD $0x54ffff4c // b.gt .LBB0_11
-	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0xf10006f7 // subs x23, x23, #1
-	WORD $0xbc004681 // str s1, [x20], #4
-	WORD $0x54fffe4c // b.gt .LBB0_10
-	WORD $0x14000007 // b .LBB0_15
-	WORD $0x910006e8 // add x8, x23, #1
-	WORD $0xd1000508 // sub x8, x8, #1
-	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0xf100051f // cmp x8, #1
-	WORD $0xbc004680 // str s0, [x20], #4
-	WORD $0x54ffff8c // b.gt .LBB0_14
+	WORD $0x54ffff48 // b.hi .LBB0_9
+	WORD $0x17ffffc9 // b .LBB0_1
 	WORD $0xd65f03c0 // ret
 
 // func dotF16NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
@@ -93,78 +79,69 @@ TEXT ·dotF16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD x+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100231f // cmp x24, #8
-	WORD $0x5400054b // b.lt .LBB1_7
-	WORD $0xd1001f08 // sub x8, x24, #7
-	WORD $0x14000005 // b .LBB1_3
+	WORD $0x14000005 // b .LBB1_2
 	WORD $0x8b1602b5 // add x21, x21, x22
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0xbc004680 // str s0, [x20], #4
-	WORD $0x5400082d // b.le .LBB1_14
+	WORD $0x5400076d // b.le .LBB1_10
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0xaa0803ed // mov x13, x8
-	WORD $0xaa1803ec // mov x12, x24
-	WORD $0xaa1903e9 // mov x9, x25
-	WORD $0xaa1503ea // mov x10, x21
-	WORD $0x6d400d42 // ldp d2, d3, [x10]
-	WORD $0x8b16014e // add x14, x10, x22
-	WORD $0xacc11524 // ldp q4, q5, [x9], #32
-	WORD $0xaa0d03eb // mov x11, x13
-	WORD $0xf1003d9f // cmp x12, #15
-	WORD $0x0e217842 // fcvtl v2.4s, v2.4h
-	WORD $0x0e217863 // fcvtl v3.4s, v3.4h
-	WORD $0xd100218e // sub x14, x12, #8
-	WORD $0x9100414a // add x10, x10, #16
-	WORD $0xd10021ad // sub x13, x13, #8
-	WORD $0xaa0e03ec // mov x12, x14
-	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
-	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
-	WORD $0x54fffe6c // b.gt .LBB1_4
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	WORD $0x910021cc // add x12, x14, #8
-	WORD $0xf100259f // cmp x12, #9
-	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x54fffc6b // b.lt .LBB1_2
-	WORD $0x8b16014c // add x12, x10, x22
-	WORD $0x7c402541 // ldr h1, [x10], #2
-	WORD $0xbc404522 // ldr s2, [x9], #4
-	WORD $0xd100056b // sub x11, x11, #1
-	WORD $0x1ee24021 // fcvt s1, h1
-	WORD $0xf100057f // cmp x11, #1
-	WORD $0x1f020020 // fmadd s0, s1, s2, s0
+	WORD $0xf100431f // cmp x24, #16
+	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
+	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
+	WORD $0xaa1803ea // mov x10, x24
+	WORD $0xaa1903e8 // mov x8, x25
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x540002eb // b.lt .LBB1_5
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0xaa1903e8 // mov x8, x25
+	WORD $0xaa1803eb // mov x11, x24
+	WORD $0x6d401524 // ldp d4, d5, [x9]
+	WORD $0x8b16012a // add x10, x9, x22
+	WORD $0x6d411d26 // ldp d6, d7, [x9, #16]
+	WORD $0xf1007d7f // cmp x11, #31
+	WORD $0xad402508 // ldp q8, q9, [x8]
+	WORD $0x91008129 // add x9, x9, #32
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	WORD $0x0e2178a5 // fcvtl v5.4s, v5.4h
+	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
+	WORD $0x0e2178e7 // fcvtl v7.4s, v7.4h
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	WORD $0xd100416a // sub x10, x11, #16
+	WORD $0x91010108 // add x8, x8, #64
+	WORD $0x4e24cd00 // fmla v0.4s, v8.4s, v4.4s
+	WORD $0x4e25cd21 // fmla v1.4s, v9.4s, v5.4s
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0x4e26cd42 // fmla v2.4s, v10.4s, v6.4s
+	WORD $0x4e27cd63 // fmla v3.4s, v11.4s, v7.4s
+	WORD $0x54fffdc8 // b.hi .LBB1_4
+	WORD $0xf100115f // cmp x10, #4
+	WORD $0x5400012b // b.lt .LBB1_7
+	WORD $0x8b16012b // add x11, x9, x22
+	WORD $0xfc408524 // ldr d4, [x9], #8
+	WORD $0x3cc10505 // ldr q5, [x8], #16
+	WORD $0xf1001d5f // cmp x10, #7
+	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
+	WORD $0xd100114a // sub x10, x10, #4
+	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
 	WORD $0x54ffff28 // b.hi .LBB1_6
-	WORD $0x17ffffda // b .LBB1_2
-	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0xf100031f // cmp x24, #0
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x5400026d // b.le .LBB1_12
-	WORD $0x91000708 // add x8, x24, #1
-	WORD $0x1e204001 // fmov s1, s0
-	WORD $0xaa0803e9 // mov x9, x8
-	WORD $0xaa1903ea // mov x10, x25
-	WORD $0xaa1503eb // mov x11, x21
-	WORD $0x8b16016c // add x12, x11, x22
-	WORD $0x7c402562 // ldr h2, [x11], #2
-	WORD $0xbc404543 // ldr s3, [x10], #4
-	WORD $0xd1000529 // sub x9, x9, #1
-	WORD $0x1ee24042 // fcvt s2, h2
-	WORD $0xf100053f // cmp x9, #1
-	WORD $0x1f030441 // fmadd s1, s2, s3, s1
-	WORD $0x54ffff2c // b.gt .LBB1_10
-	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0xf10006f7 // subs x23, x23, #1
-	WORD $0xbc004681 // str s1, [x20], #4
-	WORD $0x54fffe2c // b.gt .LBB1_9
-	WORD $0x14000007 // b .LBB1_14
-	WORD $0x910006e8 // add x8, x23, #1
-	WORD $0xd1000508 // sub x8, x8, #1
-	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0xf100051f // cmp x8, #1
-	WORD $0xbc004680 // str s0, [x20], #4
-	WORD $0x54ffff8c // b.gt .LBB1_13
+	WORD $0x54fff9ab // b.lt .LBB1_1
+	WORD $0x9100054a // add x10, x10, #1
+	WORD $0x8b16012b // add x11, x9, x22
+	WORD $0x7c402521 // ldr h1, [x9], #2
+	WORD $0xbc404502 // ldr s2, [x8], #4
+	WORD $0xd100054a // sub x10, x10, #1
+	WORD $0x1ee24021 // fcvt s1, h1
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x1f020020 // fmadd s0, s1, s2, s0
+	WORD $0x54ffff28 // b.hi .LBB1_9
+	WORD $0x17ffffc3 // b .LBB1_1
 	WORD $0xd65f03c0 // ret
 
 // func dotBF16NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
@@ -176,80 +153,70 @@ TEXT ·dotBF16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD x+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100231f // cmp x24, #8
-	WORD $0x5400056b // b.lt .LBB2_7
-	WORD $0xd1001f08 // sub x8, x24, #7
-	WORD $0x14000005 // b .LBB2_3
+	WORD $0x14000005 // b .LBB2_2
 	WORD $0x8b1602b5 // add x21, x21, x22
 	WORD $0xf10006f7 // subs x23, x23, #1
 	WORD $0xbc004680 // str s0, [x20], #4
-	WORD $0x5400086d // b.le .LBB2_14
+	WORD $0x5400078d // b.le .LBB2_10
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0xaa0803ed // mov x13, x8
-	WORD $0xaa1803ec // mov x12, x24
-	WORD $0xaa1903e9 // mov x9, x25
-	WORD $0xaa1503ea // mov x10, x21
-	WORD $0x6d400d42 // ldp d2, d3, [x10]
-	WORD $0x8b16014e // add x14, x10, x22
-	WORD $0xacc11524 // ldp q4, q5, [x9], #32
-	WORD $0xaa0d03eb // mov x11, x13
-	WORD $0xf1003d9f // cmp x12, #15
-	WORD $0x2e613842 // shll v2.4s, v2.4h, #16
-	WORD $0x2e613863 // shll v3.4s, v3.4h, #16
-	WORD $0xd100218e // sub x14, x12, #8
-	WORD $0x9100414a // add x10, x10, #16
-	WORD $0xd10021ad // sub x13, x13, #8
-	WORD $0xaa0e03ec // mov x12, x14
-	WORD $0x4e22cc81 // fmla v1.4s, v4.4s, v2.4s
-	WORD $0x4e23cca0 // fmla v0.4s, v5.4s, v3.4s
-	WORD $0x54fffe6c // b.gt .LBB2_4
-	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
-	WORD $0x910021cc // add x12, x14, #8
-	WORD $0xf100259f // cmp x12, #9
+	WORD $0xf100431f // cmp x24, #16
+	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
+	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
+	WORD $0xaa1803ea // mov x10, x24
+	WORD $0xaa1903e8 // mov x8, x25
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x540002eb // b.lt .LBB2_5
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0xaa1903e8 // mov x8, x25
+	WORD $0xaa1803eb // mov x11, x24
+	WORD $0x6d401524 // ldp d4, d5, [x9]
+	WORD $0x8b16012a // add x10, x9, x22
+	WORD $0x6d411d26 // ldp d6, d7, [x9, #16]
+	WORD $0xf1007d7f // cmp x11, #31
+	WORD $0xad402508 // ldp q8, q9, [x8]
+	WORD $0x91008129 // add x9, x9, #32
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	WORD $0x2e6138a5 // shll v5.4s, v5.4h, #16
+	WORD $0x2e6138c6 // shll v6.4s, v6.4h, #16
+	WORD $0x2e6138e7 // shll v7.4s, v7.4h, #16
+	WORD $0xad412d0a // ldp q10, q11, [x8, #32]
+	WORD $0x4e24cd00 // fmla v0.4s, v8.4s, v4.4s
+	WORD $0x4e25cd21 // fmla v1.4s, v9.4s, v5.4s
+	WORD $0xd100416a // sub x10, x11, #16
+	WORD $0x91010108 // add x8, x8, #64
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0x4e26cd42 // fmla v2.4s, v10.4s, v6.4s
+	WORD $0x4e27cd63 // fmla v3.4s, v11.4s, v7.4s
+	WORD $0x54fffdc8 // b.hi .LBB2_4
+	WORD $0xf100115f // cmp x10, #4
+	WORD $0x5400012b // b.lt .LBB2_7
+	WORD $0x8b16012b // add x11, x9, x22
+	WORD $0xfc408524 // ldr d4, [x9], #8
+	WORD $0x3cc10505 // ldr q5, [x8], #16
+	WORD $0xf1001d5f // cmp x10, #7
+	WORD $0x2e613884 // shll v4.4s, v4.4h, #16
+	WORD $0xd100114a // sub x10, x10, #4
+	WORD $0x4e24cca0 // fmla v0.4s, v5.4s, v4.4s
+	WORD $0x54ffff28 // b.hi .LBB2_6
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
 	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x54fffc6b // b.lt .LBB2_2
-	WORD $0x8b16014c // add x12, x10, x22
-	WORD $0x7840254d // ldrh w13, [x10], #2
-	WORD $0xbc404521 // ldr s1, [x9], #4
-	WORD $0xd100056b // sub x11, x11, #1
-	WORD $0x53103dad // lsl w13, w13, #16
-	WORD $0xf100057f // cmp x11, #1
-	WORD $0x1e2701a2 // fmov s2, w13
+	WORD $0x54fff9ab // b.lt .LBB2_1
+	WORD $0x9100054a // add x10, x10, #1
+	WORD $0x8b16012b // add x11, x9, x22
+	WORD $0x7840252c // ldrh w12, [x9], #2
+	WORD $0xbc404501 // ldr s1, [x8], #4
+	WORD $0xd100054a // sub x10, x10, #1
+	WORD $0x53103d8c // lsl w12, w12, #16
+	WORD $0xf100055f // cmp x10, #1
+	WORD $0x1e270182 // fmov s2, w12
 	WORD $0x1f010040 // fmadd s0, s2, s1, s0
-	WORD $0x54ffff08 // b.hi .LBB2_6
-	WORD $0x17ffffd9 // b .LBB2_2
-	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0xf100031f // cmp x24, #0
-	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x5400028d // b.le .LBB2_12
-	WORD $0x91000708 // add x8, x24, #1
-	WORD $0x1e204001 // fmov s1, s0
-	WORD $0xaa0803e9 // mov x9, x8
-	WORD $0xaa1903ea // mov x10, x25
-	WORD $0xaa1503eb // mov x11, x21
-	WORD $0x8b16016c // add x12, x11, x22
-	WORD $0x7840256d // ldrh w13, [x11], #2
-	WORD $0xbc404542 // ldr s2, [x10], #4
-	WORD $0xd1000529 // sub x9, x9, #1
-	WORD $0x53103dad // lsl w13, w13, #16
-	WORD $0xf100053f // cmp x9, #1
-	WORD $0x1e2701a3 // fmov s3, w13
-	WORD $0x1f020461 // fmadd s1, s3, s2, s1
-	WORD $0x54ffff0c // b.gt .LBB2_10
-	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0xf10006f7 // subs x23, x23, #1
-	WORD $0xbc004681 // str s1, [x20], #4
-	WORD $0x54fffe0c // b.gt .LBB2_9
-	WORD $0x14000007 // b .LBB2_14
-	WORD $0x910006e8 // add x8, x23, #1
-	WORD $0xd1000508 // sub x8, x8, #1
-	WORD $0x8b1602b5 // add x21, x21, x22
-	WORD $0xf100051f // cmp x8, #1
-	WORD $0xbc004680 // str s0, [x20], #4
-	WORD $0x54ffff8c // b.gt .LBB2_13
+	WORD $0x54ffff08 // b.hi .LBB2_9
+	WORD $0x17ffffc2 // b .LBB2_1
 	WORD $0xd65f03c0 // ret
 
 // func dot4F32NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
@@ -261,139 +228,107 @@ TEXT ·dot4F32NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD x+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100231f // cmp x24, #8
-	WORD $0x54000a8b // b.lt .LBB3_8
 	WORD $0xd37ef6c8 // lsl x8, x22, #2
-	WORD $0xd1001f09 // sub x9, x24, #7
-	WORD $0x14000008 // b .LBB3_3
-	WORD $0x9100428a // add x10, x20, #16
+	WORD $0x14000008 // b .LBB3_2
+	WORD $0x91004289 // add x9, x20, #16
 	WORD $0x2d000a83 // stp s3, s2, [x20]
 	WORD $0x8b0802b5 // add x21, x21, x8
 	WORD $0xf10012f7 // subs x23, x23, #4
 	WORD $0x2d010680 // stp s0, s1, [x20, #8]
-	WORD $0xaa0a03f4 // mov x20, x10
-	WORD $0x54000f4d // b.le .LBB3_15
+	WORD $0xaa0903f4 // mov x20, x9
+	WORD $0x54000bad // b.le .LBB3_10
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
-	WORD $0xaa0903ed // mov x13, x9
-	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
-	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
-	WORD $0xaa1803ee // mov x14, x24
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
-	WORD $0xaa1903ea // mov x10, x25
-	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
+	WORD $0xf100231f // cmp x24, #8
+	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
+	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
+	WORD $0xaa1803eb // mov x11, x24
+	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
 	WORD $0x6f00e407 // movi v7.2d, #0000000000000000
-	WORD $0xaa1503eb // mov x11, x21
+	WORD $0xaa1903ea // mov x10, x25
+	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
+	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x5400036b // b.lt .LBB3_5
+	WORD $0x8b1602ac // add x12, x21, x22
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0xaa1903ea // mov x10, x25
+	WORD $0xaa1803ed // mov x13, x24
 	WORD $0xacc12548 // ldp q8, q9, [x10], #32
-	WORD $0x8b16016c // add x12, x11, x22
-	WORD $0xf1003ddf // cmp x14, #15
-	WORD $0xacc12d6a // ldp q10, q11, [x11], #32
-	WORD $0x8b16018f // add x15, x12, x22
-	WORD $0xad40358c // ldp q12, q13, [x12]
-	WORD $0x8b1601ec // add x12, x15, x22
-	WORD $0xad403dee // ldp q14, q15, [x15]
-	WORD $0x4e2acd06 // fmla v6.4s, v8.4s, v10.4s
-	WORD $0x4e2bcd27 // fmla v7.4s, v9.4s, v11.4s
-	WORD $0xad402990 // ldp q16, q10, [x12]
-	WORD $0x4e2ccd04 // fmla v4.4s, v8.4s, v12.4s
-	WORD $0x4e2ecd02 // fmla v2.4s, v8.4s, v14.4s
-	WORD $0x4e2dcd25 // fmla v5.4s, v9.4s, v13.4s
-	WORD $0x8b16018f // add x15, x12, x22
-	WORD $0x4e2fcd23 // fmla v3.4s, v9.4s, v15.4s
-	WORD $0xaa0d03ec // mov x12, x13
-	WORD $0x4e30cd00 // fmla v0.4s, v8.4s, v16.4s
-	WORD $0x4e2acd21 // fmla v1.4s, v9.4s, v10.4s
-	WORD $0xd10021cf // sub x15, x14, #8
-	WORD $0xd10021ad // sub x13, x13, #8
-	WORD $0xaa0f03ee // mov x14, x15
-	WORD $0x54fffd4c // b.gt .LBB3_4
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD $0x910021ed // add x13, x15, #8
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0xf10025bf // cmp x13, #9
-	WORD $0x6e26d4c1 // faddp v1.4s, v6.4s, v6.4s
-	WORD $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
-	WORD $0x6e22d445 // faddp v5.4s, v2.4s, v2.4s
-	WORD $0x6e20d406 // faddp v6.4s, v0.4s, v0.4s
-	WORD $0x7e30d823 // faddp s3, v1.2s
-	WORD $0x7e30d882 // faddp s2, v4.2s
-	WORD $0x7e30d8a0 // faddp s0, v5.2s
-	WORD $0x7e30d8c1 // faddp s1, v6.2s
-	WORD $0x54fff90b // b.lt .LBB3_2
-	WORD $0xaa1f03ed // mov x13, xzr
+	WORD $0xaa0c03eb // mov x11, x12
+	WORD $0xf1003dbf // cmp x13, #15
+	WORD $0x9100818c // add x12, x12, #32
+	WORD $0xacc12d2a // ldp q10, q11, [x9], #32
 	WORD $0x8b16016e // add x14, x11, x22
-	WORD $0x8b0d01cf // add x15, x14, x13
-	WORD $0xbc6d6964 // ldr s4, [x11, x13]
-	WORD $0xbc6d6945 // ldr s5, [x10, x13]
-	WORD $0x8b1601f0 // add x16, x15, x22
-	WORD $0xbd4001e6 // ldr s6, [x15]
-	WORD $0xbc6d6947 // ldr s7, [x10, x13]
-	WORD $0x8b16020f // add x15, x16, x22
-	WORD $0xbd400208 // ldr s8, [x16]
-	WORD $0xbc6d6949 // ldr s9, [x10, x13]
-	WORD $0xbd4001ea // ldr s10, [x15]
-	WORD $0xbc6d694b // ldr s11, [x10, x13]
+	WORD $0xad40356c // ldp q12, q13, [x11]
+	WORD $0x8b1601cb // add x11, x14, x22
+	WORD $0xad403dce // ldp q14, q15, [x14]
+	WORD $0x4e2acd07 // fmla v7.4s, v8.4s, v10.4s
+	WORD $0x4e2bcd26 // fmla v6.4s, v9.4s, v11.4s
+	WORD $0xad402970 // ldp q16, q10, [x11]
+	WORD $0x4e2ccd04 // fmla v4.4s, v8.4s, v12.4s
+	WORD $0x4e2ecd01 // fmla v1.4s, v8.4s, v14.4s
+	WORD $0x4e2dcd22 // fmla v2.4s, v9.4s, v13.4s
+	WORD $0x8b16016b // add x11, x11, x22
+	WORD $0x4e2fcd20 // fmla v0.4s, v9.4s, v15.4s
+	WORD $0x4e30cd03 // fmla v3.4s, v8.4s, v16.4s
+	WORD $0x4e2acd25 // fmla v5.4s, v9.4s, v10.4s
+	WORD $0xd10021ab // sub x11, x13, #8
+	WORD $0xaa0b03ed // mov x13, x11
+	WORD $0x54fffd68 // b.hi .LBB3_4
+	WORD $0xf100117f // cmp x11, #4
+	WORD $0x5400022b // b.lt .LBB3_7
+	WORD $0x8b16012c // add x12, x9, x22
+	WORD $0x3cc10548 // ldr q8, [x10], #16
+	WORD $0x3cc10529 // ldr q9, [x9], #16
+	WORD $0x8b16018d // add x13, x12, x22
+	WORD $0x3dc0018a // ldr q10, [x12]
+	WORD $0xf1001d7f // cmp x11, #7
+	WORD $0x8b1601ac // add x12, x13, x22
+	WORD $0x3dc001ab // ldr q11, [x13]
+	WORD $0x3dc0018c // ldr q12, [x12]
+	WORD $0x4e29cd07 // fmla v7.4s, v8.4s, v9.4s
+	WORD $0x4e2acd04 // fmla v4.4s, v8.4s, v10.4s
+	WORD $0x4e2bcd01 // fmla v1.4s, v8.4s, v11.4s
+	WORD $0x8b16018c // add x12, x12, x22
+	WORD $0x4e2ccd03 // fmla v3.4s, v8.4s, v12.4s
+	WORD $0xd100116b // sub x11, x11, #4
+	WORD $0x54fffe28 // b.hi .LBB3_6
+	WORD $0x4e26d4e6 // fadd v6.4s, v7.4s, v6.4s
+	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
+	WORD $0xf100057f // cmp x11, #1
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x4e25d461 // fadd v1.4s, v3.4s, v5.4s
+	WORD $0x6e26d4c3 // faddp v3.4s, v6.4s, v6.4s
+	WORD $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
+	WORD $0x7e30d863 // faddp s3, v3.2s
+	WORD $0x7e30d842 // faddp s2, v2.2s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x7e30d821 // faddp s1, v1.2s
+	WORD $0x54fff66b // b.lt .LBB3_1
+	WORD $0x9100056b // add x11, x11, #1
+	WORD $0x8b16012c // add x12, x9, x22
+	WORD $0xbc404524 // ldr s4, [x9], #4
+	WORD $0xbd400145 // ldr s5, [x10]
+	WORD $0x8b16018d // add x13, x12, x22
+	WORD $0xbd400186 // ldr s6, [x12]
+	WORD $0xbd400147 // ldr s7, [x10]
+	WORD $0x8b1601ac // add x12, x13, x22
+	WORD $0xbd4001a8 // ldr s8, [x13]
+	WORD $0xbd400149 // ldr s9, [x10]
+	WORD $0xbd40018a // ldr s10, [x12]
 	WORD $0x1f050c83 // fmadd s3, s4, s5, s3
+	WORD $0xbc40454b // ldr s11, [x10], #4
 	WORD $0x1f0708c2 // fmadd s2, s6, s7, s2
 	WORD $0x1f090100 // fmadd s0, s8, s9, s0
-	WORD $0xd100058c // sub x12, x12, #1
+	WORD $0xd100056b // sub x11, x11, #1
+	WORD $0x8b16018c // add x12, x12, x22
 	WORD $0x1f0b0541 // fmadd s1, s10, s11, s1
-	WORD $0x8b1601ef // add x15, x15, x22
-	WORD $0xf100059f // cmp x12, #1
-	WORD $0x910011ad // add x13, x13, #4
-	WORD $0x54fffda8 // b.hi .LBB3_7
-	WORD $0x17ffffb1 // b .LBB3_2
-	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0xd37ef6c8 // lsl x8, x22, #2
-	WORD $0xf100071f // cmp x24, #1
-	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x5400048b // b.lt .LBB3_13
-	WORD $0x91000709 // add x9, x24, #1
-	WORD $0x1e204001 // fmov s1, s0
-	WORD $0x1e204002 // fmov s2, s0
-	WORD $0xaa0903ea // mov x10, x9
-	WORD $0x1e204003 // fmov s3, s0
-	WORD $0x1e204004 // fmov s4, s0
-	WORD $0xaa1903eb // mov x11, x25
-	WORD $0xaa1503ec // mov x12, x21
-	WORD $0x8b16018d // add x13, x12, x22
-	WORD $0xbc404585 // ldr s5, [x12], #4
-	WORD $0xbd400166 // ldr s6, [x11]
-	WORD $0x8b1601ae // add x14, x13, x22
-	WORD $0xbd4001a7 // ldr s7, [x13]
-	WORD $0xbd400168 // ldr s8, [x11]
-	WORD $0x8b1601cd // add x13, x14, x22
-	WORD $0xbd4001c9 // ldr s9, [x14]
-	WORD $0xbd40016a // ldr s10, [x11]
-	WORD $0xbd4001ab // ldr s11, [x13]
-	WORD $0x1f0610a4 // fmadd s4, s5, s6, s4
-	WORD $0xbc40456c // ldr s12, [x11], #4
-	WORD $0x1f080ce3 // fmadd s3, s7, s8, s3
-	WORD $0x1f0a0922 // fmadd s2, s9, s10, s2
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0x8b1601ad // add x13, x13, x22
-	WORD $0x1f0c0561 // fmadd s1, s11, s12, s1
-	WORD $0xf100055f // cmp x10, #1
-	WORD $0x54fffdcc // b.gt .LBB3_11
-	WORD $0x9100428a // add x10, x20, #16
-	WORD $0x2d000e84 // stp s4, s3, [x20]
-	WORD $0x8b0802b5 // add x21, x21, x8
-	WORD $0xf10012f7 // subs x23, x23, #4
-	WORD $0x2d010682 // stp s2, s1, [x20, #8]
-	WORD $0xaa0a03f4 // mov x20, x10
-	WORD $0x54fffc0c // b.gt .LBB3_10
-	WORD $0x14000008 // b .LBB3_15
-	WORD $0x4e040400 // dup v0.4s, v0.s[0]
-	WORD $0x910012e9 // add x9, x23, #4
-	WORD $0xd1001129 // sub x9, x9, #4
-	WORD $0x8b0802b5 // add x21, x21, x8
-	WORD $0xf100113f // cmp x9, #4
-	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff8c // b.gt .LBB3_14
+	WORD $0xf100057f // cmp x11, #1
+	WORD $0x54fffdc8 // b.hi .LBB3_9
+	WORD $0x17ffff9e // b .LBB3_1
 	WORD $0xd65f03c0 // ret
 
 // func dot4F16NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
@@ -405,39 +340,42 @@ TEXT ·dot4F16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD x+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100231f // cmp x24, #8
-	WORD $0x54000bab // b.lt .LBB4_7
 	WORD $0xd37ef6c8 // lsl x8, x22, #2
-	WORD $0xd1001f09 // sub x9, x24, #7
-	WORD $0x14000008 // b .LBB4_3
-	WORD $0x9100428a // add x10, x20, #16
+	WORD $0x14000008 // b .LBB4_2
+	WORD $0x91004289 // add x9, x20, #16
 	WORD $0x2d000a83 // stp s3, s2, [x20]
 	WORD $0x8b0802b5 // add x21, x21, x8
 	WORD $0xf10012f7 // subs x23, x23, #4
 	WORD $0x2d010680 // stp s0, s1, [x20, #8]
-	WORD $0xaa0a03f4 // mov x20, x10
-	WORD $0x540010ed // b.le .LBB4_14
+	WORD $0xaa0903f4 // mov x20, x9
+	WORD $0x54000dad // b.le .LBB4_10
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
-	WORD $0xaa0903ee // mov x14, x9
-	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
-	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
-	WORD $0xaa1803ed // mov x13, x24
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
-	WORD $0xaa1903ea // mov x10, x25
-	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
+	WORD $0xf100231f // cmp x24, #8
+	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
+	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
+	WORD $0xaa1803eb // mov x11, x24
+	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
 	WORD $0x6f00e407 // movi v7.2d, #0000000000000000
-	WORD $0xaa1503eb // mov x11, x21
-	WORD $0x8b16016c // add x12, x11, x22
+	WORD $0xaa1903ea // mov x10, x25
+	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
+	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x5400046b // b.lt .LBB4_5
+	WORD $0x8b1602ac // add x12, x21, x22
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0xaa1903ea // mov x10, x25
+	WORD $0xaa1803ed // mov x13, x24
+	WORD $0xaa0c03eb // mov x11, x12
 	WORD $0xf1003dbf // cmp x13, #15
+	WORD $0x9100418c // add x12, x12, #16
 	WORD $0xacc12548 // ldp q8, q9, [x10], #32
-	WORD $0x6cc12d6a // ldp d10, d11, [x11], #16
-	WORD $0x8b16018f // add x15, x12, x22
-	WORD $0x6d40358c // ldp d12, d13, [x12]
-	WORD $0x8b1601ec // add x12, x15, x22
-	WORD $0x6d403dee // ldp d14, d15, [x15]
-	WORD $0x6d404590 // ldp d16, d17, [x12]
+	WORD $0x6cc12d2a // ldp d10, d11, [x9], #16
+	WORD $0x8b16016e // add x14, x11, x22
+	WORD $0x6d40356c // ldp d12, d13, [x11]
+	WORD $0x8b1601cb // add x11, x14, x22
+	WORD $0x6d403dce // ldp d14, d15, [x14]
+	WORD $0x6d404570 // ldp d16, d17, [x11]
 	WORD $0x0e21794a // fcvtl v10.4s, v10.4h
 	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
 	WORD $0x0e21796b // fcvtl v11.4s, v11.4h
@@ -446,111 +384,79 @@ TEXT ·dot4F16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x0e2179ef // fcvtl v15.4s, v15.4h
 	WORD $0x0e217a10 // fcvtl v16.4s, v16.4h
 	WORD $0x0e217a31 // fcvtl v17.4s, v17.4h
-	WORD $0x8b16018f // add x15, x12, x22
-	WORD $0xaa0e03ec // mov x12, x14
-	WORD $0xd10021ce // sub x14, x14, #8
-	WORD $0x4e2acd06 // fmla v6.4s, v8.4s, v10.4s
+	WORD $0x8b16016b // add x11, x11, x22
+	WORD $0x4e2acd07 // fmla v7.4s, v8.4s, v10.4s
 	WORD $0x4e2ccd04 // fmla v4.4s, v8.4s, v12.4s
-	WORD $0xd10021af // sub x15, x13, #8
-	WORD $0x4e2ecd02 // fmla v2.4s, v8.4s, v14.4s
-	WORD $0x4e2bcd27 // fmla v7.4s, v9.4s, v11.4s
-	WORD $0xaa0f03ed // mov x13, x15
-	WORD $0x4e30cd00 // fmla v0.4s, v8.4s, v16.4s
-	WORD $0x4e2dcd25 // fmla v5.4s, v9.4s, v13.4s
-	WORD $0x4e2fcd23 // fmla v3.4s, v9.4s, v15.4s
-	WORD $0x4e31cd21 // fmla v1.4s, v9.4s, v17.4s
-	WORD $0x54fffc4c // b.gt .LBB4_4
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD $0x910021ed // add x13, x15, #8
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0xf10025bf // cmp x13, #9
-	WORD $0x6e26d4c1 // faddp v1.4s, v6.4s, v6.4s
-	WORD $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
-	WORD $0x6e22d445 // faddp v5.4s, v2.4s, v2.4s
-	WORD $0x6e20d406 // faddp v6.4s, v0.4s, v0.4s
-	WORD $0x7e30d823 // faddp s3, v1.2s
-	WORD $0x7e30d882 // faddp s2, v4.2s
-	WORD $0x7e30d8a0 // faddp s0, v5.2s
-	WORD $0x7e30d8c1 // faddp s1, v6.2s
-	WORD $0x54fff80b // b.lt .LBB4_2
-	WORD $0x8b16016d // add x13, x11, x22
-	WORD $0x7c402564 // ldr h4, [x11], #2
+	WORD $0xd10021ab // sub x11, x13, #8
+	WORD $0x4e2ecd01 // fmla v1.4s, v8.4s, v14.4s
+	WORD $0x4e2bcd26 // fmla v6.4s, v9.4s, v11.4s
+	WORD $0xaa0b03ed // mov x13, x11
+	WORD $0x4e30cd03 // fmla v3.4s, v8.4s, v16.4s
+	WORD $0x4e2dcd22 // fmla v2.4s, v9.4s, v13.4s
+	WORD $0x4e2fcd20 // fmla v0.4s, v9.4s, v15.4s
+	WORD $0x4e31cd25 // fmla v5.4s, v9.4s, v17.4s
+	WORD $0x54fffc68 // b.hi .LBB4_4
+	WORD $0xf100117f // cmp x11, #4
+	WORD $0x540002ab // b.lt .LBB4_7
+	WORD $0x8b16012c // add x12, x9, x22
+	WORD $0x3cc10548 // ldr q8, [x10], #16
+	WORD $0xfc408529 // ldr d9, [x9], #8
+	WORD $0x8b16018d // add x13, x12, x22
+	WORD $0xfd40018a // ldr d10, [x12]
+	WORD $0xf1001d7f // cmp x11, #7
+	WORD $0x8b1601ac // add x12, x13, x22
+	WORD $0xfd4001ab // ldr d11, [x13]
+	WORD $0xfd40018c // ldr d12, [x12]
+	WORD $0x0e217929 // fcvtl v9.4s, v9.4h
+	WORD $0x0e21794a // fcvtl v10.4s, v10.4h
+	WORD $0x0e21796b // fcvtl v11.4s, v11.4h
+	WORD $0x8b16018c // add x12, x12, x22
+	WORD $0x0e21798c // fcvtl v12.4s, v12.4h
+	WORD $0xd100116b // sub x11, x11, #4
+	WORD $0x4e29cd07 // fmla v7.4s, v8.4s, v9.4s
+	WORD $0x4e2acd04 // fmla v4.4s, v8.4s, v10.4s
+	WORD $0x4e2bcd01 // fmla v1.4s, v8.4s, v11.4s
+	WORD $0x4e2ccd03 // fmla v3.4s, v8.4s, v12.4s
+	WORD $0x54fffda8 // b.hi .LBB4_6
+	WORD $0x4e26d4e6 // fadd v6.4s, v7.4s, v6.4s
+	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
+	WORD $0xf100057f // cmp x11, #1
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x4e25d461 // fadd v1.4s, v3.4s, v5.4s
+	WORD $0x6e26d4c3 // faddp v3.4s, v6.4s, v6.4s
+	WORD $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
+	WORD $0x7e30d863 // faddp s3, v3.2s
+	WORD $0x7e30d842 // faddp s2, v2.2s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x7e30d821 // faddp s1, v1.2s
+	WORD $0x54fff4eb // b.lt .LBB4_1
+	WORD $0x9100056b // add x11, x11, #1
+	WORD $0x8b16012c // add x12, x9, x22
+	WORD $0x7c402524 // ldr h4, [x9], #2
 	WORD $0xbd400145 // ldr s5, [x10]
-	WORD $0x8b1601ae // add x14, x13, x22
-	WORD $0x7d4001a6 // ldr h6, [x13]
+	WORD $0x8b16018d // add x13, x12, x22
+	WORD $0x7d400186 // ldr h6, [x12]
 	WORD $0xbd400147 // ldr s7, [x10]
-	WORD $0x8b1601cd // add x13, x14, x22
-	WORD $0x7d4001c8 // ldr h8, [x14]
+	WORD $0x8b1601ac // add x12, x13, x22
+	WORD $0x7d4001a8 // ldr h8, [x13]
 	WORD $0xbd400149 // ldr s9, [x10]
-	WORD $0x7d4001aa // ldr h10, [x13]
+	WORD $0x7d40018a // ldr h10, [x12]
 	WORD $0x1ee24084 // fcvt s4, h4
 	WORD $0x1ee240c6 // fcvt s6, h6
 	WORD $0x1ee24108 // fcvt s8, h8
-	WORD $0xd100058c // sub x12, x12, #1
+	WORD $0xd100056b // sub x11, x11, #1
 	WORD $0x1ee2414a // fcvt s10, h10
 	WORD $0xbc40454b // ldr s11, [x10], #4
-	WORD $0x8b1601ad // add x13, x13, x22
-	WORD $0xf100059f // cmp x12, #1
+	WORD $0x8b16018c // add x12, x12, x22
+	WORD $0xf100057f // cmp x11, #1
 	WORD $0x1f050c83 // fmadd s3, s4, s5, s3
 	WORD $0x1f0708c2 // fmadd s2, s6, s7, s2
 	WORD $0x1f090100 // fmadd s0, s8, s9, s0
 	WORD $0x1f0b0541 // fmadd s1, s10, s11, s1
-	WORD $0x54fffd48 // b.hi .LBB4_6
-	WORD $0x17ffffa8 // b .LBB4_2
-	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0xd37ef6c8 // lsl x8, x22, #2
-	WORD $0xf100071f // cmp x24, #1
-	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x5400050b // b.lt .LBB4_12
-	WORD $0x91000709 // add x9, x24, #1
-	WORD $0x1e204001 // fmov s1, s0
-	WORD $0x1e204002 // fmov s2, s0
-	WORD $0xaa0903ea // mov x10, x9
-	WORD $0x1e204003 // fmov s3, s0
-	WORD $0x1e204004 // fmov s4, s0
-	WORD $0xaa1903eb // mov x11, x25
-	WORD $0xaa1503ec // mov x12, x21
-	WORD $0x8b16018d // add x13, x12, x22
-	WORD $0x7c402585 // ldr h5, [x12], #2
-	WORD $0xbd400166 // ldr s6, [x11]
-	WORD $0x8b1601ae // add x14, x13, x22
-	WORD $0x7d4001a7 // ldr h7, [x13]
-	WORD $0xbd400168 // ldr s8, [x11]
-	WORD $0x8b1601cd // add x13, x14, x22
-	WORD $0x7d4001c9 // ldr h9, [x14]
-	WORD $0xbd40016a // ldr s10, [x11]
-	WORD $0x7d4001ab // ldr h11, [x13]
-	WORD $0x1ee240a5 // fcvt s5, h5
-	WORD $0x1ee240e7 // fcvt s7, h7
-	WORD $0x1ee24129 // fcvt s9, h9
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0x1ee2416b // fcvt s11, h11
-	WORD $0xbc40456c // ldr s12, [x11], #4
-	WORD $0x8b1601ad // add x13, x13, x22
-	WORD $0xf100055f // cmp x10, #1
-	WORD $0x1f0610a4 // fmadd s4, s5, s6, s4
-	WORD $0x1f080ce3 // fmadd s3, s7, s8, s3
-	WORD $0x1f0a0922 // fmadd s2, s9, s10, s2
-	WORD $0x1f0c0561 // fmadd s1, s11, s12, s1
-	WORD $0x54fffd4c // b.gt .LBB4_10
-	WORD $0x9100428a // add x10, x20, #16
-	WORD $0x2d000e84 // stp s4, s3, [x20]
-	WORD $0x8b0802b5 // add x21, x21, x8
-	WORD $0xf10012f7 // subs x23, x23, #4
-	WORD $0x2d010682 // stp s2, s1, [x20, #8]
-	WORD $0xaa0a03f4 // mov x20, x10
-	WORD $0x54fffb8c // b.gt .LBB4_9
-	WORD $0x14000008 // b .LBB4_14
-	WORD $0x4e040400 // dup v0.4s, v0.s[0]
-	WORD $0x910012e9 // add x9, x23, #4
-	WORD $0xd1001129 // sub x9, x9, #4
-	WORD $0x8b0802b5 // add x21, x21, x8
-	WORD $0xf100113f // cmp x9, #4
-	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff8c // b.gt .LBB4_13
+	WORD $0x54fffd48 // b.hi .LBB4_9
+	WORD $0x17ffff8e // b .LBB4_1
 	WORD $0xd65f03c0 // ret
 
 // func dot4BF16NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
@@ -562,160 +468,127 @@ TEXT ·dot4BF16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD x+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100231f // cmp x24, #8
-	WORD $0x54000c2b // b.lt .LBB5_7
 	WORD $0xd37ef6c8 // lsl x8, x22, #2
-	WORD $0xd1001f09 // sub x9, x24, #7
-	WORD $0x14000008 // b .LBB5_3
-	WORD $0x9100428a // add x10, x20, #16
+	WORD $0x14000008 // b .LBB5_2
+	WORD $0x91004289 // add x9, x20, #16
 	WORD $0x2d000a83 // stp s3, s2, [x20]
 	WORD $0x8b0802b5 // add x21, x21, x8
 	WORD $0xf10012f7 // subs x23, x23, #4
 	WORD $0x2d010680 // stp s0, s1, [x20, #8]
-	WORD $0xaa0a03f4 // mov x20, x10
-	WORD $0x540011ed // b.le .LBB5_14
+	WORD $0xaa0903f4 // mov x20, x9
+	WORD $0x54000e2d // b.le .LBB5_10
 	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
-	WORD $0xaa0903ee // mov x14, x9
-	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
-	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
-	WORD $0xaa1803ed // mov x13, x24
 	WORD $0x6f00e401 // movi v1.2d, #0000000000000000
-	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
-	WORD $0xaa1903ea // mov x10, x25
-	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
+	WORD $0xf100231f // cmp x24, #8
+	WORD $0x6f00e402 // movi v2.2d, #0000000000000000
+	WORD $0x6f00e404 // movi v4.2d, #0000000000000000
+	WORD $0xaa1803eb // mov x11, x24
+	WORD $0x6f00e406 // movi v6.2d, #0000000000000000
 	WORD $0x6f00e407 // movi v7.2d, #0000000000000000
-	WORD $0xaa1503eb // mov x11, x21
-	WORD $0x8b16016c // add x12, x11, x22
+	WORD $0xaa1903ea // mov x10, x25
+	WORD $0x6f00e403 // movi v3.2d, #0000000000000000
+	WORD $0x6f00e405 // movi v5.2d, #0000000000000000
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0x5400046b // b.lt .LBB5_5
+	WORD $0x8b1602ac // add x12, x21, x22
+	WORD $0xaa1503e9 // mov x9, x21
+	WORD $0xaa1903ea // mov x10, x25
+	WORD $0xaa1803ed // mov x13, x24
+	WORD $0xaa0c03eb // mov x11, x12
 	WORD $0xf1003dbf // cmp x13, #15
+	WORD $0x9100418c // add x12, x12, #16
 	WORD $0xacc12548 // ldp q8, q9, [x10], #32
-	WORD $0x6cc12d6a // ldp d10, d11, [x11], #16
-	WORD $0x6d40358c // ldp d12, d13, [x12]
-	WORD $0x8b16018f // add x15, x12, x22
-	WORD $0x8b1601ec // add x12, x15, x22
+	WORD $0x6cc12d2a // ldp d10, d11, [x9], #16
+	WORD $0x6d40356c // ldp d12, d13, [x11]
+	WORD $0x8b16016e // add x14, x11, x22
+	WORD $0x8b1601cb // add x11, x14, x22
 	WORD $0x2e61394a // shll v10.4s, v10.4h, #16
-	WORD $0x6d403dee // ldp d14, d15, [x15]
-	WORD $0x6d404590 // ldp d16, d17, [x12]
+	WORD $0x6d403dce // ldp d14, d15, [x14]
+	WORD $0x6d404570 // ldp d16, d17, [x11]
 	WORD $0x2e61398c // shll v12.4s, v12.4h, #16
-	WORD $0x4e2acd06 // fmla v6.4s, v8.4s, v10.4s
+	WORD $0x4e2acd07 // fmla v7.4s, v8.4s, v10.4s
 	WORD $0x2e61396a // shll v10.4s, v11.4h, #16
 	WORD $0x2e6139ab // shll v11.4s, v13.4h, #16
 	WORD $0x2e6139ce // shll v14.4s, v14.4h, #16
-	WORD $0x8b16018f // add x15, x12, x22
-	WORD $0xaa0e03ec // mov x12, x14
+	WORD $0x8b16016b // add x11, x11, x22
 	WORD $0x2e613a10 // shll v16.4s, v16.4h, #16
 	WORD $0x4e2ccd04 // fmla v4.4s, v8.4s, v12.4s
 	WORD $0x2e6139ec // shll v12.4s, v15.4h, #16
 	WORD $0x2e613a2d // shll v13.4s, v17.4h, #16
-	WORD $0x4e2acd27 // fmla v7.4s, v9.4s, v10.4s
-	WORD $0x4e2bcd25 // fmla v5.4s, v9.4s, v11.4s
-	WORD $0x4e2ecd02 // fmla v2.4s, v8.4s, v14.4s
-	WORD $0xd10021ce // sub x14, x14, #8
-	WORD $0x4e30cd00 // fmla v0.4s, v8.4s, v16.4s
-	WORD $0x4e2ccd23 // fmla v3.4s, v9.4s, v12.4s
-	WORD $0xd10021af // sub x15, x13, #8
-	WORD $0x4e2dcd21 // fmla v1.4s, v9.4s, v13.4s
-	WORD $0xaa0f03ed // mov x13, x15
-	WORD $0x54fffc4c // b.gt .LBB5_4
-	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
-	WORD $0x910021ed // add x13, x15, #8
-	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0xf10025bf // cmp x13, #9
-	WORD $0x6e26d4c1 // faddp v1.4s, v6.4s, v6.4s
-	WORD $0x6e24d484 // faddp v4.4s, v4.4s, v4.4s
-	WORD $0x6e22d445 // faddp v5.4s, v2.4s, v2.4s
-	WORD $0x6e20d406 // faddp v6.4s, v0.4s, v0.4s
-	WORD $0x7e30d823 // faddp s3, v1.2s
-	WORD $0x7e30d882 // faddp s2, v4.2s
-	WORD $0x7e30d8a0 // faddp s0, v5.2s
-	WORD $0x7e30d8c1 // faddp s1, v6.2s
-	WORD $0x54fff80b // b.lt .LBB5_2
-	WORD $0x8b16016d // add x13, x11, x22
-	WORD $0x7840256e // ldrh w14, [x11], #2
+	WORD $0x4e2acd26 // fmla v6.4s, v9.4s, v10.4s
+	WORD $0x4e2bcd22 // fmla v2.4s, v9.4s, v11.4s
+	WORD $0x4e2ecd01 // fmla v1.4s, v8.4s, v14.4s
+	WORD $0x4e30cd03 // fmla v3.4s, v8.4s, v16.4s
+	WORD $0x4e2ccd20 // fmla v0.4s, v9.4s, v12.4s
+	WORD $0xd10021ab // sub x11, x13, #8
+	WORD $0x4e2dcd25 // fmla v5.4s, v9.4s, v13.4s
+	WORD $0xaa0b03ed // mov x13, x11
+	WORD $0x54fffc68 // b.hi .LBB5_4
+	WORD $0xf100117f // cmp x11, #4
+	WORD $0x540002ab // b.lt .LBB5_7
+	WORD $0x8b16012c // add x12, x9, x22
+	WORD $0x3cc10548 // ldr q8, [x10], #16
+	WORD $0xfc408529 // ldr d9, [x9], #8
+	WORD $0x8b16018d // add x13, x12, x22
+	WORD $0xfd40018a // ldr d10, [x12]
+	WORD $0xf1001d7f // cmp x11, #7
+	WORD $0x8b1601ac // add x12, x13, x22
+	WORD $0xfd4001ab // ldr d11, [x13]
+	WORD $0xfd40018c // ldr d12, [x12]
+	WORD $0x2e613929 // shll v9.4s, v9.4h, #16
+	WORD $0x2e61394a // shll v10.4s, v10.4h, #16
+	WORD $0x2e61396b // shll v11.4s, v11.4h, #16
+	WORD $0x8b16018c // add x12, x12, x22
+	WORD $0x2e61398c // shll v12.4s, v12.4h, #16
+	WORD $0xd100116b // sub x11, x11, #4
+	WORD $0x4e29cd07 // fmla v7.4s, v8.4s, v9.4s
+	WORD $0x4e2acd04 // fmla v4.4s, v8.4s, v10.4s
+	WORD $0x4e2bcd01 // fmla v1.4s, v8.4s, v11.4s
+	WORD $0x4e2ccd03 // fmla v3.4s, v8.4s, v12.4s
+	WORD $0x54fffda8 // b.hi .LBB5_6
+	WORD $0x4e26d4e6 // fadd v6.4s, v7.4s, v6.4s
+	WORD $0x4e22d482 // fadd v2.4s, v4.4s, v2.4s
+	WORD $0xf100057f // cmp x11, #1
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x4e25d461 // fadd v1.4s, v3.4s, v5.4s
+	WORD $0x6e26d4c3 // faddp v3.4s, v6.4s, v6.4s
+	WORD $0x6e22d442 // faddp v2.4s, v2.4s, v2.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0x6e21d421 // faddp v1.4s, v1.4s, v1.4s
+	WORD $0x7e30d863 // faddp s3, v3.2s
+	WORD $0x7e30d842 // faddp s2, v2.2s
+	WORD $0x7e30d800 // faddp s0, v0.2s
+	WORD $0x7e30d821 // faddp s1, v1.2s
+	WORD $0x54fff4eb // b.lt .LBB5_1
+	WORD $0x9100056b // add x11, x11, #1
+	WORD $0x8b16012c // add x12, x9, x22
+	WORD $0x7840252d // ldrh w13, [x9], #2
 	WORD $0xbd400144 // ldr s4, [x10]
-	WORD $0x8b1601af // add x15, x13, x22
-	WORD $0x53103dce // lsl w14, w14, #16
-	WORD $0x794001ad // ldrh w13, [x13]
-	WORD $0xbd400145 // ldr s5, [x10]
-	WORD $0x8b1601f0 // add x16, x15, x22
-	WORD $0xbd400146 // ldr s6, [x10]
-	WORD $0x1e2701c7 // fmov s7, w14
+	WORD $0x8b16018e // add x14, x12, x22
 	WORD $0x53103dad // lsl w13, w13, #16
-	WORD $0x794001ef // ldrh w15, [x15]
-	WORD $0x79400211 // ldrh w17, [x16]
-	WORD $0xd100058c // sub x12, x12, #1
-	WORD $0x53103dee // lsl w14, w15, #16
-	WORD $0xf100059f // cmp x12, #1
+	WORD $0x7940018c // ldrh w12, [x12]
+	WORD $0xbd400145 // ldr s5, [x10]
+	WORD $0x8b1601cf // add x15, x14, x22
+	WORD $0xbd400146 // ldr s6, [x10]
+	WORD $0x1e2701a7 // fmov s7, w13
+	WORD $0x53103d8c // lsl w12, w12, #16
+	WORD $0x794001ce // ldrh w14, [x14]
+	WORD $0x794001f0 // ldrh w16, [x15]
+	WORD $0xd100056b // sub x11, x11, #1
+	WORD $0x53103dcd // lsl w13, w14, #16
+	WORD $0xf100057f // cmp x11, #1
 	WORD $0x1f040ce3 // fmadd s3, s7, s4, s3
-	WORD $0x1e2701a4 // fmov s4, w13
-	WORD $0x53103e2f // lsl w15, w17, #16
+	WORD $0x1e270184 // fmov s4, w12
+	WORD $0x53103e0e // lsl w14, w16, #16
 	WORD $0xbc404547 // ldr s7, [x10], #4
-	WORD $0x8b16020d // add x13, x16, x22
+	WORD $0x8b1601ec // add x12, x15, x22
 	WORD $0x1f050882 // fmadd s2, s4, s5, s2
-	WORD $0x1e2701c4 // fmov s4, w14
-	WORD $0x1e2701e5 // fmov s5, w15
+	WORD $0x1e2701a4 // fmov s4, w13
+	WORD $0x1e2701c5 // fmov s5, w14
 	WORD $0x1f060080 // fmadd s0, s4, s6, s0
 	WORD $0x1f0704a1 // fmadd s1, s5, s7, s1
-	WORD $0x54fffcc8 // b.hi .LBB5_6
-	WORD $0x17ffffa4 // b .LBB5_2
-	WORD $0x6f00e400 // movi v0.2d, #0000000000000000
-	WORD $0xd37ef6c8 // lsl x8, x22, #2
-	WORD $0xf100071f // cmp x24, #1
-	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
-	WORD $0x7e30d800 // faddp s0, v0.2s
-	WORD $0x5400058b // b.lt .LBB5_12
-	WORD $0x91000709 // add x9, x24, #1
-	WORD $0x1e204001 // fmov s1, s0
-	WORD $0x1e204002 // fmov s2, s0
-	WORD $0xaa0903ea // mov x10, x9
-	WORD $0x1e204003 // fmov s3, s0
-	WORD $0x1e204004 // fmov s4, s0
-	WORD $0xaa1903eb // mov x11, x25
-	WORD $0xaa1503ec // mov x12, x21
-	WORD $0x8b16018d // add x13, x12, x22
-	WORD $0x7840258e // ldrh w14, [x12], #2
-	WORD $0xbd400165 // ldr s5, [x11]
-	WORD $0x8b1601af // add x15, x13, x22
-	WORD $0x53103dce // lsl w14, w14, #16
-	WORD $0x794001ad // ldrh w13, [x13]
-	WORD $0xbd400166 // ldr s6, [x11]
-	WORD $0x8b1601f0 // add x16, x15, x22
-	WORD $0xbd400167 // ldr s7, [x11]
-	WORD $0x1e2701c8 // fmov s8, w14
-	WORD $0x53103dad // lsl w13, w13, #16
-	WORD $0x794001ef // ldrh w15, [x15]
-	WORD $0x79400211 // ldrh w17, [x16]
-	WORD $0xd100054a // sub x10, x10, #1
-	WORD $0x53103dee // lsl w14, w15, #16
-	WORD $0xf100055f // cmp x10, #1
-	WORD $0x1f051104 // fmadd s4, s8, s5, s4
-	WORD $0x1e2701a5 // fmov s5, w13
-	WORD $0x53103e2f // lsl w15, w17, #16
-	WORD $0xbc404568 // ldr s8, [x11], #4
-	WORD $0x8b16020d // add x13, x16, x22
-	WORD $0x1f060ca3 // fmadd s3, s5, s6, s3
-	WORD $0x1e2701c5 // fmov s5, w14
-	WORD $0x1e2701e6 // fmov s6, w15
-	WORD $0x1f0708a2 // fmadd s2, s5, s7, s2
-	WORD $0x1f0804c1 // fmadd s1, s6, s8, s1
-	WORD $0x54fffccc // b.gt .LBB5_10
-	WORD $0x9100428a // add x10, x20, #16
-	WORD $0x2d000e84 // stp s4, s3, [x20]
-	WORD $0x8b0802b5 // add x21, x21, x8
-	WORD $0xf10012f7 // subs x23, x23, #4
-	WORD $0x2d010682 // stp s2, s1, [x20, #8]
-	WORD $0xaa0a03f4 // mov x20, x10
-	WORD $0x54fffb0c // b.gt .LBB5_9
-	WORD $0x14000008 // b .LBB5_14
-	WORD $0x4e040400 // dup v0.4s, v0.s[0]
-	WORD $0x910012e9 // add x9, x23, #4
-	WORD $0xd1001129 // sub x9, x9, #4
-	WORD $0x8b0802b5 // add x21, x21, x8
-	WORD $0xf100113f // cmp x9, #4
-	WORD $0x3c810680 // str q0, [x20], #16
-	WORD $0x54ffff8c // b.gt .LBB5_13
+	WORD $0x54fffcc8 // b.hi .LBB5_9
+	WORD $0x17ffff8a // b .LBB5_1
 	WORD $0xd65f03c0 // ret
 
 // func sumF32NEON(y *float32, w *byte, stride int, rows int, n int, f *float32)
@@ -727,23 +600,94 @@ TEXT ·sumF32NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD f+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100431f // cmp x24, #16
+	WORD $0xf101031f // cmp x24, #64
 	WORD $0x5400006a // b.ge .LBB6_2
 	WORD $0xaa1f03e8 // mov x8, xzr
-	WORD $0x14000025 // b .LBB6_9
+	WORD $0x14000043 // b .LBB6_9
 	WORD $0xf10002ff // cmp x23, #0
-	WORD $0x540003ad // b.le .LBB6_7
+	WORD $0x5400076d // b.le .LBB6_7
 	WORD $0xaa1f03e8 // mov x8, xzr
-	WORD $0x910082a9 // add x9, x21, #32
-	WORD $0x5280020b // mov w11, #16
+	WORD $0x910202a9 // add x9, x21, #128
+	WORD $0x5280080b // mov w11, #64
 	WORD $0xaa0803ea // mov x10, x8
 	WORD $0xaa0b03e8 // mov x8, x11
 	WORD $0xaa0903eb // mov x11, x9
 	WORD $0x8b0a0a8a // add x10, x20, x10, lsl #2
+	WORD $0xaa1903ec // mov x12, x25
+	WORD $0xaa1703ed // mov x13, x23
+	WORD $0xad40394f // ldp q15, q14, [x10]
+	WORD $0xad41314d // ldp q13, q12, [x10, #32]
+	WORD $0xad42294b // ldp q11, q10, [x10, #64]
+	WORD $0xad432149 // ldp q9, q8, [x10, #96]
+	WORD $0xad441947 // ldp q7, q6, [x10, #128]
+	WORD $0xad451145 // ldp q5, q4, [x10, #160]
+	WORD $0xad460943 // ldp q3, q2, [x10, #192]
+	WORD $0xad470141 // ldp q1, q0, [x10, #224]
+	WORD $0x4ddfc990 // ld1r { v16.4s }, [x12], #4
+	WORD $0xf10005ad // subs x13, x13, #1
+	WORD $0xad7c4971 // ldp q17, q18, [x11, #-128]
+	WORD $0xad7d5173 // ldp q19, q20, [x11, #-96]
+	WORD $0x4e31ce0f // fmla v15.4s, v16.4s, v17.4s
+	WORD $0x4e32ce0e // fmla v14.4s, v16.4s, v18.4s
+	WORD $0xad7e4971 // ldp q17, q18, [x11, #-64]
+	WORD $0x4e33ce0d // fmla v13.4s, v16.4s, v19.4s
+	WORD $0x4e34ce0c // fmla v12.4s, v16.4s, v20.4s
+	WORD $0x4e31ce0b // fmla v11.4s, v16.4s, v17.4s
+	WORD $0xad7f4d71 // ldp q17, q19, [x11, #-32]
+	WORD $0x4e32ce0a // fmla v10.4s, v16.4s, v18.4s
+	WORD $0xad405172 // ldp q18, q20, [x11]
+	WORD $0x4e31ce09 // fmla v9.4s, v16.4s, v17.4s
+	WORD $0x4e33ce08 // fmla v8.4s, v16.4s, v19.4s
+	WORD $0x4e32ce07 // fmla v7.4s, v16.4s, v18.4s
+	WORD $0xad414971 // ldp q17, q18, [x11, #32]
+	WORD $0x4e34ce06 // fmla v6.4s, v16.4s, v20.4s
+	WORD $0x4e31ce05 // fmla v5.4s, v16.4s, v17.4s
+	WORD $0xad424d71 // ldp q17, q19, [x11, #64]
+	WORD $0x4e32ce04 // fmla v4.4s, v16.4s, v18.4s
+	WORD $0xad435172 // ldp q18, q20, [x11, #96]
+	WORD $0x8b16016b // add x11, x11, x22
+	WORD $0x4e31ce03 // fmla v3.4s, v16.4s, v17.4s
+	WORD $0x4e33ce02 // fmla v2.4s, v16.4s, v19.4s
+	WORD $0x4e32ce01 // fmla v1.4s, v16.4s, v18.4s
+	WORD $0x4e34ce00 // fmla v0.4s, v16.4s, v20.4s
+	WORD $0x54fffca1 // b.ne .LBB6_5
+	WORD $0x9101010b // add x11, x8, #64
+	WORD $0x91040129 // add x9, x9, #256
+	WORD $0xad00394f // stp q15, q14, [x10]
+	WORD $0xeb18017f // cmp x11, x24
+	WORD $0xad01314d // stp q13, q12, [x10, #32]
+	WORD $0xad02294b // stp q11, q10, [x10, #64]
+	WORD $0xad032149 // stp q9, q8, [x10, #96]
+	WORD $0xad041947 // stp q7, q6, [x10, #128]
+	WORD $0xad051145 // stp q5, q4, [x10, #160]
+	WORD $0xad060943 // stp q3, q2, [x10, #192]
+	WORD $0xad070141 // stp q1, q0, [x10, #224]
+	WORD $0x54fff96d // b.le .LBB6_4
+	WORD $0x14000007 // b .LBB6_9
+	WORD $0xaa1f03e9 // mov x9, xzr
+	WORD $0x9102012a // add x10, x9, #128
+	WORD $0x91010128 // add x8, x9, #64
+	WORD $0xeb18015f // cmp x10, x24
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0x54ffff8d // b.le .LBB6_8
+	WORD $0xb27c010b // orr x11, x8, #0x10
+	WORD $0xeb18017f // cmp x11, x24
+	WORD $0x5400006d // b.le .LBB6_11
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0x14000024 // b .LBB6_17
+	WORD $0xf10002ff // cmp x23, #0
+	WORD $0x540003ad // b.le .LBB6_16
+	WORD $0x8b080aa9 // add x9, x21, x8, lsl #2
+	WORD $0x9100812a // add x10, x9, #32
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0xaa0903e8 // mov x8, x9
+	WORD $0xaa0b03e9 // mov x9, x11
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0x8b080a88 // add x8, x20, x8, lsl #2
 	WORD $0xaa1703ec // mov x12, x23
 	WORD $0xaa1903ed // mov x13, x25
-	WORD $0xad400943 // ldp q3, q2, [x10]
-	WORD $0xad410141 // ldp q1, q0, [x10, #32]
+	WORD $0xad400903 // ldp q3, q2, [x8]
+	WORD $0xad410101 // ldp q1, q0, [x8, #32]
 	WORD $0x4ddfc9a4 // ld1r { v4.4s }, [x13], #4
 	WORD $0xf100058c // subs x12, x12, #1
 	WORD $0xad7f1965 // ldp q5, q6, [x11, #-32]
@@ -753,40 +697,73 @@ TEXT ·sumF32NEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x4e26cc82 // fmla v2.4s, v4.4s, v6.4s
 	WORD $0x4e27cc81 // fmla v1.4s, v4.4s, v7.4s
 	WORD $0x4e28cc80 // fmla v0.4s, v4.4s, v8.4s
-	WORD $0x54fffee1 // b.ne .LBB6_5
-	WORD $0x9100410b // add x11, x8, #16
-	WORD $0x91010129 // add x9, x9, #64
-	WORD $0xad000943 // stp q3, q2, [x10]
+	WORD $0x54fffee1 // b.ne .LBB6_14
+	WORD $0x9100412b // add x11, x9, #16
+	WORD $0x9101014a // add x10, x10, #64
+	WORD $0xad000903 // stp q3, q2, [x8]
 	WORD $0xeb18017f // cmp x11, x24
-	WORD $0xad010141 // stp q1, q0, [x10, #32]
-	WORD $0x54fffd2d // b.le .LBB6_4
-	WORD $0x14000007 // b .LBB6_9
-	WORD $0xaa1f03e9 // mov x9, xzr
-	WORD $0x9100812a // add x10, x9, #32
-	WORD $0x91004128 // add x8, x9, #16
+	WORD $0xad010101 // stp q1, q0, [x8, #32]
+	WORD $0x54fffd2d // b.le .LBB6_13
+	WORD $0x14000006 // b .LBB6_17
+	WORD $0x9100810a // add x10, x8, #32
+	WORD $0x91004109 // add x9, x8, #16
 	WORD $0xeb18015f // cmp x10, x24
-	WORD $0xaa0803e9 // mov x9, x8
-	WORD $0x54ffff8d // b.le .LBB6_8
-	WORD $0xeb18011f // cmp x8, x24
-	WORD $0x5400024a // b.ge .LBB6_14
+	WORD $0xaa0903e8 // mov x8, x9
+	WORD $0x54ffff8d // b.le .LBB6_16
+	WORD $0x9100112a // add x10, x9, #4
+	WORD $0xeb18015f // cmp x10, x24
+	WORD $0x5400028c // b.gt .LBB6_22
 	WORD $0xf10006ff // cmp x23, #1
-	WORD $0x5400020b // b.lt .LBB6_14
-	WORD $0xd37ef509 // lsl x9, x8, #2
+	WORD $0x540004cb // b.lt .LBB6_28
+	WORD $0xaa0903e8 // mov x8, x9
+	WORD $0xaa0a03e9 // mov x9, x10
+	WORD $0xaa1903eb // mov x11, x25
+	WORD $0xd37ef508 // lsl x8, x8, #2
+	WORD $0xaa1703ec // mov x12, x23
+	WORD $0x3ce86a80 // ldr q0, [x20, x8]
+	WORD $0x8b0802aa // add x10, x21, x8
+	WORD $0x3dc00141 // ldr q1, [x10]
+	WORD $0xbc404562 // ldr s2, [x11], #4
+	WORD $0xf100058c // subs x12, x12, #1
+	WORD $0x8b16014a // add x10, x10, x22
+	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	WORD $0x54ffff61 // b.ne .LBB6_20
+	WORD $0x9100112a // add x10, x9, #4
+	WORD $0x3ca86a80 // str q0, [x20, x8]
+	WORD $0xeb18015f // cmp x10, x24
+	WORD $0x54fffe0d // b.le .LBB6_19
+	WORD $0xeb18013f // cmp x9, x24
+	WORD $0x5400024a // b.ge .LBB6_27
+	WORD $0xf10006ff // cmp x23, #1
+	WORD $0x5400020b // b.lt .LBB6_27
+	WORD $0xd37ef528 // lsl x8, x9, #2
 	WORD $0xaa1903ea // mov x10, x25
 	WORD $0xaa1703eb // mov x11, x23
-	WORD $0xbc696a80 // ldr s0, [x20, x9]
-	WORD $0x8b0902a9 // add x9, x21, x9
+	WORD $0xbc686a80 // ldr s0, [x20, x8]
+	WORD $0x8b0802a8 // add x8, x21, x8
 	WORD $0xbc404541 // ldr s1, [x10], #4
-	WORD $0xbd400122 // ldr s2, [x9]
+	WORD $0xbd400102 // ldr s2, [x8]
 	WORD $0xf100056b // subs x11, x11, #1
-	WORD $0x8b160129 // add x9, x9, x22
+	WORD $0x8b160108 // add x8, x8, x22
 	WORD $0x1f020020 // fmadd s0, s1, s2, s0
-	WORD $0x54ffff61 // b.ne .LBB6_12
-	WORD $0xbc287a80 // str s0, [x20, x8, lsl #2]
-	WORD $0x91000508 // add x8, x8, #1
-	WORD $0xeb18011f // cmp x8, x24
-	WORD $0x54fffe41 // b.ne .LBB6_11
+	WORD $0x54ffff61 // b.ne .LBB6_25
+	WORD $0xbc297a80 // str s0, [x20, x9, lsl #2]
+	WORD $0x91000529 // add x9, x9, #1
+	WORD $0xeb18013f // cmp x9, x24
+	WORD $0x54fffe41 // b.ne .LBB6_24
 	WORD $0xd65f03c0 // ret
+	WORD $0x91002128 // add x8, x9, #8
+	WORD $0x9100070a // add x10, x24, #1
+	WORD $0xeb0a011f // cmp x8, x10
+	WORD $0x9a98c508 // csinc x8, x8, x24, gt
+	WORD $0xcb090108 // sub x8, x8, x9
+	WORD $0xd1001508 // sub x8, x8, #5
+	WORD $0x927ef508 // and x8, x8, #0xfffffffffffffffc
+	WORD $0x8b080128 // add x8, x9, x8
+	WORD $0x91001109 // add x9, x8, #4
+	WORD $0xeb18013f // cmp x9, x24
+	WORD $0x54fffc8b // b.lt .LBB6_23
+	WORD $0x17fffff4 // b .LBB6_27
 
 // func sumF16NEON(y *float32, w *byte, stride int, rows int, n int, f *float32)
 TEXT ·sumF16NEON(SB), NOSPLIT|NOFRAME, $0-48
@@ -797,23 +774,110 @@ TEXT ·sumF16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	MOVD n+32(FP), R24
 	MOVD f+40(FP), R25
 	PCALIGN $64
-	WORD $0xf100431f // cmp x24, #16
+	WORD $0xf101031f // cmp x24, #64
 	WORD $0x5400006a // b.ge .LBB7_2
 	WORD $0xaa1f03e8 // mov x8, xzr
-	WORD $0x14000029 // b .LBB7_9
+	WORD $0x14000053 // b .LBB7_9
 	WORD $0xf10002ff // cmp x23, #0
-	WORD $0x5400042d // b.le .LBB7_7
+	WORD $0x5400096d // b.le .LBB7_7
 	WORD $0xaa1f03e8 // mov x8, xzr
-	WORD $0x910042a9 // add x9, x21, #16
-	WORD $0x5280020b // mov w11, #16
+	WORD $0x910102a9 // add x9, x21, #64
+	WORD $0x5280080b // mov w11, #64
 	WORD $0xaa0803ea // mov x10, x8
 	WORD $0xaa0b03e8 // mov x8, x11
 	WORD $0xaa0903eb // mov x11, x9
 	WORD $0x8b0a0a8a // add x10, x20, x10, lsl #2
+	WORD $0xaa1903ec // mov x12, x25
+	WORD $0xaa1703ed // mov x13, x23
+	WORD $0xad40394f // ldp q15, q14, [x10]
+	WORD $0xad41314d // ldp q13, q12, [x10, #32]
+	WORD $0xad42294b // ldp q11, q10, [x10, #64]
+	WORD $0xad432149 // ldp q9, q8, [x10, #96]
+	WORD $0xad441947 // ldp q7, q6, [x10, #128]
+	WORD $0xad451145 // ldp q5, q4, [x10, #160]
+	WORD $0xad460943 // ldp q3, q2, [x10, #192]
+	WORD $0xad470141 // ldp q1, q0, [x10, #224]
+	WORD $0x4ddfc990 // ld1r { v16.4s }, [x12], #4
+	WORD $0xf10005ad // subs x13, x13, #1
+	WORD $0x6d7c4971 // ldp d17, d18, [x11, #-64]
+	WORD $0x6d7d5173 // ldp d19, d20, [x11, #-48]
+	WORD $0x6d7e5975 // ldp d21, d22, [x11, #-32]
+	WORD $0x0e217a31 // fcvtl v17.4s, v17.4h
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	WORD $0x0e217a94 // fcvtl v20.4s, v20.4h
+	WORD $0x0e217ab5 // fcvtl v21.4s, v21.4h
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	WORD $0x6d426177 // ldp d23, d24, [x11, #32]
+	WORD $0x4e31ce0f // fmla v15.4s, v16.4s, v17.4s
+	WORD $0x4e32ce0e // fmla v14.4s, v16.4s, v18.4s
+	WORD $0x6d7f4971 // ldp d17, d18, [x11, #-16]
+	WORD $0x4e33ce0d // fmla v13.4s, v16.4s, v19.4s
+	WORD $0x4e34ce0c // fmla v12.4s, v16.4s, v20.4s
+	WORD $0x4e35ce0b // fmla v11.4s, v16.4s, v21.4s
+	WORD $0x4e36ce0a // fmla v10.4s, v16.4s, v22.4s
+	WORD $0x6d405173 // ldp d19, d20, [x11]
+	WORD $0x0e217a31 // fcvtl v17.4s, v17.4h
+	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
+	WORD $0x6d415975 // ldp d21, d22, [x11, #16]
+	WORD $0x6d436979 // ldp d25, d26, [x11, #48]
+	WORD $0x0e217a73 // fcvtl v19.4s, v19.4h
+	WORD $0x0e217a94 // fcvtl v20.4s, v20.4h
+	WORD $0x8b16016b // add x11, x11, x22
+	WORD $0x0e217ab5 // fcvtl v21.4s, v21.4h
+	WORD $0x0e217ad6 // fcvtl v22.4s, v22.4h
+	WORD $0x4e31ce09 // fmla v9.4s, v16.4s, v17.4s
+	WORD $0x0e217af1 // fcvtl v17.4s, v23.4h
+	WORD $0x0e217b17 // fcvtl v23.4s, v24.4h
+	WORD $0x4e32ce08 // fmla v8.4s, v16.4s, v18.4s
+	WORD $0x0e217b32 // fcvtl v18.4s, v25.4h
+	WORD $0x0e217b58 // fcvtl v24.4s, v26.4h
+	WORD $0x4e33ce07 // fmla v7.4s, v16.4s, v19.4s
+	WORD $0x4e34ce06 // fmla v6.4s, v16.4s, v20.4s
+	WORD $0x4e35ce05 // fmla v5.4s, v16.4s, v21.4s
+	WORD $0x4e36ce04 // fmla v4.4s, v16.4s, v22.4s
+	WORD $0x4e31ce03 // fmla v3.4s, v16.4s, v17.4s
+	WORD $0x4e37ce02 // fmla v2.4s, v16.4s, v23.4s
+	WORD $0x4e32ce01 // fmla v1.4s, v16.4s, v18.4s
+	WORD $0x4e38ce00 // fmla v0.4s, v16.4s, v24.4s
+	WORD $0x54fffaa1 // b.ne .LBB7_5
+	WORD $0x9101010b // add x11, x8, #64
+	WORD $0x91020129 // add x9, x9, #128
+	WORD $0xad00394f // stp q15, q14, [x10]
+	WORD $0xeb18017f // cmp x11, x24
+	WORD $0xad01314d // stp q13, q12, [x10, #32]
+	WORD $0xad02294b // stp q11, q10, [x10, #64]
+	WORD $0xad032149 // stp q9, q8, [x10, #96]
+	WORD $0xad041947 // stp q7, q6, [x10, #128]
+	WORD $0xad051145 // stp q5, q4, [x10, #160]
+	WORD $0xad060943 // stp q3, q2, [x10, #192]
+	WORD $0xad070141 // stp q1, q0, [x10, #224]
+	WORD $0x54fff76d // b.le .LBB7_4
+	WORD $0x14000007 // b .LBB7_9
+	WORD $0xaa1f03e9 // mov x9, xzr
+	WORD $0x9102012a // add x10, x9, #128
+	WORD $0x91010128 // add x8, x9, #64
+	WORD $0xeb18015f // cmp x10, x24
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0x54ffff8d // b.le .LBB7_8
+	WORD $0xb27c010b // orr x11, x8, #0x10
+	WORD $0xeb18017f // cmp x11, x24
+	WORD $0x5400006d // b.le .LBB7_11
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0x14000028 // b .LBB7_17
+	WORD $0xf10002ff // cmp x23, #0
+	WORD $0x5400042d // b.le .LBB7_16
+	WORD $0x8b0806a9 // add x9, x21, x8, lsl #1
+	WORD $0x9100412a // add x10, x9, #16
+	WORD $0xaa0803e9 // mov x9, x8
+	WORD $0xaa0903e8 // mov x8, x9
+	WORD $0xaa0b03e9 // mov x9, x11
+	WORD $0xaa0a03eb // mov x11, x10
+	WORD $0x8b080a88 // add x8, x20, x8, lsl #2
 	WORD $0xaa1703ec // mov x12, x23
 	WORD $0xaa1903ed // mov x13, x25
-	WORD $0xad400943 // ldp q3, q2, [x10]
-	WORD $0xad410141 // ldp q1, q0, [x10, #32]
+	WORD $0xad400903 // ldp q3, q2, [x8]
+	WORD $0xad410101 // ldp q1, q0, [x8, #32]
 	WORD $0x4ddfc9a4 // ld1r { v4.4s }, [x13], #4
 	WORD $0xf100058c // subs x12, x12, #1
 	WORD $0x6d7f1965 // ldp d5, d6, [x11, #-16]
@@ -827,40 +891,73 @@ TEXT ·sumF16NEON(SB), NOSPLIT|NOFRAME, $0-48
 	WORD $0x4e26cc82 // fmla v2.4s, v4.4s, v6.4s
 	WORD $0x4e27cc81 // fmla v1.4s, v4.4s, v7.4s
 	WORD $0x4e28cc80 // fmla v0.4s, v4.4s, v8.4s
-	WORD $0x54fffe61 // b.ne .LBB7_5
-	WORD $0x9100410b // add x11, x8, #16
-	WORD $0x91008129 // add x9, x9, #32
-	WORD $0xad000943 // stp q3, q2, [x10]
+	WORD $0x54fffe61 // b.ne .LBB7_14
+	WORD $0x9100412b // add x11, x9, #16
+	WORD $0x9100814a // add x10, x10, #32
+	WORD $0xad000903 // stp q3, q2, [x8]
 	WORD $0xeb18017f // cmp x11, x24
-	WORD $0xad010141 // stp q1, q0, [x10, #32]
-	WORD $0x54fffcad // b.le .LBB7_4
-	WORD $0x14000007 // b .LBB7_9
-	WORD $0xaa1f03e9 // mov x9, xzr
-	WORD $0x9100812a // add x10, x9, #32
-	WORD $0x91004128 // add x8, x9, #16
+	WORD $0xad010101 // stp q1, q0, [x8, #32]
+	WORD $0x54fffcad // b.le .LBB7_13
+	WORD $0x14000006 // b .LBB7_17
+	WORD $0x9100810a // add x10, x8, #32
+	WORD $0x91004109 // add x9, x8, #16
 	WORD $0xeb18015f // cmp x10, x24
-	WORD $0xaa0803e9 // mov x9, x8
-	WORD $0x54ffff8d // b.le .LBB7_8
-	WORD $0xeb18011f // cmp x8, x24
-	WORD $0x5400024a // b.ge .LBB7_14
+	WORD $0xaa0903e8 // mov x8, x9
+	WORD $0x54ffff8d // b.le .LBB7_16
+	WORD $0x9100112b // add x11, x9, #4
+	WORD $0xeb18017f // cmp x11, x24
+	WORD $0x5400028c // b.gt .LBB7_22
 	WORD $0xf10006ff // cmp x23, #1
-	WORD $0x5400020b // b.lt .LBB7_14
-	WORD $0x8b0806a9 // add x9, x21, x8, lsl #1
-	WORD $0xbc687a80 // ldr s0, [x20, x8, lsl #2]
+	WORD $0x540004cb // b.lt .LBB7_28
+	WORD $0x8b090a88 // add x8, x20, x9, lsl #2
+	WORD $0x8b0906aa // add x10, x21, x9, lsl #1
+	WORD $0xaa0b03e9 // mov x9, x11
+	WORD $0xaa1903eb // mov x11, x25
+	WORD $0xaa1703ec // mov x12, x23
+	WORD $0x3dc00100 // ldr q0, [x8]
+	WORD $0xfd400141 // ldr d1, [x10]
+	WORD $0xbc404562 // ldr s2, [x11], #4
+	WORD $0xf100058c // subs x12, x12, #1
+	WORD $0x8b16014a // add x10, x10, x22
+	WORD $0x0e217821 // fcvtl v1.4s, v1.4h
+	WORD $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	WORD $0x54ffff41 // b.ne .LBB7_20
+	WORD $0x9100112b // add x11, x9, #4
+	WORD $0x3d800100 // str q0, [x8]
+	WORD $0xeb18017f // cmp x11, x24
+	WORD $0x54fffe0d // b.le .LBB7_19
+	WORD $0xeb18013f // cmp x9, x24
+	WORD $0x5400024a // b.ge .LBB7_27
+	WORD $0xf10006ff // cmp x23, #1
+	WORD $0x5400020b // b.lt .LBB7_27
+	WORD $0x8b0906a8 // add x8, x21, x9, lsl #1
+	WORD $0xbc697a80 // ldr s0, [x20, x9, lsl #2]
 	WORD $0xaa1903ea // mov x10, x25
 	WORD $0xaa1703eb // mov x11, x23
-	WORD $0x7d400121 // ldr h1, [x9]
+	WORD $0x7d400101 // ldr h1, [x8]
 	WORD $0xbc404542 // ldr s2, [x10], #4
 	WORD $0xf100056b // subs x11, x11, #1
-	WORD $0x8b160129 // add x9, x9, x22
+	WORD $0x8b160108 // add x8, x8, x22
 	WORD $0x1ee24021 // fcvt s1, h1
 	WORD $0x1f010040 // fmadd s0, s2, s1, s0
-	WORD $0x54ffff41 // b.ne .LBB7_12
-	WORD $0xbc287a80 // str s0, [x20, x8, lsl #2]
-	WORD $0x91000508 // add x8, x8, #1
-	WORD $0xeb18011f // cmp x8, x24
-	WORD $0x54fffe41 // b.ne .LBB7_11
+	WORD $0x54ffff41 // b.ne .LBB7_25
+	WORD $0xbc297a80 // str s0, [x20, x9, lsl #2]
+	WORD $0x91000529 // add x9, x9, #1
+	WORD $0xeb18013f // cmp x9, x24
+	WORD $0x54fffe41 // b.ne .LBB7_24
 	WORD $0xd65f03c0 // ret
+	WORD $0x91002128 // add x8, x9, #8
+	WORD $0x9100070a // add x10, x24, #1
+	WORD $0xeb0a011f // cmp x8, x10
+	WORD $0x9a98c508 // csinc x8, x8, x24, gt
+	WORD $0xcb090108 // sub x8, x8, x9
+	WORD $0xd1001508 // sub x8, x8, #5
+	WORD $0x927ef508 // and x8, x8, #0xfffffffffffffffc
+	WORD $0x8b080128 // add x8, x9, x8
+	WORD $0x91001109 // add x9, x8, #4
+	WORD $0xeb18013f // cmp x9, x24
+	WORD $0x54fffc8b // b.lt .LBB7_23
+	WORD $0x17fffff4 // b .LBB7_27
 
 // func dotFloatQ8_0NEON(y *float32, w *byte, stride int, rows int, n int, x *float32)
 TEXT ·dotFloatQ8_0NEON(SB), NOSPLIT|NOFRAME, $0-48

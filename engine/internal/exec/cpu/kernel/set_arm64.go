@@ -48,6 +48,7 @@ func neonSet() *Set {
 		gemm:      [3]gemmFunc{gemmNEON, gemmMinNEON, gemmMin2NEON},
 		dotFloat:  [types]floatFunc{gguf.F32: dotF32NEON, gguf.F16: dotF16NEON, gguf.BF16: dotBF16NEON, gguf.Q8_0: dotFloatQ8_0NEON},
 		dot4Float: [types]floatFunc{gguf.F32: dot4F32NEON, gguf.F16: dot4F16NEON, gguf.BF16: dot4BF16NEON},
+		dotNear:   [types]floatFunc{gguf.F32: dot4F32NEON, gguf.F16: dot4F16NEON},
 		sumFloat:  [types]floatFunc{gguf.F32: sumF32NEON, gguf.F16: sumF16NEON, gguf.Q8_0: sumQ8_0NEON},
 		gemmFloat: gemmFloatNEON,
 		transpose: transposeNEON,

@@ -10,24 +10,37 @@ INLINE float f32_1(const uint8_t *p) { return *(const float *)p; }
 INLINE float f16_1(const uint8_t *p) { return half(p); }
 INLINE float bf16_1(const uint8_t *p) { union { uint32_t u; float f; } v = {(uint32_t)*(const uint16_t *)p << 16}; return v.f; }
 
-#define DOT(NAME, R, T, SIZE) \
+// Of R rows at a time, 4·V values at a time. A multiply-add takes four cycles: so that one
+// can begin in each, V·R sums are made side by side.
+#define DOT(NAME, R, V, T, SIZE) \
 KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t n, const float *x) { \
     do { \
-        float32x4_t s[R], t[R]; \
-UNROLL  for (int r = 0; r < R; r++) s[r] = t[r] = vdupq_n_f32(0); \
+        float32x4_t s[R][V]; \
+UNROLL  for (int r = 0; r < R; r++) \
+UNROLL      for (int k = 0; k < V; k++) s[r][k] = vdupq_n_f32(0); \
         int64_t i = n; \
         const float *v = x; const uint8_t *q = w; \
-        for (; i >= 8; i -= 8) { \
-            float32x4_t a = vld1q_f32(v), b = vld1q_f32(v + 4); \
+        for (; i >= 4 * V; i -= 4 * V) { \
+            float32x4_t a[V]; \
+UNROLL      for (int k = 0; k < V; k++) a[k] = vld1q_f32(v + 4 * k); \
             const uint8_t *p = q; \
 UNROLL      for (int r = 0; r < R; r++) { \
-                s[r] = vfmaq_f32(s[r], T##_4(p), a); t[r] = vfmaq_f32(t[r], T##_4(p + 4 * SIZE), b); \
+UNROLL          for (int k = 0; k < V; k++) s[r][k] = vfmaq_f32(s[r][k], T##_4(p + 4 * k * SIZE), a[k]); \
                 p += stride; PIN(p); \
             } \
-            v += 8; q += 8 * SIZE; \
+            v += 4 * V; q += 4 * V * SIZE; \
+        } \
+        for (; i >= 4; i -= 4) { \
+            float32x4_t a = vld1q_f32(v); \
+            const uint8_t *p = q; \
+UNROLL      for (int r = 0; r < R; r++) { s[r][0] = vfmaq_f32(s[r][0], T##_4(p), a); p += stride; PIN(p); } \
+            v += 4; q += 4 * SIZE; \
         } \
         float sum[R]; \
-UNROLL  for (int r = 0; r < R; r++) sum[r] = vaddvq_f32(vaddq_f32(s[r], t[r])); \
+UNROLL  for (int r = 0; r < R; r++) { \
+UNROLL      for (int k = 1; k < V; k++) s[r][0] = vaddq_f32(s[r][0], s[r][k]); \
+            sum[r] = vaddvq_f32(s[r][0]); \
+        } \
         for (; i > 0; i--) { \
             const uint8_t *p = q; \
 UNROLL      for (int r = 0; r < R; r++) { sum[r] += T##_1(p) * *v; p += stride; PIN(p); } \
@@ -37,26 +50,29 @@ UNROLL  for (int r = 0; r < R; r++) { *y++ = sum[r]; w += stride; } \
         PIN(w); \
     } while ((rows -= R) > 0); \
 }
-DOT(dotF32NEON, 1, f32, 4)
-DOT(dotF16NEON, 1, f16, 2)
-DOT(dotBF16NEON, 1, bf16, 2)
-DOT(dot4F32NEON, 4, f32, 4)
-DOT(dot4F16NEON, 4, f16, 2)
-DOT(dot4BF16NEON, 4, bf16, 2)
+DOT(dotF32NEON, 1, 4, f32, 4)
+DOT(dotF16NEON, 1, 4, f16, 2)
+DOT(dotBF16NEON, 1, 4, bf16, 2)
+DOT(dot4F32NEON, 4, 2, f32, 4)
+DOT(dot4F16NEON, 4, 2, f16, 2)
+DOT(dot4BF16NEON, 4, 2, bf16, 2)
 
+// Columns i and up of all rows, 4·V of them at a time while there are as many.
+#define SUM_COLUMNS(V, T, SIZE) \
+    for (; i + 4 * V <= n; i += 4 * V) { \
+        float32x4_t a[V]; \
+UNROLL  for (int k = 0; k < V; k++) a[k] = vld1q_f32(y + i + 4 * k); \
+        const uint8_t *p = w + SIZE * i; \
+        for (int64_t r = 0; r < rows; r++) { \
+UNROLL      for (int k = 0; k < V; k++) a[k] = vfmaq_n_f32(a[k], T##_4(p + 4 * k * SIZE), f[r]); \
+            p += stride; \
+        } \
+UNROLL  for (int k = 0; k < V; k++) vst1q_f32(y + i + 4 * k, a[k]); \
+    }
 #define SUM(NAME, T, SIZE) \
 KERNEL(NAME)(float *y, const uint8_t *w, int64_t stride, int64_t rows, int64_t n, const float *f) { \
     int64_t i = 0; \
-    for (; i + 16 <= n; i += 16) { \
-        float32x4_t a[4]; \
-UNROLL  for (int k = 0; k < 4; k++) a[k] = vld1q_f32(y + i + 4 * k); \
-        const uint8_t *p = w + SIZE * i; \
-        for (int64_t r = 0; r < rows; r++) { \
-UNROLL      for (int k = 0; k < 4; k++) a[k] = vfmaq_n_f32(a[k], T##_4(p + 4 * k * SIZE), f[r]); \
-            p += stride; \
-        } \
-UNROLL  for (int k = 0; k < 4; k++) vst1q_f32(y + i + 4 * k, a[k]); \
-    } \
+    SUM_COLUMNS(16, T, SIZE) SUM_COLUMNS(4, T, SIZE) SUM_COLUMNS(1, T, SIZE) \
     for (; i < n; i++) { \
         const uint8_t *p = w + SIZE * i; float a = y[i]; \
         for (int64_t r = 0; r < rows; r++) { a += f[r] * T##_1(p); p += stride; } \
