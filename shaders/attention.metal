@@ -29,7 +29,7 @@ kernel void attention_rows(constant AttentionParams &p [[buffer(0)]], device con
                            device const int *tables [[buffer(7)]], device const float *sinks [[buffer(8), function_constant(SINKS)]],
                            device const int2 *tiles [[buffer(9), function_constant(TILED)]], // first row and number of rows
                            threadgroup float *shared [[threadgroup(0)]], uint3 at [[threadgroup_position_in_grid]],
-                           uint t [[thread_position_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
+                           uint t [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
                            uint simd [[simdgroup_index_in_threadgroup]]) {
   uint split = at.x, row = at.z, rows = 1, share = p.heads / p.kv_heads;
   if (TILED) {

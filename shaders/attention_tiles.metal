@@ -62,7 +62,7 @@ kernel void attention_tiles(constant AttentionParams &p [[buffer(0)]], device co
                             device const int *tables [[buffer(7)]], device const float *sinks [[buffer(8), function_constant(SINKS)]],
                             device const int2 *tiles [[buffer(9)]], // first row and number of rows
                             threadgroup float *shared [[threadgroup(0)]], uint3 at [[threadgroup_position_in_grid]],
-                            uint t [[thread_position_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
+                            uint t [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
                             uint simd [[simdgroup_index_in_threadgroup]]) {
   typedef typename T::Staged Staged;
   const uint stretches = max(D, DV) > 8 * MATRICES ? 2 : 1, threads = stretches * SIMDS * LANES;

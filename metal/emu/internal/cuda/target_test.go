@@ -32,7 +32,7 @@ constant int N [[function_constant(0)]];
 constant bool B [[function_constant(1)]];
 template <typename T>
 kernel void k(device const T * x, device float * y, constant int & n, threadgroup float * s [[threadgroup(0)]], device atomic_int * c,
-    uint3 g [[thread_position_in_grid]], ushort lane [[thread_index_in_simdgroup]], uint sg [[simdgroup_index_in_threadgroup]], uint2 tpt [[threads_per_threadgroup]]) {
+    uint3 g [[thread_position_in_grid]], ushort lane [[thread_index_in_simdgroup]], uint sg [[simdgroup_index_in_threadgroup]], uint3 tpt [[threads_per_threadgroup]]) {
   threadgroup float part[32];
   float v = simd_sum(float(x[g.x])) + simd_max(float(x[g.x])) + exp(y[0]) + tanh(y[1]) + pow(y[2], 3.0f) + cos(y[3]);
   if (lane == 0) { part[sg] = v; s[sg] = v; }

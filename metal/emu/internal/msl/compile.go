@@ -19,7 +19,7 @@ import (
 )
 
 // version is part of every cache key: raise it when the front end changes what it writes.
-const version = "8"
+const version = "9"
 
 // wholeLimit is how many kernels a source may have to be compiled into one object. A library of
 // hundreds of instantiations is checked as a whole and its kernels compiled as they are asked for.

@@ -1,9 +1,10 @@
 package msl
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -129,29 +130,40 @@ type errorList struct {
 	diags []diagnostic
 }
 
-func (l *errorList) add(t token, format string, a ...any) {
-	l.diags = append(l.diags, diagnostic{l.src.files[t.file], t.line, -(t.nth + 1), "error", fmt.Sprintf(format, a...) + "\x00" + t.text})
+func (l *errorList) add(t token, format string, a ...any) { l.put(t, "error", format, a...) }
+
+// note adds to the error before it.
+func (l *errorList) note(t token, format string, a ...any) { l.put(t, "note", format, a...) }
+
+func (l *errorList) put(t token, severity, format string, a ...any) {
+	l.diags = append(l.diags, diagnostic{l.src.files[t.file], t.line, -(t.nth + 1), severity, fmt.Sprintf(format, a...) + "\x00" + t.text})
 }
 
 // place turns the "nth token of this spelling" of the front end's refusals into columns.
 func (l *errorList) place(texts map[string]string) []diagnostic {
-	for i, d := range l.diags {
-		msg, tok, ok := strings.Cut(d.message, "\x00")
-		if !ok {
-			continue
+	var errs [][]diagnostic // each with its notes
+	for _, d := range l.diags {
+		if msg, tok, ok := strings.Cut(d.message, "\x00"); ok {
+			d.message = msg
+			d.file = strings.TrimPrefix(d.file, "include/")
+			d.col = columnOf(lineOf(texts[d.file], d.line), tok, -d.col-1)
 		}
-		d.message = msg
-		d.file = strings.TrimPrefix(d.file, "include/")
-		d.col = columnOf(lineOf(texts[d.file], d.line), tok, -d.col-1)
-		l.diags[i] = d
+		if n := len(errs); n > 0 && d.severity == "note" {
+			errs[n-1] = append(errs[n-1], d)
+		} else {
+			errs = append(errs, []diagnostic{d})
+		}
 	}
-	sort.SliceStable(l.diags, func(i, j int) bool {
-		a, b := l.diags[i], l.diags[j]
-		if a.file != b.file {
-			return a.file == sourceName
+	slices.SortStableFunc(errs, func(a, b []diagnostic) int {
+		if c := cmp.Compare(a[0].line, b[0].line); a[0].file == b[0].file {
+			return c
 		}
-		return a.line < b.line
+		if a[0].file == sourceName {
+			return -1
+		}
+		return 1
 	})
+	l.diags = slices.Concat(errs...)
 	return l.diags
 }
 

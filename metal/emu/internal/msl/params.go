@@ -30,11 +30,11 @@ func (u *unit) readParams(d *decl) []param {
 	}
 	parts := split(u.src.tokens[d.parLo:d.parHi])
 	for _, part := range parts {
-		p := param{Index: -1}
 		bare := without(part)
 		if len(bare) == 0 || len(bare) == 1 && bare[0].is("void") {
 			continue
 		}
+		p := param{Index: -1, tok: bare[0]}
 		space, indirect, readonly := "", false, false
 		name := -1
 		for i := 0; i < len(bare); i++ {
@@ -128,6 +128,9 @@ func (u *unit) readParams(d *decl) []param {
 			continue
 		}
 		ps = append(ps, p)
+	}
+	if u.opts.Strict {
+		u.inputs(d, ps)
 	}
 	for i := range ps {
 		if p := &ps[i]; p.Kind != 0 && p.Index < 0 {

@@ -80,6 +80,7 @@ type param struct {
 	Condition string // the expression of a function_constant attribute
 	ElemSize  int
 	ElemAlign int
+	tok       token
 }
 
 // parse reads the structure of the source: declarations, types, kernels, constants, instantiations.

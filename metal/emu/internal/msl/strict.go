@@ -85,6 +85,8 @@ func (u *unit) words() {
 			u.errs.add(x, "%s", msg)
 		case !bfloat && (x.text == "bfloat" || strings.HasPrefix(x.text, "bfloat") && len(x.text) == 7 || strings.HasPrefix(x.text, "simdgroup_bfloat")):
 			u.errs.add(x, "unknown type name '%s': it needs Metal 3.1", x.text)
+		case metalVersion(u.opts.LanguageVersion) < 320 && strings.HasPrefix(x.text, "memory_order_") && x.text != "memory_order_relaxed":
+			u.errs.add(x, "use of undeclared identifier '%s'", x.text)
 		case x.text == "main" && i+1 < len(t) && t[i+1].is("("):
 			u.errs.add(x, "a function cannot be named 'main'")
 		}
@@ -168,6 +170,9 @@ func (u *unit) checkDecl(d *decl) {
 		if !void {
 			u.errs.add(t[d.name], "kernel '%s' must have void return type", t[d.name].text)
 		}
+		if d.bodyHi > 0 {
+			u.functionAttributes(d)
+		}
 	}
 	if d.isFunc && d.bodyHi > 0 {
 		u.checkBody(d)
@@ -198,6 +203,7 @@ func (u *unit) checkDecl(d *decl) {
 
 func (u *unit) checkBody(d *decl) {
 	t := u.src.tokens
+	u.lambdas(d)
 	if !d.isKernel {
 		for _, v := range u.threadgroupVars(d) {
 			for _, n := range v.names {

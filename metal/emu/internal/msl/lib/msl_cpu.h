@@ -31,12 +31,13 @@ __attribute__((const)) ulong msl_rt_buffer(const __global msl_group * g, uint i)
 __attribute__((const)) ulong msl_rt_threadgroup_argument(const __global msl_group * g, uint i);
 __attribute__((const)) ulong msl_rt_threadgroup_variable(uint offset, uint size);
 uint msl_rt_lane(void);
-
+}
+namespace msl_ { namespace c { extern "C" {
 float acosf(float); float acoshf(float); float asinf(float); float asinhf(float); float atanf(float); float atanhf(float); float atan2f(float, float);
 float cosf(float); float coshf(float); float sinf(float); float sinhf(float); float tanf(float); float tanhf(float);
 float expf(float); float exp2f(float); float logf(float); float log2f(float); float log10f(float); float powf(float, float); float fmodf(float, float);
-float nextafterf(float, float); double exp10(double); float erff(float);
-}
+float nextafterf(float, float); double exp10(double);
+} } }
 
 MSL_FUNC __local char * msl_tg_variable(uint offset, uint size) { return (__local char *)msl_rt_threadgroup_variable(offset, size); }
 
@@ -81,14 +82,14 @@ template <class T> MSL_FUNC bool compare_exchange(__generic volatile T * p, __pr
 
 // Scalar maths. The emulator's fast and precise forms are one: the accurate one.
 namespace msl_ { namespace m {
-#define MSL_M1(name) MSL_FUNC float name(float x) { return ::name##f(x); }
+#define MSL_M1(name) MSL_FUNC float name(float x) { return c::name##f(x); }
 MSL_M1(acos) MSL_M1(acosh) MSL_M1(asin) MSL_M1(asinh) MSL_M1(atan) MSL_M1(atanh) MSL_M1(cos) MSL_M1(cosh) MSL_M1(sin) MSL_M1(sinh) MSL_M1(tan) MSL_M1(tanh)
 MSL_M1(exp) MSL_M1(exp2) MSL_M1(log) MSL_M1(log2) MSL_M1(log10)
-MSL_FUNC float exp10(float x) { return (float)::exp10((double)x); }
-MSL_FUNC float atan2(float y, float x) { return ::atan2f(y, x); }
-MSL_FUNC float pow(float x, float y) { return ::powf(x, y); }
-MSL_FUNC float fmod(float x, float y) { return ::fmodf(x, y); }
-MSL_FUNC float nextafter(float x, float y) { return ::nextafterf(x, y); }
+MSL_FUNC float exp10(float x) { return (float)c::exp10((double)x); }
+MSL_FUNC float atan2(float y, float x) { return c::atan2f(y, x); }
+MSL_FUNC float pow(float x, float y) { return c::powf(x, y); }
+MSL_FUNC float fmod(float x, float y) { return c::fmodf(x, y); }
+MSL_FUNC float nextafter(float x, float y) { return c::nextafterf(x, y); }
 MSL_FUNC float ldexp(float x, int n) { return __builtin_ldexpf(x, n); }
 MSL_FUNC int ilogb(float x) { return __builtin_ilogbf(x); }
 MSL_FUNC float frexp(float x, __private int & e) { int i; float r = __builtin_frexpf(x, &i); e = i; return r; }
