@@ -2,21 +2,24 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"time"
 
 	"github.com/gollm/gollm/engine"
+	"golang.org/x/sync/errgroup"
 )
 
 // Test is one measurement: Prompt tokens read in one go, then Gen tokens one
 // by one, after Depth tokens that are not timed. With only Prompt or only Gen it
-// measures the one speed.
-type Test struct{ Prompt, Gen, Depth int }
+// measures the one speed. With Sessions above 1 so many sessions do it at once, each with
+// tokens of its own, and the speed is that of all together.
+type Test struct{ Prompt, Gen, Depth, Sessions int }
 
 // String returns the test's name as llama-bench writes it: pp512, tg128,
-// pp512+tg128, tg128 @ d1024.
+// pp512+tg128, tg128 @ d1024; and tg128 x4 of four sessions at once.
 func (t Test) String() string {
 	var s string
 	switch {
@@ -30,10 +33,13 @@ func (t Test) String() string {
 	if t.Depth > 0 {
 		s += fmt.Sprintf(" @ d%d", t.Depth)
 	}
+	if t.Sessions > 1 {
+		s += fmt.Sprintf(" x%d", t.Sessions)
+	}
 	return s
 }
 
-// Tokens returns the tokens of a session the test fills.
+// Tokens returns the tokens of a session that the test fills.
 func (t Test) Tokens() int { return t.Depth + t.Prompt + t.Gen }
 
 // Result is what a test measured. The JSON names are llama-bench's.
@@ -67,6 +73,7 @@ type Result struct {
 	SamplesTS  []float64 `json:"samples_ts"`
 
 	// llama-bench has none of these; they are left out of the formats csv and sql.
+	Sessions   int     `json:"n_sessions,omitempty"`       // at once, if several
 	TokenBytes int64   `json:"token_bytes,omitempty"`      // weights that a generated token reads, where tokens are only generated
 	Bandwidth  float64 `json:"memory_bandwidth,omitempty"` // bytes a second that memory was measured at, by Bandwidth
 	Share      float64 `json:"memory_share,omitempty"`     // of it, that reading the weights makes
@@ -81,7 +88,7 @@ func (r *Result) Compare(bandwidth float64) {
 }
 
 // Test returns the test that was measured.
-func (r *Result) Test() Test { return Test{r.Prompt, r.Gen, r.Depth} }
+func (r *Result) Test() Test { return Test{r.Prompt, r.Gen, r.Depth, r.Sessions} }
 
 // Run measures a test with a model, the given number of times after one run
 // that does not count, unless cold is set. The tokens are random. The model's
@@ -89,6 +96,8 @@ func (r *Result) Test() Test { return Test{r.Prompt, r.Gen, r.Depth} }
 func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold bool) (*Result, error) {
 	info := m.Info()
 	switch {
+	case t.Sessions < 0:
+		return nil, fmt.Errorf("bench: %d sessions", t.Sessions)
 	case t.Prompt < 0 || t.Gen < 0 || t.Depth < 0 || t.Prompt+t.Gen == 0:
 		return nil, fmt.Errorf("bench: %d prompt and %d generated tokens at depth %d measure nothing", t.Prompt, t.Gen, t.Depth)
 	case repetitions < 1:
@@ -96,11 +105,15 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 	case t.Tokens() > info.Context:
 		return nil, fmt.Errorf("bench: %s needs a context of %d tokens, the model has %d", t, t.Tokens(), info.Context)
 	}
-	s, err := m.NewSession()
-	if err != nil {
-		return nil, err
+	sessions := make([]*engine.Session, max(1, t.Sessions))
+	for i := range sessions {
+		s, err := m.NewSession()
+		if err != nil {
+			return nil, err
+		}
+		defer s.Close()
+		sessions[i] = s
 	}
-	defer s.Close()
 	r := &Result{
 		Commit: commit(), CPU: cpuName(), GPU: info.GPU, Backend: backend(info.Placement), GPULayers: info.GPULayers,
 		File: m.File().Name(), Model: modelName(m), Size: info.Bytes, Parameters: info.Parameters,
@@ -109,7 +122,9 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 		Prompt: t.Prompt, Gen: t.Gen, Depth: t.Depth,
 		Time: time.Now().UTC().Format(time.RFC3339),
 	}
-	if t.Prompt == 0 {
+	if len(sessions) > 1 {
+		r.Sessions = len(sessions)
+	} else if t.Prompt == 0 {
 		r.TokenBytes = tokenBytes(m)
 	}
 	random := func(n int) []int32 {
@@ -119,27 +134,45 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 		}
 		return ids
 	}
-	// once fills the session anew and returns how long the timed part took.
-	once := func(prompt, gen int) (time.Duration, error) {
+	// fill makes a session hold the tokens that are not timed, and returns what is.
+	fill := func(s *engine.Session, prompt, gen int) (timed func() error, err error) {
 		s.Truncate(0)
 		if t.Depth > 0 {
 			if _, err := s.Eval(ctx, random(t.Depth)); err != nil {
-				return 0, err
+				return nil, err
 			}
 		}
 		p, g := random(prompt), random(gen)
+		return func() error {
+			if prompt > 0 {
+				if _, err := s.Eval(ctx, p); err != nil {
+					return err
+				}
+			}
+			for i := range g {
+				if _, err := s.Eval(ctx, g[i:i+1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil
+	}
+	// once fills the sessions anew and returns how long the timed part took.
+	once := func(prompt, gen int) (time.Duration, error) {
+		timed := make([]func() error, len(sessions))
+		for i, s := range sessions {
+			var err error
+			if timed[i], err = fill(s, prompt, gen); err != nil {
+				return 0, err
+			}
+		}
+		var group errgroup.Group
 		start := time.Now()
-		if prompt > 0 {
-			if _, err := s.Eval(ctx, p); err != nil {
-				return 0, err
-			}
+		for _, f := range timed[1:] {
+			group.Go(f)
 		}
-		for i := range g {
-			if _, err := s.Eval(ctx, g[i:i+1]); err != nil {
-				return 0, err
-			}
-		}
-		return max(time.Since(start), 1), nil
+		err := errors.Join(timed[0](), group.Wait())
+		return max(time.Since(start), 1), err
 	}
 	if !cold {
 		if _, err := once(t.Prompt, min(t.Gen, 1)); err != nil {
@@ -152,7 +185,7 @@ func Run(ctx context.Context, m *engine.Model, t Test, repetitions int, cold boo
 			return nil, fmt.Errorf("bench: %s: %w", t, err)
 		}
 		r.SamplesNS = append(r.SamplesNS, d.Nanoseconds())
-		r.SamplesTS = append(r.SamplesTS, float64(t.Prompt+t.Gen)/d.Seconds())
+		r.SamplesTS = append(r.SamplesTS, float64(len(sessions)*(t.Prompt+t.Gen))/d.Seconds())
 	}
 	avg, dev := spread(r.SamplesNS)
 	r.AvgNS, r.StddevNS = int64(math.Round(avg)), int64(math.Round(dev))

@@ -29,6 +29,8 @@ func TestNames(t *testing.T) {
 	for test, want := range map[Test]string{
 		{Prompt: 512}:                      "pp512",
 		{Gen: 128}:                         "tg128",
+		{Gen: 128, Sessions: 1}:            "tg128",
+		{Gen: 64, Depth: 8, Sessions: 4}:   "tg64 @ d8 x4",
 		{Prompt: 512, Gen: 128}:            "pp512+tg128",
 		{Gen: 128, Depth: 1024}:            "tg128 @ d1024",
 		{Prompt: 8, Gen: 4, Depth: 100000}: "pp8+tg4 @ d100000",
@@ -46,7 +48,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	for _, test := range []Test{{Prompt: 20}, {Gen: 5}, {Prompt: 20, Gen: 5}, {Prompt: 3, Depth: 17}, {Gen: 2, Depth: 30}, {Prompt: 100}} {
+	for _, test := range []Test{{Prompt: 20}, {Gen: 5}, {Prompt: 20, Gen: 5}, {Prompt: 3, Depth: 17}, {Gen: 2, Depth: 30}, {Prompt: 100}, {Prompt: 4, Gen: 5, Depth: 7, Sessions: 3}} {
 		t.Run(test.String(), func(t *testing.T) {
 			// The context is exactly as long as the test: more tokens would fail.
 			m := stories(t, engine.Options{Context: test.Tokens(), Batch: 64, Threads: 1})
@@ -62,7 +64,7 @@ func TestRun(t *testing.T) {
 			var sum int64
 			for i, ns := range r.SamplesNS {
 				sum += ns
-				if want := float64(test.Prompt+test.Gen) / (float64(ns) / 1e9); ns <= 0 || math.Abs(r.SamplesTS[i]-want) > 1e-6*want {
+				if want := float64(max(1, test.Sessions)*(test.Prompt+test.Gen)) / (float64(ns) / 1e9); ns <= 0 || math.Abs(r.SamplesTS[i]-want) > 1e-6*want {
 					t.Errorf("sample %d: %d ns, %v t/s", i, ns, r.SamplesTS[i])
 				}
 			}
@@ -107,6 +109,7 @@ func TestRunRefuses(t *testing.T) {
 	for name, f := range map[string]func() error{
 		"measure nothing":      func() error { _, err := Run(context.Background(), m, Test{Depth: 4}, 1, false); return err },
 		"-1 prompt":            func() error { _, err := Run(context.Background(), m, Test{Prompt: -1, Gen: 3}, 1, false); return err },
+		"-1 sessions":          func() error { _, err := Run(context.Background(), m, Test{Gen: 1, Sessions: -1}, 1, false); return err },
 		"0 repetitions":        func() error { _, err := Run(context.Background(), m, Test{Gen: 1}, 0, false); return err },
 		"a context of 65 toke": func() error { _, err := Run(context.Background(), m, Test{Prompt: 60, Gen: 5}, 1, false); return err },
 	} {

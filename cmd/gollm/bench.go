@@ -19,7 +19,8 @@ func benchCommand() *cli.Command {
 		Usage: "measure tokens a second",
 		Description: `The options are llama-bench's. -p reads prompts of so many tokens (pp), -n
 generates so many one by one (tg), -pg does both, -d fills the context first with
-tokens that are not timed. Each takes several values, with commas or given
+tokens that are not timed, -np does it in so many sessions at once and measures the
+speed of all together. Each takes several values, with commas or given
 again, and ranges: first-last, first-last+step, first-last*factor. Every
 combination is measured. "of memory" is the share of the memory's bandwidth,
 measured with as many threads, that reading the weights of tg makes.`,
@@ -34,6 +35,7 @@ measured with as many threads, that reading the weights of tg makes.`,
 			preciseFlag(),
 			&cli.StringFlag{Name: "device", Usage: "where to run: " + strings.Join(engine.Devices(), ", ")},
 			layersFlag(),
+			&cli.StringSliceFlag{Name: "parallel", Aliases: []string{"np"}, Usage: "sessions at once", Value: []string{"1"}},
 			&cli.IntFlag{Name: "repetitions", Aliases: []string{"r"}, Usage: "times each test is measured", Value: 5},
 			&cli.BoolFlag{Name: "no-warmup", Usage: "time the first run too"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "format: " + strings.Join(bench.Formats(), ", "), Value: "md"},
@@ -46,12 +48,12 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
-	var prompts, gens, depths, batches, threads []int
+	var prompts, gens, depths, sessions, batches, threads []int
 	for _, f := range []struct {
 		name  string
 		least int
 		out   *[]int
-	}{{"n-prompt", 0, &prompts}, {"n-gen", 0, &gens}, {"n-depth", 0, &depths}, {"batch-size", 1, &batches}, {"threads", 0, &threads}} {
+	}{{"n-prompt", 0, &prompts}, {"n-gen", 0, &gens}, {"n-depth", 0, &depths}, {"parallel", 1, &sessions}, {"batch-size", 1, &batches}, {"threads", 0, &threads}} {
 		for _, text := range c.StringSlice(f.name) {
 			values, err := parseRange(text, f.least)
 			if err != nil {
@@ -65,28 +67,33 @@ func benchmark(ctx context.Context, c *cli.Command) error {
 		return usagef("--pg %s: takes pairs, PROMPT,GEN", strings.Join(pg, ","))
 	}
 	var tests []bench.Test
-	for _, d := range depths {
-		for _, p := range prompts {
-			if p > 0 {
-				tests = append(tests, bench.Test{Prompt: p, Depth: d})
+	for _, np := range sessions {
+		for _, d := range depths {
+			for _, p := range prompts {
+				if p > 0 {
+					tests = append(tests, bench.Test{Prompt: p, Depth: d, Sessions: np})
+				}
 			}
-		}
-		for _, n := range gens {
-			if n > 0 {
-				tests = append(tests, bench.Test{Gen: n, Depth: d})
+			for _, n := range gens {
+				if n > 0 {
+					tests = append(tests, bench.Test{Gen: n, Depth: d, Sessions: np})
+				}
 			}
-		}
-		for i := 0; i < len(pg); i += 2 {
-			p, err1 := strconv.Atoi(pg[i])
-			n, err2 := strconv.Atoi(pg[i+1])
-			if err1 != nil || err2 != nil || p < 0 || n < 0 || p+n == 0 {
-				return usagef("--pg %s,%s: not two counts of tokens", pg[i], pg[i+1])
+			for i := 0; i < len(pg); i += 2 {
+				p, err1 := strconv.Atoi(pg[i])
+				n, err2 := strconv.Atoi(pg[i+1])
+				if err1 != nil || err2 != nil || p < 0 || n < 0 || p+n == 0 {
+					return usagef("--pg %s,%s: not two counts of tokens", pg[i], pg[i+1])
+				}
+				tests = append(tests, bench.Test{Prompt: p, Gen: n, Depth: d, Sessions: np})
 			}
-			tests = append(tests, bench.Test{Prompt: p, Gen: n, Depth: d})
 		}
 	}
 	if len(tests) == 0 {
 		return usagef("nothing to measure: give -p, -n or -pg tokens")
+	}
+	if o := c.String("output"); slices.Max(sessions) > 1 && (o == "csv" || o == "sql") {
+		return usagef("--parallel %d: --output %s has llama-bench's columns, and none for it", slices.Max(sessions), o)
 	}
 	if c.Int("repetitions") < 1 {
 		return usagef("--repetitions %d: must be at least 1", c.Int("repetitions"))

@@ -140,6 +140,8 @@ func TestRefusedLines(t *testing.T) {
 		{"bench -p 0 -n 0", "nothing to measure"},
 		{"bench -pg 5", "--pg"},
 		{"bench -pg 5,x", "--pg"},
+		{"bench -np 0", "--parallel"},
+		{"bench -np 1,4 -o csv", "--output csv"},
 		{"bench -r 0", "--repetitions 0"},
 		{"bench -o xml", `"xml"`},
 		{"bench --device abacus", "--device abacus"},
@@ -203,7 +205,7 @@ func TestHelp(t *testing.T) {
 	for name, flags := range map[string][]string{
 		"run": {"--model FILE, -m FILE", "--prompt", "-p", "--file", "-f", "-n int", "-c int", "--ngl int", "-t int", "-b int", "--temp", "--top-k", "--top-p",
 			"--min-p", "--repeat-penalty", "--seed", "--device", "--precise", "--system", "--no-template", "--display-prompt", "--stop"},
-		"bench":      {"-m FILE", "-p", "-n", "--pg", "-d", "-r", "-t", "-b", "--precise", "-o", "md, csv, json, jsonl, sql"},
+		"bench":      {"-m FILE", "-p", "-n", "--pg", "-d", "--np", "-r", "-t", "-b", "--precise", "-o", "md, csv, json, jsonl, sql"},
 		"perplexity": {"-f", "-c int", "--kl-divergence-base", "--kl-divergence", "--precise"},
 		"logits":     {"--ids", "--precise"},
 		"info":       {"FILE", "--json"},

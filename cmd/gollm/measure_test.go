@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -164,13 +165,14 @@ func TestBenchCommand(t *testing.T) {
 		var names []string
 		for line := range strings.Lines(r.stdout) {
 			var row struct {
-				Model   string  `json:"model_filename"`
-				Prompt  int     `json:"n_prompt"`
-				Gen     int     `json:"n_gen"`
-				Depth   int     `json:"n_depth"`
-				Batch   int     `json:"n_batch"`
-				Threads int     `json:"n_threads"`
-				Speed   float64 `json:"avg_ts"`
+				Model    string  `json:"model_filename"`
+				Prompt   int     `json:"n_prompt"`
+				Gen      int     `json:"n_gen"`
+				Depth    int     `json:"n_depth"`
+				Sessions int     `json:"n_sessions"`
+				Batch    int     `json:"n_batch"`
+				Threads  int     `json:"n_threads"`
+				Speed    float64 `json:"avg_ts"`
 			}
 			if err := json.Unmarshal([]byte(line), &row); err != nil {
 				t.Fatal(err)
@@ -178,14 +180,18 @@ func TestBenchCommand(t *testing.T) {
 			if !(row.Speed > 0) {
 				t.Errorf("%q: %v t/s", args, row.Speed)
 			}
-			names = append(names, strings.Join([]string{strconv.Itoa(row.Prompt), strconv.Itoa(row.Gen), strconv.Itoa(row.Depth), strconv.Itoa(row.Batch), strconv.Itoa(row.Threads)}, " "))
+			name := fmt.Sprint(row.Prompt, row.Gen, row.Depth, row.Batch, row.Threads)
+			if row.Sessions > 0 {
+				name += fmt.Sprint(" x", row.Sessions)
+			}
+			names = append(names, name)
 		}
 		return names
 	}
 	m := []string{"-m", stories, "-t", "1"}
 	for _, test := range []struct {
 		args []string
-		want []string // prompt, gen, depth, batch, threads
+		want []string // prompt, gen, depth, batch, threads, sessions if several
 	}{
 		{append(m, "-p", "4", "-n", "2"), []string{"4 0 0 512 1", "0 2 0 512 1"}},
 		{append(m, "-p", "4,8", "-n", "0"), []string{"4 0 0 512 1", "8 0 0 512 1"}},
@@ -193,6 +199,7 @@ func TestBenchCommand(t *testing.T) {
 		{append(m, "-p", "2-6+2", "-n", "0"), []string{"2 0 0 512 1", "4 0 0 512 1", "6 0 0 512 1"}},
 		{append(m, "-p", "0", "-n", "1-8*2"), []string{"0 1 0 512 1", "0 2 0 512 1", "0 4 0 512 1", "0 8 0 512 1"}},
 		{append(m, "-p", "0", "-n", "0", "-pg", "4,2", "-pg", "3,1"), []string{"4 2 0 512 1", "3 1 0 512 1"}},
+		{append(m, "-p", "0", "-n", "4", "-np", "1,3"), []string{"0 4 0 512 1", "0 4 0 512 1 x3"}},
 		{append(m, "-p", "4", "-n", "0", "-d", "0,7"), []string{"4 0 0 512 1", "4 0 7 512 1"}},
 		{append(m, "-p", "4", "-n", "0", "-b", "2,512"), []string{"4 0 0 2 1", "4 0 0 512 1"}},
 		{[]string{"-m", stories, "-p", "4", "-n", "0", "-t", "1,2"}, []string{"4 0 0 512 1", "4 0 0 512 2"}},
