@@ -1,11 +1,10 @@
 package shaders
 
-// EmbedParams are the params of embed: out[i] = Scale·table[ids[i]].
+// EmbedParams are the params of embed: out[i] = table[ids[i]].
 type EmbedParams struct {
 	Width uint32 // of a row, a whole number of blocks
 	Rows  uint32 // of the table; an id beyond is taken for the last
 	Count uint32 // of ids
-	Scale float32
 }
 
 // Buffers of embed.

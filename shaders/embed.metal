@@ -11,7 +11,6 @@ struct EmbedParams {
   uint width; // of a row
   uint rows;  // of the table
   uint count; // of ids
-  float scale;
 };
 
 template <class T>
@@ -29,7 +28,7 @@ kernel void embed(constant EmbedParams &p [[buffer(0)]],
   if (T::plain && p.width % T::block != 0) {
     // Rows of a width that is no multiple of 16 bytes begin anywhere.
     device const uchar *row = table + ulong(id) * p.width * (T::bytes / T::block);
-    for (uint c = at.x * T::values; c < min(p.width, (at.x + 1) * T::values); c++) out[c] = p.scale * T::at(row, c);
+    for (uint c = at.x * T::values; c < min(p.width, (at.x + 1) * T::values); c++) out[c] = T::at(row, c);
     return;
   }
   if (at.x == slices) return;
@@ -37,7 +36,7 @@ kernel void embed(constant EmbedParams &p [[buffer(0)]],
   decode<T>(row_of(table, id, row_bytes), at.x, v);
   for (uint r = 0; r < T::runs; r++) {
     device float4 *to = (device float4 *)(out + run_of<T>(at.x, r));
-    for (uint i = 0; i < n / 4; i++) to[i] = p.scale * v[r * (n / 4) + i];
+    for (uint i = 0; i < n / 4; i++) to[i] = v[r * (n / 4) + i];
   }
 }
 

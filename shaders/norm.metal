@@ -5,8 +5,8 @@
 // A group is the whole row, or one head of it; the mean is 0 for RMS. Weights have a group's width, which all
 // heads share, or the row's.
 //
-// norm_rows: a threadgroup a row, 4 values a thread and round: a row of 4096 is one round of 1024 threads.
-// The row is read a second time to be written, by then from the cache.
+// norm_rows: a threadgroup a row, a thread for 4 of its values, up to 1024: neighbours read neighbouring values. The row
+// is read again for each pass (a third time if centred), by then from the cache.
 // norm_heads: a simdgroup a head, since heads are short (64 to 256 values) and many: no barrier at all.
 #include "common.h"
 

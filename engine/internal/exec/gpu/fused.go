@@ -176,7 +176,7 @@ func (l *lowering) ropeStore(r *program.RoPE, s *program.StoreKV) error {
 	rotation, table, err := l.rotation(r.Rope, r.Head)
 	c := l.caches[s.Layer]
 	l.emit(shaders.StoreKV(l.tokens, l.width(s.K), l.width(s.V), cacheType(l.kv.Type), &rotation),
-		l.in(shaders.StoreK, r.X), l.in(shaders.StoreV, s.V), l.cache(shaders.StoreKeys, c.keys, writes), l.cache(shaders.StoreValues, c.values, writes),
+		l.in(shaders.StoreK, r.X), l.in(shaders.StoreV, s.V), binding{shaders.StoreKeys, c.keys, writes}, binding{shaders.StoreValues, c.values, writes},
 		l.stepped(shaders.StoreSlots, l.step.slots), binding{shaders.StoreFrequencies, table, constant}, l.stepped(shaders.StorePositions, l.step.positions))
 	return err
 }

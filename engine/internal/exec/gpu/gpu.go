@@ -9,12 +9,18 @@
 // steps, so that one can be given to the GPU while it works on the one before.
 //
 //	gpu.go        Executor, memory it hands out
+//	check.go      what the kernels cannot run
+//	memory.go     what a program needs of the GPU's memory
 //	weights.go    tensors to buffers
 //	kernels.go    compiling all pipelines at once, and saying so
 //	lower.go      ops to launches
+//	project.go    … of projections and embeddings
+//	experts.go    … of experts
+//	fused.go      … of fused ops
 //	plan.go       the launches of a shape, barriers, encoding
 //	step.go       the step buffer
 //	runner.go     a compiled program: its memory, its plans
+//	resident.go   keeping that memory wired
 //	flight.go     Run, Feed: steps given to the GPU, errors
 //	dispatches.go what a step comes to, without a device
 package gpu

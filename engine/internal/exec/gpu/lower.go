@@ -97,9 +97,6 @@ func (l *lowering) stepped(index int, s section) binding {
 	return binding{index, place{l.step.buffer, 4 * s.at, 4 * s.n}, ofStep}
 }
 
-// cache is a layer's keys or values.
-func (l *lowering) cache(index int, p place, a access) binding { return binding{index, p, a} }
-
 // vector binds a small tensor as float32.
 func (l *lowering) vector(index int, t *gguf.Tensor) (binding, error) {
 	p, err := l.e.weights.vector(t)
@@ -214,7 +211,7 @@ func (l *lowering) rope(op *program.RoPE) error {
 func (l *lowering) storeKV(op *program.StoreKV) {
 	c := l.caches[op.Layer]
 	l.emit(shaders.StoreKV(l.tokens, l.width(op.K), l.width(op.V), cacheType(l.kv.Type), nil),
-		l.in(shaders.StoreK, op.K), l.in(shaders.StoreV, op.V), l.cache(shaders.StoreKeys, c.keys, writes), l.cache(shaders.StoreValues, c.values, writes),
+		l.in(shaders.StoreK, op.K), l.in(shaders.StoreV, op.V), binding{shaders.StoreKeys, c.keys, writes}, binding{shaders.StoreValues, c.values, writes},
 		l.stepped(shaders.StoreSlots, l.step.slots))
 }
 
@@ -242,7 +239,7 @@ func (l *lowering) attention(op *program.Attention) error {
 	if splits > 1 {
 		out.place = place{l.parts, 0, 4 * s.AttentionParts(l.tokens, splits)}
 	}
-	list := []binding{l.in(shaders.AttentionQ, op.Q), l.cache(shaders.AttentionKeys, c.keys, reads), l.cache(shaders.AttentionValues, c.values, reads), out,
+	list := []binding{l.in(shaders.AttentionQ, op.Q), {shaders.AttentionKeys, c.keys, reads}, {shaders.AttentionValues, c.values, reads}, out,
 		l.stepped(shaders.AttentionPositions, l.step.positions), l.stepped(shaders.AttentionStarts, l.step.starts), l.stepped(shaders.AttentionTables, l.step.tables)}
 	if s.Tiled(l.tokens, l.tiles) {
 		list = append(list, l.stepped(shaders.AttentionTiles, l.step.tiles))

@@ -62,7 +62,7 @@ func TestMutants(t *testing.T) {
 	for _, c := range []struct {
 		from, n int // positions that no step before has written
 		pick    bool
-	}{{150, 1, false}, {151, 12, false}, {163, 1, true}} { // split positions, tiles of rows, a token picked
+	}{{150, 1, false}, {151, 12, false}, {163, 1, true}, {164, 4, false}} { // split positions, tiles of rows, a token picked, columns
 		n, s := c.n, step(c.from, c.n)
 		// run returns the step's logits and the token picked.
 		run := func() ([]float32, int32, error) {

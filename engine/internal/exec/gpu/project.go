@@ -27,7 +27,7 @@ func (l *lowering) embed(table *gguf.Tensor, ids binding, out program.Tensor) er
 	if err != nil {
 		return err
 	}
-	s := shaders.Embed(typ, shaders.EmbedParams{Width: uint32(table.Cols()), Rows: uint32(table.Rows()), Count: uint32(l.tokens), Scale: 1})
+	s := shaders.Embed(typ, shaders.EmbedParams{Width: uint32(table.Cols()), Rows: uint32(table.Rows()), Count: uint32(l.tokens)})
 	l.emitTyped(typ, typ, s, l.weight(shaders.EmbedTable, table), ids, l.out(shaders.EmbedOut, out))
 	return nil
 }
