@@ -340,7 +340,7 @@ func TestSimdFunctions(t *testing.T) {
 			}
 			return v[l+1]
 		}
-		for _, ty := range []string{"int", "float", "short", "half", "long", "int2"} {
+		for _, ty := range []string{"int", "float", "short", "half", "int2"} {
 			var body strings.Builder
 			skip := map[int]bool{}
 			for i, e := range es {

@@ -52,8 +52,6 @@ template <class E> constexpr int wide_code() {
 template <int C> struct wide_type { typedef float type; };
 template <> struct wide_type<t_i32> { typedef int type; };
 template <> struct wide_type<t_u32> { typedef uint type; };
-template <> struct wide_type<t_i64> { typedef long type; };
-template <> struct wide_type<t_u64> { typedef ulong type; };
 
 template <class T> MSL_FUNC T reduce(int op, int width, T v, int line) {
   typedef typename shape<T>::elem E;

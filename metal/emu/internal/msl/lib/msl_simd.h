@@ -19,29 +19,33 @@ struct simd_vote {
   explicit operator ulong() const { return v; }
 };
 
+// What a lane can hand to another: 32 bits or fewer, alone or in vectors.
+template <class T> constexpr bool msl_lane = is_arithmetic_v<T> && sizeof(T) <= 4 && !is_same_v<T, bfloat>;
+template <class T> using msl_lane_type = enable_if_t<msl_lane<typename msl_::shape<T>::elem>, int>;
+
 #define MSL_GROUP(P, W) \
-  template <class T> MSL_FUNC T P##sum(T v, MSL_LINE) { return msl_::reduce(msl_::op_sum, W, v, line_); } \
-  template <class T> MSL_FUNC T P##product(T v, MSL_LINE) { return msl_::reduce(msl_::op_product, W, v, line_); } \
-  template <class T> MSL_FUNC T P##min(T v, MSL_LINE) { return msl_::reduce(msl_::op_min, W, v, line_); } \
-  template <class T> MSL_FUNC T P##max(T v, MSL_LINE) { return msl_::reduce(msl_::op_max, W, v, line_); } \
-  template <class T> MSL_FUNC T P##and(T v, MSL_LINE) { return msl_::reduce(msl_::op_and, W, v, line_); } \
-  template <class T> MSL_FUNC T P##or(T v, MSL_LINE) { return msl_::reduce(msl_::op_or, W, v, line_); } \
-  template <class T> MSL_FUNC T P##xor(T v, MSL_LINE) { return msl_::reduce(msl_::op_xor, W, v, line_); } \
-  template <class T> MSL_FUNC T P##prefix_inclusive_sum(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_inclusive_sum, W, v, line_); } \
-  template <class T> MSL_FUNC T P##prefix_exclusive_sum(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_exclusive_sum, W, v, line_); } \
-  template <class T> MSL_FUNC T P##prefix_inclusive_product(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_inclusive_product, W, v, line_); } \
-  template <class T> MSL_FUNC T P##prefix_exclusive_product(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_exclusive_product, W, v, line_); } \
-  template <class T> MSL_FUNC T P##broadcast(T v, ushort i, MSL_LINE) { return msl_::shuffle(msl_::sh_index, W, v, i, line_); } \
-  template <class T> MSL_FUNC T P##broadcast_first(T v, MSL_LINE) { return msl_::shuffle(msl_::sh_first, W, v, 0, line_); } \
-  template <class T> MSL_FUNC T P##shuffle(T v, ushort i, MSL_LINE) { return msl_::shuffle(msl_::sh_index, W, v, i, line_); } \
-  template <class T> MSL_FUNC T P##shuffle_xor(T v, ushort m, MSL_LINE) { return msl_::shuffle(msl_::sh_xor, W, v, m, line_); } \
-  template <class T> MSL_FUNC T P##shuffle_up(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_up, W, v, d, line_); } \
-  template <class T> MSL_FUNC T P##shuffle_down(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_down, W, v, d, line_); } \
-  template <class T> MSL_FUNC T P##shuffle_rotate_up(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_rotate_up, W, v, d, line_); } \
-  template <class T> MSL_FUNC T P##shuffle_rotate_down(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_rotate_down, W, v, d, line_); } \
-  template <class T> MSL_FUNC T P##shuffle_and_fill_up(T v, T fill, ushort d, MSL_LINE) { \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##sum(T v, MSL_LINE) { return msl_::reduce(msl_::op_sum, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##product(T v, MSL_LINE) { return msl_::reduce(msl_::op_product, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##min(T v, MSL_LINE) { return msl_::reduce(msl_::op_min, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##max(T v, MSL_LINE) { return msl_::reduce(msl_::op_max, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##and(T v, MSL_LINE) { return msl_::reduce(msl_::op_and, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##or(T v, MSL_LINE) { return msl_::reduce(msl_::op_or, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##xor(T v, MSL_LINE) { return msl_::reduce(msl_::op_xor, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##prefix_inclusive_sum(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_inclusive_sum, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##prefix_exclusive_sum(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_exclusive_sum, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##prefix_inclusive_product(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_inclusive_product, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##prefix_exclusive_product(T v, MSL_LINE) { return msl_::reduce(msl_::op_prefix_exclusive_product, W, v, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##broadcast(T v, ushort i, MSL_LINE) { return msl_::shuffle(msl_::sh_index, W, v, i, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##broadcast_first(T v, MSL_LINE) { return msl_::shuffle(msl_::sh_first, W, v, 0, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle(T v, ushort i, MSL_LINE) { return msl_::shuffle(msl_::sh_index, W, v, i, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle_xor(T v, ushort m, MSL_LINE) { return msl_::shuffle(msl_::sh_xor, W, v, m, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle_up(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_up, W, v, d, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle_down(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_down, W, v, d, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle_rotate_up(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_rotate_up, W, v, d, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle_rotate_down(T v, ushort d, MSL_LINE) { return msl_::shuffle(msl_::sh_rotate_down, W, v, d, line_); } \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle_and_fill_up(T v, T fill, ushort d, MSL_LINE) { \
     T a = msl_::shuffle(msl_::sh_rotate_up, W, v, d, line_), b = msl_::shuffle(msl_::sh_rotate_up, W, fill, d, line_); return msl_::lane() % W < d ? b : a; } \
-  template <class T> MSL_FUNC T P##shuffle_and_fill_down(T v, T fill, ushort d, MSL_LINE) { \
+  template <class T, msl_lane_type<T> = 0> MSL_FUNC T P##shuffle_and_fill_down(T v, T fill, ushort d, MSL_LINE) { \
     T a = msl_::shuffle(msl_::sh_rotate_down, W, v, d, line_), b = msl_::shuffle(msl_::sh_rotate_down, W, fill, d, line_); return msl_::lane() % W + d >= W ? b : a; } \
   MSL_FUNC bool P##all(bool p, MSL_LINE) { return msl_::ballot(W, !p, line_) == 0; } \
   MSL_FUNC bool P##any(bool p, MSL_LINE) { return msl_::ballot(W, p, line_) != 0; }

@@ -169,8 +169,6 @@ _Bool msl_rt_compare_exchange(int bytes, void *p, void *expected, uint64_t v) {
 COMBINE(float, r_f32, )
 COMBINE(int32_t, r_i32, BITS)
 COMBINE(uint32_t, r_u32, BITS)
-COMBINE(int64_t, r_i64, BITS)
-COMBINE(uint64_t, r_u64, BITS)
 
 static void shuffle(fiber_t **l, uint32_t lanes, int n) {
   unsigned char v[LANES][256];
@@ -225,8 +223,6 @@ static void operate(worker_t *w, fiber_t **l, uint32_t lanes, uint32_t sg) {
     case 0: r_f32(l, lanes, f->a, f->n, f->width); break;
     case 1: r_i32(l, lanes, f->a, f->n, f->width); break;
     case 2: r_u32(l, lanes, f->a, f->n, f->width); break;
-    case 3: r_i64(l, lanes, f->a, f->n, f->width); break;
-    case 4: r_u64(l, lanes, f->a, f->n, f->width); break;
     }
     break;
   case OP_SHUFFLE:
