@@ -104,8 +104,9 @@ type runner struct {
 	step *program.Step
 	n, m int // tokens and outputs of step
 
-	turn chan bool // a turn has come: true to lead it, false when it is over
-	err  error     // of a turn that another led
+	alone bool      // goes with no other: rows of few tokens may be many in its projections
+	turn  chan bool // a turn has come: true to lead it, false when it is over
+	err   error     // of a turn that another led
 
 	runs     []run // of step's tokens
 	longest  int   // the most tokens of a run

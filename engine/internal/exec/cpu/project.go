@@ -48,6 +48,7 @@ func (r *runner) project(op *program.Project) error {
 		r.need.row = max(r.need.row, p.Cols())
 	}
 	r.need.columns = max(r.need.columns, r.padded(r.maxRows(op.X)))
+	r.alone = r.alone || p.x.repeat > 1
 	p.chunk = r.chunkRows(p.weights, p.out.width)
 	p.chunks = (p.out.width + p.chunk - 1) / p.chunk
 	p.span = r.rowsOfItem(p.out.width)

@@ -61,7 +61,7 @@ func (t *turns) run(r *runner) error {
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r.short() {
+	if r.short() && !r.alone {
 		t.took, t.crowd = time.Since(start), len(t.group)+t.count(r)
 	}
 	for _, o := range t.group[1:] {
@@ -78,7 +78,7 @@ func (t *turns) run(r *runner) error {
 // expect waits a little until as many wait as had the last turn with r, or would have.
 // t.mu is not held meanwhile.
 func (t *turns) expect(r *runner) {
-	if !r.short() {
+	if !r.short() || r.alone {
 		return
 	}
 	for end := time.Now().Add(t.took / patience); t.count(r) < min(t.crowd, together) && time.Now().Before(end); {
@@ -119,7 +119,7 @@ func (r *runner) short() bool { return r.n <= few }
 // goesWith reports whether steps of r and s can have a turn together: both short, and
 // the same but for their tokens.
 func (r *runner) goesWith(s *runner) bool {
-	return r.short() && s.short() && r.program == s.program && r.limits == s.limits
+	return r.short() && s.short() && !r.alone && r.program == s.program && r.limits == s.limits
 }
 
 // close ends the team when nobody has it. Those that wait for it have an error.
