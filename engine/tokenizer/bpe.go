@@ -19,7 +19,8 @@ type bpe struct {
 	pre    *preTokenizer
 	merges mergeTable
 	bytes  [256]int32       // symbols of single bytes, where not raw
-	whole  map[string]int32 // tokens by the bytes they spell, where merges are ignored
+	whole  stringTable      // what tokens spell, where merges are ignored,
+	wholes []int32          // and the tokens
 	spare  [][]int32        // the tokens that stand for symbols that are no tokens
 	chars  map[string]int32 // raw: symbols that are no tokens
 	named  [256]int32       // raw: byte tokens
@@ -59,11 +60,17 @@ func newBPE(f *gguf.File, t *Tokenizer, name string, pre *preTokenizer, norm nor
 		}, size)
 	}
 	if pre.ignoreMerges {
-		m.whole = make(map[string]int32, len(t.texts))
+		m.whole = newStringTable(t.texts.len(), len(t.texts.all))
 		var b []byte
-		for id, s := range t.texts {
-			if b, ok := appendSpelt(b[:0], s); ok {
-				m.whole[string(b)] = int32(id)
+		for id, s := range t.texts.each() {
+			spelt, ok := appendSpelt(b[:0], s)
+			if b = spelt; !ok {
+				continue
+			}
+			if at, fresh := m.whole.add(string(spelt)); fresh {
+				m.wholes = append(m.wholes, id)
+			} else {
+				m.wholes[at] = id
 			}
 		}
 	}
@@ -153,8 +160,8 @@ func (m *bpe) word(s *scratch, dst []int32, word string) []int32 {
 		return dst
 	}
 	start := len(dst)
-	if id, ok := m.whole[word]; ok {
-		dst = append(dst, id)
+	if at, ok := m.whole.find(word); ok {
+		dst = append(dst, m.wholes[at])
 	} else {
 		g := &s.merger
 		g.pieces = g.pieces[:0]
@@ -170,7 +177,7 @@ func (m *bpe) word(s *scratch, dst []int32, word string) []int32 {
 // rawWord encodes a word of characters, which is a line of text or more.
 func (m *bpe) rawWord(s *scratch, dst []int32, word string) []int32 {
 	if m.pre.newlineWords && word[0] == '\n' {
-		if id, ok := m.t.ids[word]; ok {
+		if id, ok := m.t.texts.find(word); ok {
 			return append(dst, id)
 		}
 	}
@@ -221,7 +228,7 @@ func (m *bpe) merged(g *merger, dst []int32, word string) []int32 {
 // append appends the tokens of a symbol, which is -1 for a character text that
 // is in neither the vocabulary nor the merges.
 func (m *bpe) append(dst []int32, symbol int32, text string) []int32 {
-	switch size := int32(len(m.t.texts)); {
+	switch size := int32(m.t.texts.len()); {
 	case symbol >= size:
 		return append(dst, m.spare[symbol-size]...)
 	case symbol >= 0:

@@ -27,12 +27,12 @@ func mergeSpace(s string) int {
 func (m *bpe) setMerges(f *gguf.File, merges []string) error {
 	spare := map[string]int32{}
 	symbol := func(s []byte) int32 {
-		if id, ok := m.t.ids[string(s)]; ok {
+		if id := m.t.idOf(s); id >= 0 {
 			return id
 		}
 		id, ok := spare[string(s)]
 		if !ok {
-			id = int32(len(m.t.texts) + len(m.spare))
+			id = int32(m.t.texts.len() + len(m.spare))
 			spare[string(s)] = id
 			m.spare = append(m.spare, m.spell(nil, string(s)))
 		}

@@ -21,20 +21,16 @@ type DecodeOptions struct {
 // setPieces makes the text of every token. escaped says that a BPE vocabulary
 // writes spaces as U+2581.
 func (t *Tokenizer) setPieces(escaped bool) {
-	size := 0
-	for _, s := range t.texts {
-		size += len(s)
-	}
-	t.pieces = make([]byte, 0, size)
-	t.ends = make([]uint32, len(t.texts))
-	for id := range t.texts {
+	t.pieces = make([]byte, 0, len(t.texts.all))
+	t.ends = make([]uint32, t.texts.len())
+	for id := range t.ends {
 		t.pieces = t.appendPiece(t.pieces, int32(id), escaped)
 		t.ends[id] = uint32(len(t.pieces))
 	}
 }
 
 func (t *Tokenizer) appendPiece(b []byte, id int32, escaped bool) []byte {
-	s, a := t.texts[id], t.attrs[id]
+	s, a := t.text(id), t.attrs[id]
 	switch t.kind {
 	case kindRWKV:
 		return append(b, unescapeRWKV(s)...)

@@ -15,9 +15,7 @@ const dnaMark = "\uE000"
 func newDNA(t *Tokenizer) *dna {
 	d := &dna{t.id("<dna>"), t.id("</dna>"), t.id("<oov>")}
 	if d.unknown >= 0 {
-		for id := int(d.unknown) + 1; id < len(t.texts); id++ {
-			t.texts[id] = strings.TrimSuffix(t.texts[id], dnaMark)
-		}
+		t.marked = d.unknown + 1
 	}
 	if d.begin < 0 || d.end < 0 || d.unknown < 0 {
 		return nil
@@ -44,8 +42,8 @@ func (d *dna) encode(m *bpe, s *scratch, dst []int32, text string) []int32 {
 					word[j] = b - 'a' + 'A'
 				}
 			}
-			id, ok := m.t.ids[string(word)]
-			if !ok {
+			id := m.t.idOf(word)
+			if id < 0 {
 				id = d.unknown
 			}
 			dst = append(dst, id)

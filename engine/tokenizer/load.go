@@ -89,7 +89,7 @@ func load(f *gguf.File) (*Tokenizer, error) {
 	case kindPLaMo2:
 		t.model, err = newPLaMo2(f, t)
 	case kindTest:
-		t.model = testModel{len(t.texts)}
+		t.model = testModel{t.texts.len()}
 	}
 	if err != nil {
 		return nil, err

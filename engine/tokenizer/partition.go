@@ -43,9 +43,9 @@ func (a match) before(b match) int {
 func (t *Tokenizer) listSpecials() {
 	var list []trieEntry
 	for id, a := range t.attrs {
-		if a&specialAttrs != 0 {
-			list = append(list, trieEntry{t.texts[id], int32(id)})
-			b := t.texts[id][0]
+		if s := t.text(int32(id)); a&specialAttrs != 0 && s != "" {
+			list = append(list, trieEntry{s, int32(id)})
+			b := s[0]
 			t.first[b/64] |= 1 << (b % 64)
 		}
 	}

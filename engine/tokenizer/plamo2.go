@@ -22,12 +22,12 @@ type plamo2 struct {
 const plamoUnknown = 10_000_000
 
 func newPLaMo2(f *gguf.File, t *Tokenizer) (model, error) {
-	m := &plamo2{t: t, costs: make([]int64, len(t.texts))}
+	m := &plamo2{t: t, costs: make([]int64, t.texts.len())}
 	for b := range m.bytes {
 		m.bytes[b] = -1
 	}
 	var list []trieEntry
-	for id, s := range t.texts {
+	for id, s := range t.texts.each() {
 		if t.attrs[id]&attrByte != 0 {
 			if b, ok := namedByte(s); ok {
 				m.bytes[b] = int32(id)

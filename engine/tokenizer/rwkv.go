@@ -7,9 +7,9 @@ type rwkv struct {
 }
 
 func newRWKV(t *Tokenizer) *rwkv {
-	list := make([]trieEntry, len(t.texts))
-	for id, s := range t.texts {
-		list[id] = trieEntry{string(unescapeRWKV(s)), int32(id)}
+	list := make([]trieEntry, t.texts.len())
+	for id, s := range t.texts.each() {
+		list[id] = trieEntry{string(unescapeRWKV(s)), id}
 	}
 	return &rwkv{t, newTrie(list)}
 }

@@ -37,14 +37,14 @@ func (t *Tokenizer) readSpecial(f *gguf.File, def Special) error {
 		{"suffix_token_id", &sp.FIMSuffix},
 		{"middle_token_id", &sp.FIMMiddle},
 	} {
-		if int(*k.id) >= len(t.texts) {
+		if int(*k.id) >= t.texts.len() {
 			*k.id = -1
 		}
 		id, err := gguf.GetOr[int64](f, "tokenizer.ggml."+k.key, int64(*k.id))
 		if err != nil {
 			return fmt.Errorf("tokenizer: %w", err)
 		}
-		if id >= 0 && id < int64(len(t.texts)) {
+		if id >= 0 && id < int64(t.texts.len()) {
 			*k.id = int32(id)
 		}
 	}

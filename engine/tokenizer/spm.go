@@ -18,7 +18,7 @@ type spm struct {
 const spaceMark = "▁" // U+2581
 
 func newSPM(t *Tokenizer) *spm {
-	m := &spm{t: t, ranks: make([]uint32, len(t.texts)), bytes: t.byteIDs()}
+	m := &spm{t: t, ranks: make([]uint32, t.texts.len()), bytes: t.byteIDs()}
 	for b := range m.bytes {
 		if m.bytes[b] < 0 {
 			m.bytes[b] = t.id(string([]byte{byte(b)}))
@@ -33,11 +33,13 @@ func newSPM(t *Tokenizer) *spm {
 			m.ranks[id] = uint32(len(sorted) - i)
 		}
 	}
-	size := 0
-	for _, s := range t.texts {
-		size += len(s)
-	}
-	m.seams = newSeams(slices.Values(t.texts), size)
+	m.seams = newSeams(func(yield func(string) bool) {
+		for _, s := range t.texts.each() {
+			if !yield(s) {
+				return
+			}
+		}
+	}, len(t.texts.all))
 	return m
 }
 
@@ -46,7 +48,7 @@ func (m *spm) join(word string, a, b *piece) (uint32, int32) {
 	if n > m.t.maxLen {
 		return noRank, 0
 	}
-	id, ok := m.t.ids[word[a.start:int(a.start)+n]]
+	id, ok := m.t.texts.find(word[a.start : int(a.start)+n])
 	if !ok {
 		return noRank, 0
 	}

@@ -163,7 +163,7 @@ func (t *Tokenizer) around() (before, after int32) {
 }
 
 // Size returns the number of tokens: ids are 0 to Size()-1.
-func (t *Tokenizer) Size() int { return len(t.texts) }
+func (t *Tokenizer) Size() int { return t.texts.len() }
 
 // Special returns the ids of the tokens with a meaning.
 func (t *Tokenizer) Special() Special { return t.special }
@@ -191,14 +191,13 @@ func (t *Tokenizer) IsControl(id int32) bool { return t.has(id, attrControl) }
 // ID returns the token of exactly this name: the text as the vocabulary
 // spells it, such as "▁the" or "<|im_end|>".
 func (t *Tokenizer) ID(text string) (int32, bool) {
-	id, ok := t.ids[text]
-	return id, ok
+	return t.texts.find(text)
 }
 
 // Text returns the name of a token, as the vocabulary spells it, or "".
 func (t *Tokenizer) Text(id int32) string {
-	if uint32(id) >= uint32(len(t.texts)) {
+	if uint32(id) >= uint32(t.texts.len()) {
 		return ""
 	}
-	return t.texts[id]
+	return t.text(id)
 }

@@ -43,8 +43,8 @@ func newUnigram(f *gguf.File, t *Tokenizer) (model, error) {
 	}
 	var tokens, user []trieEntry
 	low := math.MaxFloat32
-	m.scores = make([]float64, len(t.texts))
-	for id, s := range t.texts {
+	m.scores = make([]float64, t.texts.len())
+	for id, s := range t.texts.each() {
 		a := t.attrs[id]
 		e := trieEntry{s, int32(id)}
 		if a&(attrNormal|attrUser|attrUnused) != 0 {

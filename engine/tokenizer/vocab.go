@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
+	"unsafe"
 
 	"github.com/gollm/gollm/gguf"
 )
@@ -37,8 +39,8 @@ const (
 
 // vocab is the list of tokens.
 type vocab struct {
-	texts  []string
-	ids    map[string]int32
+	texts  stringTable
+	marked int32 // hybriddna: the first of the tokens whose texts end with dnaMark
 	attrs  []attr
 	scores []float32 // nil: all 0
 	maxLen int       // longest text in bytes
@@ -49,7 +51,7 @@ func (v *vocab) has(id int32, a attr) bool {
 }
 
 func (v *vocab) id(text string) int32 {
-	if id, ok := v.ids[text]; ok {
+	if id, ok := v.texts.find(text); ok {
 		return id
 	}
 	return -1
@@ -57,10 +59,16 @@ func (v *vocab) id(text string) int32 {
 
 // idOf is id for bytes.
 func (v *vocab) idOf(text []byte) int32 {
-	if id, ok := v.ids[string(text)]; ok {
-		return id
+	return v.id(unsafe.String(unsafe.SliceData(text), len(text))) // not kept
+}
+
+// text is the token's name.
+func (v *vocab) text(id int32) string {
+	s := v.texts.at(id)
+	if v.marked > 0 && id >= v.marked {
+		s = strings.TrimSuffix(s, dnaMark)
 	}
-	return -1
+	return s
 }
 
 const (
@@ -89,22 +97,24 @@ func readVocab(f *gguf.File) (vocab, error) {
 	if len(texts) == 0 || len(texts) > math.MaxInt32/2 {
 		return v, fail(f, keyTokens, "has %d tokens", len(texts))
 	}
-	v.texts = make([]string, len(texts))
-	v.ids = make(map[string]int32, len(texts))
-	v.attrs = make([]attr, len(texts))
 	size := 0
-	for i, s := range texts {
+	for _, s := range texts {
+		if s == "" {
+			size += len("[EMPTY_2147483647]")
+		}
 		if size += len(s); size > math.MaxInt32 {
 			return v, fail(f, keyTokens, "has more than 2 GiB of text")
 		}
+	}
+	v.texts = newStringTable(len(texts), size)
+	v.attrs = make([]attr, len(texts))
+	for i, s := range texts {
 		if s == "" {
 			s = fmt.Sprintf("[EMPTY_%d]", i)
 		}
-		if _, ok := v.ids[s]; ok {
-			return v, fail(f, keyTokens, "tokens %d and %d are both %q", v.ids[s], i, s)
+		if other, ok := v.texts.add(s); !ok {
+			return v, fail(f, keyTokens, "tokens %d and %d are both %q", other, i, s)
 		}
-		v.texts[i] = s
-		v.ids[s] = int32(i)
 		v.maxLen = max(v.maxLen, len(s))
 		v.attrs[i] = attrNormal
 	}

@@ -18,9 +18,9 @@ type wordPiece struct {
 }
 
 func newWordPiece(t *Tokenizer, norm normalizer) *wordPiece {
-	list := make([]trieEntry, len(t.texts))
-	for id, s := range t.texts {
-		list[id] = trieEntry{s, int32(id)}
+	list := make([]trieEntry, t.texts.len())
+	for id, s := range t.texts.each() {
+		list[id] = trieEntry{s, id}
 	}
 	return &wordPiece{t, norm, newTrie(list)}
 }
