@@ -129,28 +129,28 @@ func (c *converter) encode(ctx context.Context, out []byte, a Assignment, first,
 	chunk := max(1, chunkValues/a.Cols())
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	for worker := range c.workers {
-		g.Go(func() error {
-			return gguf.Guard(func() error {
-				c.rows[worker] = grow(c.rows[worker], a.Cols())
-				row := c.rows[worker]
-				for {
-					begin := int(next.Add(int64(chunk))) - chunk
-					if begin >= n {
-						return nil
-					}
-					if err := ctx.Err(); err != nil {
-						return err
-					}
-					for i := begin; i < min(begin+chunk, n); i++ {
-						decode(row, a.Row(first+i))
-						if err := quant.CheckValues(a.Target, row); err != nil {
-							return fmt.Errorf("tensor %q, row %d: %w", a.Name, first+i, err)
-						}
-						encode(out[i*size:(i+1)*size], row)
-					}
+	work := func(row []float32) error {
+		for {
+			begin := int(next.Add(int64(chunk))) - chunk
+			if begin >= n {
+				return nil
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			for i := begin; i < min(begin+chunk, n); i++ {
+				decode(row, a.Row(first+i))
+				if err := quant.CheckValues(a.Target, row); err != nil {
+					return fmt.Errorf("tensor %q, row %d: %w", a.Name, first+i, err)
 				}
-			})
+				encode(out[i*size:(i+1)*size], row)
+			}
+		}
+	}
+	for worker := range c.workers {
+		c.rows[worker] = grow(c.rows[worker], a.Cols())
+		g.Go(func() error {
+			return gguf.Guard(func() error { return work(c.rows[worker]) })
 		})
 	}
 	return g.Wait()
