@@ -234,12 +234,9 @@ func (t *team) run(group []*runner) error {
 func (t *team) advance(last, done int) (letIn bool) {
 	sent := t.sendOff(last, done)
 	if done < 0 {
-		t.group = t.asked
-	}
-	if len(t.group) == 0 {
-		return false
-	}
-	if done < 0 {
+		if t.group = t.asked; len(t.group) == 0 {
+			return false
+		}
 		t.short, t.end = t.group[0].short(), len(t.group[0].steps)
 	}
 	if done < 0 && !sent {
